@@ -1,0 +1,240 @@
+"""A call on the wire: which of its arguments are rows, and what may share its batch.
+
+api/runner_client encodes calls, runner/ decodes them. Two calls may share a batch if
+and only if their keys are the same bytes: method, kinds, dtypes, trailing shapes and
+constants.
+"""
+
+import pickle
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from headway.errors import UsageError, WireError
+from headway.payload.rows import kind_of, row_count
+from headway.signature import MethodSpec
+
+__all__ = [
+    "ARRAYS",
+    "OPAQUE",
+    "PICKLED",
+    "ArgumentSpec",
+    "Buffer",
+    "CallEncoder",
+    "CallKey",
+    "EncodedCall",
+    "decode_key",
+    "raw_bytes",
+]
+
+Buffer = bytes | bytearray | memoryview
+
+ARRAYS: Final = 0
+"""Every row argument is an array: the columns travel as raw bytes."""
+PICKLED: Final = 1
+"""Row arguments are lists, frames or sparse matrices: a pickle for each call."""
+OPAQUE: Final = 2
+"""Never batched: a pickle of all arguments for each call."""
+
+_KEYS_KEPT = 4096
+_COPY_BELOW_BYTES = 65536
+
+
+class ArgumentSpec(msgspec.Struct, frozen=True, array_like=True):
+    """One argument that has rows."""
+
+    place: int | str
+    """Position, or keyword."""
+    kind: str
+    """Kind of container, as payload.rows names it."""
+    dtype: str = ""
+    """NumPy dtype string, for arrays."""
+    shape: tuple[int, ...] = ()
+    """Shape without the rows, for arrays."""
+
+
+class CallKey(msgspec.Struct, frozen=True, array_like=True):
+    """What two calls must have in common to share a batch."""
+
+    method: str
+    mode: int
+    arguments: tuple[ArgumentSpec, ...] = ()
+    constants: bytes = b""
+    """Pickle of the arguments without rows: {position or keyword: value}."""
+
+
+class EncodedCall(msgspec.Struct, gc=False):
+    """One call, ready for a frame."""
+
+    key: bytes
+    rows: int
+    parts: tuple[Buffer, ...]
+    """One buffer for each row argument (ARRAYS), else one pickle."""
+    nbytes: int
+
+
+_encode_key = msgspec.msgpack.Encoder().encode
+_decode_key = msgspec.msgpack.Decoder(CallKey).decode
+
+
+def decode_key(key: Buffer) -> CallKey:
+    """Return the key that `CallEncoder` made.
+
+    Raises:
+        WireError: If the bytes are no key.
+    """
+    try:
+        return _decode_key(key)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"a call's key does not parse: {error}") from error
+
+
+def raw_bytes(array: np.ndarray[Any, Any]) -> Buffer:
+    """Return an array's elements in C order; small ones are copied.
+
+    A copy of a few rows costs less than the bookkeeping of a buffer
+    (benchmarks/micro/bench_codec.py).
+    """
+    if array.nbytes < _COPY_BELOW_BYTES:
+        return array.tobytes()
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+class CallEncoder:
+    """Encodes calls; keeps the keys of the shapes that it has seen."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self) -> None:
+        self._keys: dict[tuple[str, np.dtype[Any], tuple[int, ...]], bytes] = {}
+
+    def encode(
+        self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> EncodedCall:
+        """Return the call's key, rows and bytes.
+
+        Positional arguments and array keyword arguments that hold rows are batched;
+        every other argument is a constant that calls in one batch have in common.
+
+        Raises:
+            UsageError: If the arguments of a batchable method differ in rows, or
+                cannot be pickled.
+        """
+        if len(args) == 1 and not kwargs and method.batchable:
+            array = args[0]
+            if type(array) is np.ndarray and array.ndim and method.batch_dim[0] == 0:
+                name = (method.name, array.dtype, array.shape[1:])
+                key = self._keys.get(name)
+                if key is not None and len(array):
+                    part = raw_bytes(array)
+                    return EncodedCall(key, len(array), (part,), array.nbytes)
+        return self._encode_any(method, args, kwargs)
+
+    def _encode_any(
+        self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> EncodedCall:
+        places: dict[int | str, Any] = dict(enumerate(args))
+        places.update(kwargs)
+        columns = _row_arguments(method, args, kwargs) if method.batchable else {}
+        rows = _agreed_rows(method, columns)
+        if not rows:
+            blob = _pickle((args, kwargs), method)
+            key = _encode_key(CallKey(method.name, OPAQUE))
+            return EncodedCall(key, 1, (blob,), len(blob))
+        constants = {
+            place: value for place, value in places.items() if place not in columns
+        }
+        mode = (
+            ARRAYS
+            if all(kind_of(column) == "array" for column in columns.values())
+            else PICKLED
+        )
+        key = _encode_key(
+            CallKey(
+                method.name,
+                mode,
+                tuple(_specify(place, column) for place, column in columns.items()),
+                _pickle(constants, method) if constants else b"",
+            )
+        )
+        if mode == PICKLED:
+            blob = _pickle(tuple(columns.values()), method)
+            return EncodedCall(key, rows, (blob,), len(blob))
+        if len(args) == 1 and not kwargs and method.batch_dim[0] == 0:
+            self._remember(method, columns[0], key)
+        parts = tuple(raw_bytes(column) for column in columns.values())
+        nbytes = sum(column.nbytes for column in columns.values())
+        return EncodedCall(key, rows, parts, nbytes)
+
+    def _remember(
+        self, method: MethodSpec, array: np.ndarray[Any, Any], key: bytes
+    ) -> None:
+        if len(self._keys) >= _KEYS_KEPT:
+            self._keys.clear()
+        self._keys[method.name, array.dtype, array.shape[1:]] = key
+
+
+def _row_arguments(
+    method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[int | str, Any]:
+    """Return the arguments that hold rows, with their rows on axis 0."""
+    columns: dict[int | str, Any] = {}
+    for place, value in enumerate(args):
+        kind = kind_of(value)
+        if kind not in (None, "tuple", "dict"):
+            columns[place] = _rows_first(value, kind, method)
+    for name, value in kwargs.items():
+        if isinstance(value, np.ndarray) and value.ndim:
+            columns[name] = _rows_first(value, kind_of(value), method)
+    return columns
+
+
+def _rows_first(value: Any, kind: str | None, method: MethodSpec) -> Any:
+    axis = method.batch_dim[0]
+    if axis == 0:
+        return value
+    if kind not in ("array", "objects") or value.ndim <= axis:
+        raise UsageError(
+            f"method {method.name!r} has its rows on axis {axis}, but was given "
+            f"{type(value).__name__} {getattr(value, 'shape', '')}: set batch_dim to "
+            "the axis of the rows"
+        )
+    return np.moveaxis(value, axis, 0)
+
+
+def _agreed_rows(method: MethodSpec, columns: dict[int | str, Any]) -> int:
+    counts = {place: row_count(column) for place, column in columns.items()}
+    if len(set(counts.values())) > 1:
+        raise UsageError(
+            f"the arguments of the batchable method {method.name!r} differ in rows: "
+            f"{counts}; each must have one row for each result"
+        )
+    return next(iter(counts.values()), 0) or 0
+
+
+def _specify(place: int | str, column: Any) -> ArgumentSpec:
+    kind = kind_of(column) or ""
+    if kind == "array":
+        return ArgumentSpec(place, kind, column.dtype.str, column.shape[1:])
+    if kind == "objects":
+        return ArgumentSpec(place, kind, str(column.dtype), column.shape[1:])
+    if kind == "sparse":
+        return ArgumentSpec(place, kind, column.dtype.str, column.shape[1:])
+    if kind == "frame":
+        columns = getattr(column, "columns", None)
+        if columns is None:
+            return ArgumentSpec(place, kind, f"{column.name}: {column.dtype}")
+        types = list(zip(map(str, columns), map(str, column.dtypes), strict=True))
+        return ArgumentSpec(place, kind, repr(types))
+    return ArgumentSpec(place, kind)
+
+
+def _pickle(value: object, method: MethodSpec) -> bytes:
+    try:
+        return pickle.dumps(value, protocol=5)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"an argument of {method.name!r} cannot be sent to its runner: {error}; "
+            "pass arrays, lists, frames or other values that pickle"
+        ) from error

@@ -1,0 +1,127 @@
+"""A result on the wire: cut by rows for its callers, joined again where it was split.
+
+runner/batch cuts and encodes, api/runner_client decodes.
+"""
+
+import pickle
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from headway.errors import OutputError, WireError
+from headway.payload.call import Buffer, raw_bytes
+from headway.payload.rows import join, kind_of, row_count, take
+
+__all__ = [
+    "ARRAY",
+    "BLOBS",
+    "ResultKey",
+    "decode_results",
+    "encode_array",
+    "encode_blobs",
+    "join",
+    "rows_first",
+    "take",
+]
+
+ARRAY: Final = 0
+"""Rows of one array, one call's after the other's, as raw bytes."""
+BLOBS: Final = 1
+"""A pickle for each call."""
+
+
+class ResultKey(msgspec.Struct, frozen=True, array_like=True):
+    """How the bytes of a result are to be read."""
+
+    mode: int
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    """Shape without the rows."""
+    axis: int = 0
+    """Where the caller wants the rows."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(ResultKey).decode
+_BLOBS_KEY = _encode(ResultKey(BLOBS))
+
+
+def rows_first(result: Any, axis: int, rows: int, method: str) -> Any:
+    """Return a batch's result with its rows on axis 0, after counting them.
+
+    Raises:
+        OutputError: If the result has no rows, or not as many as the batch.
+    """
+    if axis and kind_of(result) in ("array", "objects") and result.ndim > axis:
+        result = np.moveaxis(result, axis, 0)
+    count = row_count(result)
+    if count != rows:
+        got = "no rows" if count is None else f"{count} rows"
+        raise OutputError(
+            f"method {method!r} returned {type(result).__name__} with {got} for a "
+            f"batch of {rows}: a batchable method returns one row for each row that "
+            "it gets, along batch_dim; else declare it batchable=False"
+        )
+    return result
+
+
+def encode_array(rows: np.ndarray[Any, Any], axis: int) -> tuple[bytes, Buffer]:
+    """Return (key, bytes) of rows that lie one call's after the other's."""
+    return _array_key(rows.dtype.str, rows.shape[1:], axis), raw_bytes(rows)
+
+
+def encode_blobs(results: Sequence[Any]) -> tuple[bytes, list[bytes]]:
+    """Return (key, pickles), one for each call.
+
+    Raises:
+        OutputError: If a result cannot be pickled.
+    """
+    try:
+        return _BLOBS_KEY, [pickle.dumps(result, protocol=5) for result in results]
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise OutputError(
+            f"the model's result cannot be sent back: {error}; return arrays, lists, "
+            "frames or other values that pickle"
+        ) from error
+
+
+def _array_key(dtype: str, shape: tuple[int, ...], axis: int) -> bytes:
+    return _encode(ResultKey(ARRAY, dtype, shape, axis))
+
+
+def decode_results(key: Buffer, sizes: Sequence[int], payload: memoryview) -> list[Any]:
+    """Return each call's result.
+
+    Args:
+        key: As the encoder made it.
+        sizes: Rows of each call (ARRAY) or bytes of each pickle (BLOBS).
+        payload: All bytes after the sizes.
+
+    Raises:
+        WireError: If the key does not parse or the bytes do not add up.
+    """
+    try:
+        form = _decode(key)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"a result's key does not parse: {error}") from error
+    results: list[Any] = []
+    at = 0
+    if form.mode == BLOBS:
+        for size in sizes:
+            results.append(pickle.loads(payload[at : at + size]))
+            at += size
+        return results
+    try:
+        flat = np.frombuffer(payload, form.dtype)
+        # A copy: what the callers get is theirs to write to, aligned, and does not
+        # keep the frame alive.
+        rows = flat.reshape(sum(sizes), *form.shape).copy()
+    except ValueError as error:
+        raise WireError(f"a result's bytes do not add up: {error}") from error
+    for size in sizes:
+        piece = rows[at : at + size]
+        results.append(np.moveaxis(piece, 0, form.axis) if form.axis else piece)
+        at += size
+    return results

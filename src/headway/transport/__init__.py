@@ -1,0 +1,1 @@
+"""The hop between API workers, runners and replicas: frames over channels."""
