@@ -1,0 +1,264 @@
+"""Request line and headers: checked bytes in, a Head out; same bytes, same Head.
+
+A client that keeps its connection sends the same head again and again, so the server
+parses each distinct one once (HeadCache). Called by `http.protocol`, calls httptools.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+import httptools
+import msgspec
+
+from headway.errors import HeadersTooLargeError, RequestError
+from headway.http.limits import HttpLimits
+
+__all__ = ["CHUNKED", "Head", "HeadCache", "HeadProbe", "Headers", "parse_head"]
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+CHUNKED = -1
+"""The `length` of a body that comes in chunks."""
+
+_DIGITS = re.compile(rb"[0-9]{1,18}")
+_FOLDED = re.compile(rb"\r\n[ \t]")
+
+
+class Head(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """Request line and headers of one request."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    fields: dict[bytes, bytes]
+    """Values by lower-case name, repeated ones joined by a comma."""
+    length: int
+    """Bytes of body that follow, or CHUNKED."""
+    is_http_11: bool
+    keep_alive: bool
+    """The client can send another request on this connection."""
+    plain: bool
+    """HTTP/1.1, kept alive, not HEAD, a body in bounds: the usual case.
+
+    Its answer is a cached prefix and the body.
+    """
+    expects_continue: bool
+
+
+class HeadCache:
+    """Heads by their exact bytes; forgets all when full, so its size is bounded.
+
+    Args:
+        limits: Bounds of a head.
+        max_entries: Heads remembered.
+        max_bytes: Longest head remembered.
+    """
+
+    __slots__ = ("_limits", "_max_bytes", "_max_entries", "known")
+
+    def __init__(
+        self, limits: HttpLimits, max_entries: int = 1024, max_bytes: int = 2048
+    ) -> None:
+        self._limits = limits
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self.known: dict[bytes, Head] = {}
+
+    def parse(self, data: bytes) -> Head:
+        """Return the Head of `data`, which ends with its first empty line.
+
+        Raises:
+            RequestError: The head is at fault; nothing is remembered.
+        """
+        head = self.known.get(data)
+        if head is None:
+            head = parse_head(data, self._limits)
+            if len(data) <= self._max_bytes:
+                if len(self.known) >= self._max_entries:
+                    self.known.clear()
+                self.known[data] = head
+        return head
+
+
+class _Collector:
+    """What httptools calls while it parses a head."""
+
+    __slots__ = ("begun", "complete", "headers", "url")
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.complete = False
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    def on_message_begin(self) -> None:
+        self.begun += 1
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes | None) -> None:
+        self.headers.append((name.lower(), (value or b"").rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+def parse_head(data: bytes, limits: HttpLimits) -> Head:
+    """Parse a head that ends with its first empty line.
+
+    Raises:
+        HeadersTooLargeError: More headers or bytes than the limits allow.
+        RequestError: The head is malformed or ambiguous.
+    """
+    if len(data) > limits.max_header_bytes:
+        raise _too_large(limits)
+    collector = _Collector()
+    parser = httptools.HttpRequestParser(collector)
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        pass  # an Upgrade that is not followed; the framing is found below
+    except httptools.HttpParserError as error:
+        raise _malformed(str(error)) from error
+    if not collector.complete or collector.begun != 1:
+        raise _malformed("the headers do not end where they seem to")
+    if b"\0" in data or _FOLDED.search(data):
+        raise _malformed("a NUL byte or a folded header line")
+    if len(collector.headers) > limits.max_headers:
+        message = (
+            f"The request has {len(collector.headers)} headers; "
+            f"at most {limits.max_headers} are taken."
+        )
+        raise HeadersTooLargeError(message)
+    return _build(
+        parser.get_method().decode("latin-1"),
+        parser.get_http_version(),
+        collector.url,
+        tuple(collector.headers),
+        limits,
+    )
+
+
+class HeadProbe:
+    """Refuses the beginning of a head that no further bytes can mend.
+
+    Without it, garbage without an empty line would wait for its time-out.
+
+    Args:
+        limits: Bounds of a head.
+    """
+
+    __slots__ = ("_limits", "_parser", "_seen")
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self._parser = httptools.HttpRequestParser(_Collector())
+        self._seen = 0
+
+    def feed(self, data: bytes) -> None:
+        """Look at the whole beginning, of which only the new part is parsed.
+
+        Raises:
+            HeadersTooLargeError: It is too long already.
+            RequestError: It is malformed.
+        """
+        if len(data) > self._limits.max_header_bytes:
+            raise _too_large(self._limits)
+        try:
+            self._parser.feed_data(data[self._seen :])
+        except httptools.HttpParserError as error:
+            raise _malformed(str(error)) from error
+        self._seen = len(data)
+
+
+def _too_large(limits: HttpLimits) -> HeadersTooLargeError:
+    """Return the error of a head of too many bytes."""
+    return HeadersTooLargeError(
+        "The request line and headers exceed "
+        f"max_header_bytes = {limits.max_header_bytes} bytes."
+    )
+
+
+def _malformed(reason: str) -> RequestError:
+    return RequestError(f"The request does not parse as HTTP/1.1: {reason}.")
+
+
+def _build(
+    method: str, version: str, url: bytes, headers: Headers, limits: HttpLimits
+) -> Head:
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    if version not in {"1.0", "1.1"}:
+        raise _malformed(f"version {version} is not 1.0 or 1.1")
+    if method == "CONNECT":
+        raise RequestError("CONNECT is not supported: this server is no proxy.")
+    is_http_11 = version == "1.1"
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (is_http_11 and not hosts):
+        raise _malformed(f"{hosts} Host headers, there must be one")
+    connection = {
+        token.strip() for token in fields.get(b"connection", b"").lower().split(b",")
+    }
+    keep_alive = (
+        b"close" not in connection if is_http_11 else b"keep-alive" in connection
+    )
+    path, query = _split_target(url)
+    length = _body_length(headers, is_http_11=is_http_11)
+    return Head(
+        method=method,
+        path=path,
+        query=query,
+        headers=headers,
+        fields=fields,
+        length=length,
+        is_http_11=is_http_11,
+        keep_alive=keep_alive,
+        plain=(
+            is_http_11
+            and keep_alive
+            and method != "HEAD"
+            and length <= limits.max_body_bytes
+        ),
+        expects_continue=(
+            is_http_11 and fields.get(b"expect", b"").lower() == b"100-continue"
+        ),
+    )
+
+
+def _split_target(url: bytes) -> tuple[str, str]:
+    """Return the decoded path and the raw query of any form of request target."""
+    if not url.startswith((b"/", b"*")):
+        try:
+            parts = httptools.parse_url(url)
+        except httptools.HttpParserInvalidURLError as error:
+            raise _malformed("the request target is no URL") from error
+        url = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
+    path, _, query = url.partition(b"#")[0].partition(b"?")
+    decoded = unquote_to_bytes(path).decode("utf-8", "replace")
+    return decoded, query.decode("latin-1")
+
+
+def _body_length(headers: Headers, *, is_http_11: bool) -> int:
+    """Return how long the body is; anything two servers could read differently fails.
+
+    httptools refuses most of it too; this does not lean on that, since it is what
+    keeps one client's bytes from becoming another's request.
+    """
+    lengths = [value for name, value in headers if name == b"content-length"]
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings:
+        if lengths:
+            raise _malformed("both Content-Length and Transfer-Encoding")
+        if [coding.lower() for coding in codings] != [b"chunked"] or not is_http_11:
+            raise _malformed("a Transfer-Encoding other than chunked in HTTP/1.1")
+        return CHUNKED
+    if len(lengths) > 1:
+        raise _malformed("more than one Content-Length")
+    if not lengths:
+        return 0
+    if not _DIGITS.fullmatch(lengths[0]):
+        raise _malformed("Content-Length is no number")
+    return int(lengths[0])

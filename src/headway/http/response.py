@@ -1,0 +1,98 @@
+"""Bytes of an answer's head, cached by status and content type within a second.
+
+Called by `http.protocol`; `http.server` ticks it so that the Date stays right.
+"""
+
+from collections.abc import Sequence
+from email.utils import formatdate
+from http import HTTPStatus
+
+__all__ = ["CONTINUE", "ResponseHeads"]
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_MAX_PREFIXES = 64
+_BODILESS = frozenset({204, 304})
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+
+
+class ResponseHeads:
+    """Renders answers; one per server.
+
+    Attributes:
+        prefixes: (status, content type) -> the head up to the value of its
+            Content-Length. Empty while the server drains, so that every answer
+            takes the way that says `Connection: close`.
+    """
+
+    __slots__ = ("_date", "closing", "prefixes")
+
+    def __init__(self) -> None:
+        self._date = b""
+        self.closing = False
+        self.prefixes: dict[tuple[int, bytes], bytes] = {}
+        self.tick()
+
+    def tick(self) -> None:
+        """Take the date of now; called once a second."""
+        date = formatdate(usegmt=True).encode()
+        if date != self._date:
+            self._date = date
+            self.prefixes.clear()
+
+    def close_connections(self) -> None:
+        """Stop remembering prefixes: from now on each answer is looked at."""
+        self.closing = True
+        self.prefixes.clear()
+
+    def render(
+        self,
+        status: int,
+        content_type: bytes,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        *,
+        connection: bytes | None,
+        head_only: bool,
+    ) -> tuple[bytes, bytes]:
+        """Return the head and the body to send after it.
+
+        Raises:
+            ValueError: A header holds a line break.
+        """
+        prefix = self._prefix(status, content_type)
+        if status in _BODILESS:
+            head = prefix.removesuffix(b"content-length: ")
+            body = b""
+        else:
+            head = b"%b%d\r\n" % (prefix, len(body))
+        for name, value in headers:
+            line = b"%b: %b" % (name, value)
+            if b"\r" in line or b"\n" in line or b"\0" in line:
+                raise ValueError(f"a response header holds a line break: {line!r}")
+            head += line + b"\r\n"
+        if connection is not None:
+            head += b"connection: %b\r\n" % connection
+        return head + b"\r\n", b"" if head_only else body
+
+    def _prefix(self, status: int, content_type: bytes) -> bytes:
+        key = (status, content_type)
+        prefix = self.prefixes.get(key)
+        if prefix is None:
+            if b"\r" in content_type or b"\n" in content_type:
+                raise ValueError(f"a content type holds a line break: {content_type!r}")
+            prefix = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+            prefix += b"date: %b\r\n" % self._date
+            if content_type:
+                prefix += b"content-type: %b\r\n" % content_type
+            prefix += b"content-length: "
+            if (
+                not self.closing
+                and status not in _BODILESS
+                and len(self.prefixes) < _MAX_PREFIXES
+            ):
+                self.prefixes[key] = prefix
+        return prefix
