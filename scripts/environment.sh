@@ -1,0 +1,92 @@
+# Sourced by the other scripts: goes to the repository's root and makes .venv.
+#
+#   ensure_environment EXTRA   installs the package with that extra (demo, test, lint)
+#                              under constraints.txt, once for each state of
+#                              pyproject.toml and constraints.txt
+#   ensure_wrk                 succeeds if the load generator wrk is there
+#
+# PYTHON names the interpreter to use; otherwise the newest python3 from 3.11 on.
+# Functions are called on their own, never in a condition, so that `set -e` holds.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%s\n' "${0##*/}: $*" >&2; }
+
+fail() {
+    say "$@"
+    exit 1
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+            2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    fail "no Python 3.11 or newer found: install one, or name it with" \
+        "PYTHON=/path/to/python3 $0"
+}
+
+make_venv() {
+    local python
+    python=$(find_python)
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        fail "$python cannot make a virtual environment: on Debian or Ubuntu run" \
+            "'apt-get install python3-venv' first, or name another interpreter with" \
+            "PYTHON=/path/to/python3"
+    fi
+    say "making .venv with $python"
+    "$python" -m venv --clear .venv
+}
+
+install_extra() {
+    local extra=$1 stamp=.venv/installed-$1 state
+    state=$(cat pyproject.toml constraints.txt | cksum)
+    if [[ -f $stamp && $(<"$stamp") == "$state" ]]; then
+        return
+    fi
+    # A .venv whose interpreter was removed, or whose making was interrupted.
+    if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        make_venv
+    fi
+    say "installing headway[$extra] into .venv; this takes a few minutes the first time"
+    # Without build isolation the build backend is pinned too, and fetched once.
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --constraint constraints.txt hatchling editables
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --no-build-isolation --editable ".[$extra]"
+    printf '%s\n' "$state" >"$stamp"
+}
+
+ensure_environment() {
+    # The lock is on a file that is always there, so that none has to be left behind;
+    # a machine without flock (macOS) runs one script at a time.
+    exec 9<constraints.txt
+    if command -v flock >/dev/null; then
+        flock 9
+    fi
+    install_extra "$1" </dev/null 9<&-
+    exec 9<&-
+    PATH="$PWD/.venv/bin:$PATH"
+    export PATH
+}
+
+ensure_wrk() {
+    if command -v wrk >/dev/null; then
+        return 0
+    fi
+    if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+        say "installing wrk"
+        if { apt-get install --yes --quiet wrk ||
+            { apt-get update --quiet && apt-get install --yes --quiet wrk; }; } \
+            >/dev/null 2>&1 </dev/null; then
+            return 0
+        fi
+    fi
+    say "skipping what needs wrk: it is not installed (apt-get install wrk)"
+    return 1
+}

@@ -1,0 +1,75 @@
+"""Headway serves Python models under heavy traffic; these are its public names.
+
+Each name is imported when it is first used, so that `import headway` costs nothing and
+an API worker never imports a model's framework. `headway.xgboost` and its like are
+Headway's own modules for that framework, not the framework.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from headway.version import __version__
+
+if TYPE_CHECKING:
+    from headway import errors as errors
+    from headway import io as io
+    from headway import models as models
+    from headway.context import Context as Context
+    from headway.frameworks import picklable_model as picklable_model
+    from headway.frameworks import sklearn as sklearn
+    from headway.frameworks import xgboost as xgboost
+    from headway.model import Model as Model
+    from headway.runnable import Runnable as Runnable
+    from headway.runner_handle import Runner as Runner
+    from headway.service import Service as Service
+    from headway.store.tag import Tag as Tag
+
+__all__ = [
+    "Context",
+    "Model",
+    "Runnable",
+    "Runner",
+    "Service",
+    "Tag",
+    "__version__",
+    "errors",
+    "io",
+    "models",
+    "picklable_model",
+    "sklearn",
+    "xgboost",
+]
+
+_MODULES = {
+    "errors": "headway.errors",
+    "io": "headway.io",
+    "models": "headway.models",
+    "picklable_model": "headway.frameworks.picklable_model",
+    "sklearn": "headway.frameworks.sklearn",
+    "xgboost": "headway.frameworks.xgboost",
+}
+_HOMES = {
+    "Context": "headway.context",
+    "Model": "headway.model",
+    "Runnable": "headway.runnable",
+    "Runner": "headway.runner_handle",
+    "Service": "headway.service",
+    "Tag": "headway.store.tag",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name in _MODULES:
+        value: Any = importlib.import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'headway' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported yet or not."""
+    return sorted({*globals(), *__all__})
