@@ -1,0 +1,215 @@
+"""The service as an OpenAPI 3.1 document, for /docs.json.
+
+assemble or api/ builds it once at start; it asks the service's descriptors.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from headway.service import Api, Service
+
+__all__ = ["build_openapi"]
+
+Json = dict[str, Any]
+_SCHEMAS = "#/components/schemas/"
+_ERROR_SCHEMA = "HeadwayError"
+_API_TAG = "API"
+_OPERATIONS_TAG = "Operations"
+
+_ERRORS: dict[str, tuple[str, str, bool]] = {
+    "400": ("BadInput", "The body is not what this API takes.", False),
+    "413": ("BodyTooLarge", "The body is larger than the server takes.", False),
+    "415": ("UnsupportedMediaType", "The Content-Type is none of this API's.", False),
+    "429": ("TooManyRequests", "Too many requests are being served.", True),
+    "500": ("Failed", "The model or the API function failed.", False),
+    "503": ("Unavailable", "Overloaded, starting or draining: try again.", True),
+    "504": ("DeadlineExceeded", "The request's deadline passed.", False),
+}
+_PROBES = {
+    "/livez": ("livez", "Whether the process runs", "It does."),
+    "/readyz": ("readyz", "Whether every runner is loaded and warm", "All are."),
+    "/healthz": ("healthz", "As /livez, for older checks", "It does."),
+}
+
+
+def build_openapi(service: Service, version: str) -> Json:
+    """Return the OpenAPI 3.1 document of a service.
+
+    Args:
+        service: With all its APIs registered.
+        version: Shown as the document's version.
+    """
+    schemas: Json = {_ERROR_SCHEMA: _error_schema()}
+    paths: Json = {}
+    for api in service.apis.values():
+        paths[api.route] = {"post": _operation(api, schemas)}
+    for path, probe in _PROBES.items():
+        paths[path] = {"get": _probe(*probe)}
+    paths["/metrics"] = {"get": _metrics()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": service.name, "version": version},
+        # Relative, so that it holds behind a proxy that adds a prefix.
+        "servers": [{"url": "."}],
+        "tags": [
+            {"name": _API_TAG, "description": "What the service does."},
+            {"name": _OPERATIONS_TAG, "description": "Health and metrics."},
+        ],
+        "paths": paths,
+        "components": {"schemas": schemas, "responses": _error_responses()},
+    }
+
+
+def _operation(api: Api, schemas: Json) -> Json:
+    summary, _, description = api.doc.strip().partition("\n")
+    operation: Json = {
+        "operationId": api.name,
+        "tags": [_API_TAG],
+        "summary": summary or api.name.replace("_", " "),
+        "responses": {
+            "200": {
+                "description": "The result.",
+                "content": _merged(
+                    api.output.openapi_content(),
+                    api.output.openapi_components(),
+                    schemas,
+                ),
+            }
+        },
+    }
+    if description.strip():
+        operation["description"] = description.strip()
+    content = _merged(
+        api.input.openapi_content(), api.input.openapi_components(), schemas
+    )
+    if content:
+        operation["requestBody"] = {"required": True, "content": content}
+    for status, (name, _, _) in _ERRORS.items():
+        operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+    return operation
+
+
+def _merged(content: Json, components: Json, schemas: Json) -> Json:
+    """Add components to `schemas` and return the content that refers to them.
+
+    A name that stands for another schema already gets a number: two modules may each
+    have an `Input`.
+    """
+    renamed = {
+        name: name
+        if schemas.get(name, components[name]) == components[name]
+        else _free_name(name, schemas, components)
+        for name in components
+    }
+
+    def rename(reference: str) -> str:
+        name = reference.removeprefix(_SCHEMAS)
+        return _SCHEMAS + renamed.get(name, name)
+
+    for name, schema in components.items():
+        schemas[renamed[name]] = _with_references(schema, rename)
+    merged: Json = _with_references(content, rename)
+    return merged
+
+
+def _free_name(name: str, schemas: Json, components: Json) -> str:
+    number = 2
+    while f"{name}_{number}" in schemas or f"{name}_{number}" in components:
+        number += 1
+    return f"{name}_{number}"
+
+
+def _with_references(node: Any, rename: Callable[[str], str]) -> Any:
+    """Return a copy of a schema with every reference renamed, examples untouched."""
+    if isinstance(node, list):
+        return [_with_references(item, rename) for item in node]
+    if not isinstance(node, dict):
+        return node
+    copy: Json = {}
+    for key, value in node.items():
+        if key == "$ref" and isinstance(value, str):
+            copy[key] = rename(value)
+        elif key == "mapping" and _is_discriminator(node):
+            copy[key] = {tag: rename(reference) for tag, reference in value.items()}
+        elif key == "properties" and isinstance(value, dict):
+            # Its keys are field names, whatever they say.
+            copy[key] = {
+                name: _with_references(schema, rename) for name, schema in value.items()
+            }
+        elif key in ("example", "examples", "default", "const", "enum"):
+            copy[key] = value
+        else:
+            copy[key] = _with_references(value, rename)
+    return copy
+
+
+def _is_discriminator(node: Json) -> bool:
+    return isinstance(node.get("propertyName"), str) and all(
+        isinstance(reference, str) for reference in node["mapping"].values()
+    )
+
+
+def _error_schema() -> Json:
+    fields = {
+        "code": {"type": "string", "description": "Names the error for programs."},
+        "message": {"type": "string", "description": "Says what was wrong."},
+        "id": {
+            "type": ["string", "null"],
+            "description": "Finds the error in the server's log.",
+        },
+    }
+    error = {"type": "object", "properties": fields, "required": list(fields)}
+    return {
+        "type": "object",
+        "properties": {"error": error},
+        "required": ["error"],
+        "example": {
+            "error": {"code": "bad_input", "message": "what was wrong", "id": None}
+        },
+    }
+
+
+def _error_responses() -> Json:
+    responses = {}
+    for name, description, has_retry_after in _ERRORS.values():
+        response: Json = {
+            "description": description,
+            "content": {
+                "application/json": {"schema": {"$ref": _SCHEMAS + _ERROR_SCHEMA}}
+            },
+        }
+        if has_retry_after:
+            response["headers"] = {
+                "Retry-After": {
+                    "description": "Seconds after which a retry has a chance.",
+                    "schema": {"type": "integer"},
+                }
+            }
+        responses[name] = response
+    return responses
+
+
+def _probe(name: str, summary: str, description: str) -> Json:
+    responses: Json = {"200": {"description": description}}
+    if name == "readyz":
+        responses["503"] = {"$ref": "#/components/responses/Unavailable"}
+    return {
+        "operationId": f"headway_{name}",
+        "tags": [_OPERATIONS_TAG],
+        "summary": summary,
+        "responses": responses,
+    }
+
+
+def _metrics() -> Json:
+    return {
+        "operationId": "headway_metrics",
+        "tags": [_OPERATIONS_TAG],
+        "summary": "Prometheus metrics of all processes",
+        "responses": {
+            "200": {
+                "description": "The metrics.",
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            }
+        },
+    }
