@@ -66,8 +66,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 def test_submodule_imports_work_as_usual() -> None:
     printed = run_python(
-        "import headway.io\nfrom headway.io import JSON\n"
-        "print(headway.io.JSON is JSON)"
+        "import headway.io\nfrom headway.io import JSON\nprint(headway.io.JSON is JSON)"
     )
     assert printed == "True\n"
 
