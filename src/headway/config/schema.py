@@ -1,0 +1,194 @@
+"""Every setting: its name, type, default, bounds and, below it, what it means.
+
+resolve fills these structs; document makes docs/configuration.md and the flags of
+`headway serve` of them; all other layers only read them.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+__all__ = [
+    "ApiServerConfig",
+    "BatchingConfig",
+    "HeadwayConfig",
+    "LoggingConfig",
+    "MethodConfig",
+    "MetricsConfig",
+    "ResourcesConfig",
+    "RestartConfig",
+    "RunnerConfig",
+]
+
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Bytes = Annotated[int, Meta(ge=1, le=2**62)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+Milliseconds = Annotated[float, Meta(gt=0, le=31_536_000_000)]
+Bound = Annotated[float, Meta(gt=0)]
+Text = Annotated[str, Meta(min_length=1)]
+GpuIds = Annotated[list[Annotated[int, Meta(ge=0)] | Text], Meta(min_length=1)]
+
+_DURATION_BOUNDS = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+    *(0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
+)
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all sections have in common."""
+
+
+class MetricsConfig(_Section, frozen=True):
+    """What `/metrics` offers."""
+
+    enabled: bool = True
+    """Whether `/metrics` is served."""
+    duration_buckets_s: Annotated[
+        tuple[Bound, ...], Meta(min_length=1, max_length=64)
+    ] = _DURATION_BOUNDS
+    """Upper bounds, in rising order, of the latency histograms' buckets; they apply
+    to requests and to runners' queue wait and inference time. Seconds."""
+
+
+class RestartConfig(_Section, frozen=True):
+    """When a process that died is started again."""
+
+    delay_s: Seconds = 0.1
+    """Wait before the first restart; it doubles with each one that follows."""
+    max_delay_s: Seconds = 30.0
+    """The longest wait before a restart."""
+    healthy_after_s: Seconds = 60.0
+    """A process that has lived so long is restarted after `delay_s` again."""
+
+
+class LoggingConfig(_Section, frozen=True):
+    """What the processes write to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is written."""
+    format: Literal["text", "json"] = "text"
+    """`text`: a line for the eye. `json`: one JSON object a line."""
+    access: bool = False
+    """Whether each request is logged: method, path, status, bytes, milliseconds."""
+
+
+class ApiServerConfig(_Section, frozen=True):
+    """The web workers."""
+
+    host: Text = "0.0.0.0"
+    """Address to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 3000
+    """TCP port to listen on; 0 takes a free one."""
+    workers: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)] | None,
+        Meta(extra={"flag": "--api-workers"}),
+    ] = None
+    """Web worker processes under `--production`; null: as many as there are cores."""
+    backlog: Count = 2048
+    """Connections that the kernel holds for each worker until it accepts them."""
+    timeout: Seconds | None = 60.0
+    """Seconds past which a request has failed: it is answered 504 and its work is
+    dropped. null: never."""
+    max_concurrency: Count | None = None
+    """Requests in progress over the whole server, each worker enforcing its share;
+    one more is answered 429. null: no limit."""
+    max_body_bytes: Bytes = 16 * 2**20
+    """Largest request body; a larger one is answered 413."""
+    max_header_bytes: Bytes = 65536
+    """Largest request line and headers together; more is answered 431."""
+    keep_alive_timeout_s: Seconds = 75.0
+    """A connection on which nothing was asked for so long is closed."""
+    request_timeout_s: Seconds = 30.0
+    """A request whose bytes took longer to come is answered 408."""
+    startup_timeout_s: Seconds = 60.0
+    """A worker that is not serving after so long has failed to start."""
+    shutdown_timeout_s: Seconds = 30.0
+    """Time that requests in progress have to finish after SIGTERM or SIGINT."""
+    threads: Count = 40
+    """Threads of each worker in which API functions that are not async run."""
+    ssl_certfile: Text | None = None
+    """Certificate chain in PEM; with it the server speaks HTTPS."""
+    ssl_keyfile: Text | None = None
+    """Private key of the certificate in PEM; null: it is in `ssl_certfile`."""
+    metrics: MetricsConfig = MetricsConfig()
+    restart: RestartConfig = RestartConfig()
+
+
+class BatchingConfig(_Section, frozen=True):
+    """How the rows of several requests are joined in one call of the model."""
+
+    enabled: bool = True
+    """Whether batches are formed at all; false: the model sees each call alone."""
+    max_batch_size: Count = 100
+    """Rows in a batch at the most. A larger request is split and joined again."""
+    max_latency_ms: Milliseconds = 60_000.0
+    """Time that a call may spend in the runner, waiting and computing. One that
+    cannot keep it is refused with 503 at once."""
+    max_wait_ms: Annotated[float, Meta(ge=0, le=60_000)] | None = None
+    """Longest time that calls wait for company while the model is idle. null: the
+    scheduler learns when waiting pays; 0: never."""
+    max_queue_rows: Count = 100_000
+    """Rows that may wait in a runner; more are refused with 503."""
+    max_queue_bytes: Bytes = 2**30
+    """Bytes of rows that may wait in a runner; more are refused with 503."""
+
+
+class MethodConfig(_Section, frozen=True):
+    """What may differ between a runner's methods; null: as in `batching`."""
+
+    max_batch_size: Count | None = None
+    """`batching.max_batch_size` of this method."""
+    max_latency_ms: Milliseconds | None = None
+    """`batching.max_latency_ms` of this method."""
+
+
+class ResourcesConfig(_Section, frozen=True):
+    """What a runner's replicas share among them."""
+
+    cpu: Annotated[float, Meta(gt=0, le=65536)] | None = None
+    """Cores: given as threads to one replica or, for a model that uses one thread
+    only, as so many replicas. null: all cores, one replica."""
+    gpu: Annotated[int, Meta(ge=0, le=4096)] | GpuIds | None = msgspec.field(
+        default=None, name="nvidia.com/gpu"
+    )
+    """GPUs as a count or a list of ids; each replica sees its own through
+    CUDA_VISIBLE_DEVICES. null: none."""
+
+
+class RunnerConfig(_Section, frozen=True):
+    """One runner; the values under `runners` itself hold for every runner."""
+
+    batching: BatchingConfig = BatchingConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    workers_per_resource: Annotated[float, Meta(gt=0, le=1024)] = 1.0
+    """Replicas for each GPU. Without GPUs: for each core if the model uses one thread
+    only, else for the runner's whole share of the cores."""
+    timeout: Seconds | None = 60.0
+    """Seconds past which a call of this runner has failed; the request's own
+    deadline holds too. null: only the request's."""
+    startup_timeout_s: Seconds = 300.0
+    """A runner whose model is not loaded and warm after so long has failed."""
+    restart: RestartConfig = RestartConfig()
+    methods: dict[str, MethodConfig] = {}
+    """Settings of single methods by the method's name."""
+
+    def batching_of(self, method: str) -> BatchingConfig:
+        """Return the batching settings that hold for one method."""
+        own = self.methods.get(method)
+        if own is None:
+            return self.batching
+        given = {
+            name: value
+            for name, value in msgspec.structs.asdict(own).items()
+            if value is not None
+        }
+        return msgspec.structs.replace(self.batching, **given)
+
+
+class HeadwayConfig(_Section, frozen=True):
+    """The whole configuration."""
+
+    api_server: ApiServerConfig = ApiServerConfig()
+    runners: RunnerConfig = RunnerConfig()
+    logging: LoggingConfig = LoggingConfig()

@@ -1,0 +1,86 @@
+"""What counts: a counter, gauge or histogram over cells of a process's slot.
+
+MetricsRegistry makes them; hot paths keep them and call them. They take no lock: one
+thread may write to a handle.
+"""
+
+from bisect import bisect_left
+
+__all__ = ["Counter", "Gauge", "Histogram"]
+
+
+class Counter:
+    """A number that only grows.
+
+    Args:
+        cells: The slot's integers.
+        index: The cell of this series.
+    """
+
+    __slots__ = ("_cells", "_index")
+
+    def __init__(self, cells: memoryview, index: int) -> None:
+        self._cells = cells
+        self._index = index
+
+    def add(self, n: int = 1) -> None:
+        """Count `n` more, which is not negative."""
+        self._cells[self._index] += n
+
+
+class Gauge:
+    """A number that goes up and down; 0 when its process starts.
+
+    Args:
+        cells: The slot's integers.
+        index: The cell of this series.
+    """
+
+    __slots__ = ("_cells", "_index")
+
+    def __init__(self, cells: memoryview, index: int) -> None:
+        self._cells = cells
+        self._index = index
+
+    def set(self, value: int) -> None:
+        """Make it `value`."""
+        self._cells[self._index] = value
+
+    def add(self, n: int = 1) -> None:
+        """Make it `n` more, or less if `n` is negative."""
+        self._cells[self._index] += n
+
+
+class Histogram:
+    """Observations by bucket, and their sum.
+
+    Args:
+        cells: The slot's integers.
+        index: The first of this series' cells: a bucket for each bound, one for what
+            is above them all, and the sum.
+        bounds: Upper bounds, inclusive.
+        scale: The sum's integer units in one observed unit.
+    """
+
+    __slots__ = ("_bounds", "_cells", "_index", "_scale", "_sum")
+
+    def __init__(
+        self,
+        cells: memoryview,
+        index: int,
+        bounds: tuple[float, ...],
+        scale: int,
+    ) -> None:
+        self._cells = cells
+        self._index = index
+        self._bounds = bounds
+        self._scale = scale
+        self._sum = index + len(bounds) + 1
+
+    def observe(self, value: float) -> None:
+        """Count one observation, in the family's unit and finite."""
+        # The number of observations is the sum of the buckets, so that it can never
+        # disagree with them and costs nothing here.
+        cells = self._cells
+        cells[self._index + bisect_left(self._bounds, value)] += 1
+        cells[self._sum] += int(value * self._scale)
