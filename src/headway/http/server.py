@@ -23,6 +23,8 @@ __all__ = ["HttpServer"]
 _SWEEP_S = 1.0
 _SO_ATTACH_FILTER = 26  # Linux; Python's socket module does not name it
 _ACCEPT_TURNS = 1000
+_SETTLE_TURNS = 8
+"""Turns of the loop from a readable socket to data_received; asyncio takes six."""
 
 
 class HttpServer:
@@ -107,9 +109,9 @@ class HttpServer:
         await self._stop_listening()
         self._drain_until = self._clock.now() + timeout_s
         self._responses.close_connections()
-        # Two turns of the loop, in which requests already received are read.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        # Requests that the kernel has received are read, and so not lost.
+        for _ in range(_SETTLE_TURNS):
+            await asyncio.sleep(0)
         now = self._clock.now()
         for connection in list(self._connections):
             connection.close_if_idle(now)
@@ -170,6 +172,8 @@ class HttpServer:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for _ in range(_SETTLE_TURNS):  # until the accepted are among the connections
+            await asyncio.sleep(0)
 
 
 def _refuse_handshakes(listener: socket.socket) -> None:

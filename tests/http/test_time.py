@@ -1,0 +1,227 @@
+"""Time-outs and the drain; the clock is the test's."""
+
+import asyncio
+import socket
+
+import pytest
+
+from headway.http.limits import HttpLimits
+from tests.http.edge import on_both_loops, serving, until
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HOLD = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@on_both_loops
+@pytest.mark.parametrize("requests", [0, 1])
+async def test_an_idle_connection_is_closed(requests: int) -> None:
+    async with serving(HttpLimits(keep_alive_timeout_s=75)) as edge:
+        client = await edge.connect()
+        for _ in range(requests):
+            client.send(GET)
+            await client.answer()
+        await until(lambda: edge.server.connections == 1)
+        edge.pass_time(74)
+        client.send(GET)
+        assert (await client.answer()).status == 200
+        edge.pass_time(74)
+        assert edge.server.connections == 1
+        edge.pass_time(1)
+        assert await client.rest() == b""
+
+
+@on_both_loops
+async def test_a_long_request_is_not_idle() -> None:
+    async with serving(HttpLimits(keep_alive_timeout_s=75)) as edge:
+        client = await edge.connect()
+        client.send(HOLD)
+        await until(lambda: len(edge.app.held) == 1)
+        for _ in range(10):
+            edge.pass_time(74)
+        edge.app.held[0].respond(200, b"text/plain", b"late")
+        assert (await client.answer()).body == b"late"
+        edge.pass_time(74)
+        client.send(GET)
+        assert (await client.answer()).status == 200
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    "data",
+    [
+        GET,
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n" + b"x" * 89,
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1",
+    ],
+    ids=["head", "body", "chunks"],
+)
+async def test_one_byte_per_second_ends_in_408(data: bytes) -> None:
+    async with serving(HttpLimits(request_timeout_s=20)) as edge:
+        client = await edge.connect()
+        cut = len(data) - 22
+        client.send(data[:cut])
+        await until(lambda: edge.server.connections == 1)
+        for second in range(20):
+            assert not edge.app.rejected
+            client.send(data[cut + second : cut + second + 1])
+            for _ in range(5):
+                await asyncio.sleep(0)
+            edge.pass_time(1)
+        edge.pass_time(1)
+        answer = await client.answer()
+        assert (answer.status, answer.code) == (408, "request_timeout")
+        assert await client.rest() == b""
+
+
+@on_both_loops
+async def test_408_comes_after_the_answer_before_it() -> None:
+    async with serving() as edge:
+        client = await edge.connect()
+        client.send(HOLD + b"GET / HT")
+        await until(lambda: len(edge.app.held) == 1)
+        edge.pass_time(31)
+        assert len(edge.app.rejected) == 1
+        edge.app.held[0].respond(200, b"text/plain", b"first")
+        assert (await client.answer()).body == b"first"
+        assert (await client.answer()).status == 408
+        assert await client.rest() == b""
+
+
+@on_both_loops
+async def test_a_client_that_never_reads_is_dropped() -> None:
+    async with serving() as edge:
+        client = await edge.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.send(HOLD)
+        await until(lambda: len(edge.app.held) == 1)
+        edge.app.held[0].respond(200, b"text/plain", b"x" * 50_000_000)
+        await asyncio.sleep(0)
+        edge.pass_time(1)
+        edge.pass_time(28)
+        assert edge.server.connections == 1
+        edge.pass_time(30)
+        edge.pass_time(30)
+        await until(lambda: edge.server.connections == 0)
+
+
+@on_both_loops
+async def test_a_refused_client_that_stays_is_dropped() -> None:
+    async with serving(HttpLimits(linger_s=2)) as edge:
+        client = await edge.connect()
+        client.send(b"nonsense\r\n\r\n")
+        assert (await client.answer()).status == 400
+        edge.pass_time(1)
+        assert edge.server.connections == 1
+        edge.pass_time(1)
+        await until(lambda: edge.server.connections == 0)
+
+
+@on_both_loops
+async def test_drain_answers_what_is_in_flight() -> None:
+    async with serving() as edge:
+        busy, idle = await edge.connect(), await edge.connect()
+        idle.send(GET)
+        await idle.answer()
+        busy.send(HOLD)
+        await until(lambda: len(edge.app.held) == 1)
+        drained = asyncio.create_task(edge.server.drain(30))
+        assert await idle.rest() == b""
+        assert not drained.done()
+        with pytest.raises(ConnectionRefusedError):
+            await edge.connect()
+        edge.app.held[0].respond(200, b"text/plain", b"done")
+        answer = await busy.answer()
+        assert (answer.body, answer.headers["connection"]) == (b"done", "close")
+        assert await busy.rest() == b""
+        await drained
+
+
+@on_both_loops
+async def test_drain_answers_a_pipeline_and_a_half_read_request() -> None:
+    async with serving() as edge:
+        client = await edge.connect()
+        client.send(HOLD + HOLD + GET[:9])
+        await until(lambda: len(edge.app.held) == 2)
+        drained = asyncio.create_task(edge.server.drain(30))
+        await asyncio.sleep(0)
+        for request in edge.app.held:
+            request.respond(200, b"text/plain", b"held")
+        for _ in range(2):
+            assert "connection" not in (await client.answer()).headers
+        client.send(GET[9:])
+        assert (await client.answer()).headers["connection"] == "close"
+        assert await client.rest() == b""
+        await drained
+
+
+@on_both_loops
+async def test_drain_answers_connections_that_the_kernel_queued() -> None:
+    async with serving() as edge:
+        # Blocking calls: the loop has no turn in which it could accept them.
+        clients = [
+            socket.create_connection(("127.0.0.1", edge.port)) for _ in range(200)
+        ]
+        for client in clients:
+            client.sendall(GET)
+        assert edge.server.connections == 0
+        await edge.server.drain(30)
+        for client in clients:
+            with client, client.makefile("rb") as answer:
+                assert answer.read().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@on_both_loops
+async def test_drain_reads_requests_that_have_come_unread() -> None:
+    async with serving() as edge:
+        clients = [
+            socket.create_connection(("127.0.0.1", edge.port)) for _ in range(20)
+        ]
+        await until(lambda: edge.server.connections == 20)
+        for client in clients:
+            client.sendall(GET)
+        await edge.server.drain(30)
+        for client in clients:
+            with client, client.makefile("rb") as answer:
+                assert answer.read().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@on_both_loops
+async def test_drain_gives_a_fresh_connection_a_moment() -> None:
+    async with serving(HttpLimits(linger_s=2)) as edge:
+        slow, silent = await edge.connect(), await edge.connect()
+        await until(lambda: edge.server.connections == 2)
+        drained = asyncio.create_task(edge.server.drain(30))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        slow.send(GET)
+        assert (await slow.answer()).headers["connection"] == "close"
+        edge.pass_time(2)
+        assert await silent.rest() == b""
+        await drained
+
+
+@on_both_loops
+async def test_drain_ends_at_its_time_out() -> None:
+    async with serving() as edge:
+        client = await edge.connect()
+        client.send(HOLD)
+        await until(lambda: len(edge.app.held) == 1)
+        drained = asyncio.create_task(edge.server.drain(5))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        edge.pass_time(4)
+        assert edge.server.connections == 1
+        edge.pass_time(1)
+        await drained
+        assert edge.app.held[0].disconnected
+
+
+@on_both_loops
+async def test_aclose_drops_everything() -> None:
+    async with serving() as edge:
+        client = await edge.connect()
+        client.send(HOLD)
+        await until(lambda: len(edge.app.held) == 1)
+        await edge.server.aclose()
+        assert edge.app.held[0].disconnected
+        assert edge.server.connections == 0
