@@ -6,24 +6,36 @@ assemble or api/ builds it once at start; it asks the service's descriptors.
 from collections.abc import Callable
 from typing import Any
 
+from headway.errors import (
+    BadInputError,
+    BodyTooLargeError,
+    DeadlineExceededError,
+    HeadwayError,
+    ModelCallError,
+    OverloadedError,
+    TooManyRequestsError,
+    UnsupportedMediaTypeError,
+)
 from headway.service import Api, Service
 
 __all__ = ["build_openapi"]
 
 Json = dict[str, Any]
 _SCHEMAS = "#/components/schemas/"
+_RESPONSES = "#/components/responses/"
 _ERROR_SCHEMA = "HeadwayError"
 _API_TAG = "API"
 _OPERATIONS_TAG = "Operations"
 
-_ERRORS: dict[str, tuple[str, str, bool]] = {
-    "400": ("BadInput", "The body is not what this API takes.", False),
-    "413": ("BodyTooLarge", "The body is larger than the server takes.", False),
-    "415": ("UnsupportedMediaType", "The Content-Type is none of this API's.", False),
-    "429": ("TooManyRequests", "Too many requests are being served.", True),
-    "500": ("Failed", "The model or the API function failed.", False),
-    "503": ("Unavailable", "Overloaded, starting or draining: try again.", True),
-    "504": ("DeadlineExceeded", "The request's deadline passed.", False),
+# By status: the error whose code is the example, what it says, Retry-After or not.
+_ERRORS: dict[str, tuple[type[HeadwayError], str, bool]] = {
+    "400": (BadInputError, "The body is not what this API takes.", False),
+    "413": (BodyTooLargeError, "The body is larger than the server takes.", False),
+    "415": (UnsupportedMediaTypeError, "The Content-Type is none it takes.", False),
+    "429": (TooManyRequestsError, "Too many requests are being served.", True),
+    "500": (ModelCallError, "The model or the API function failed.", False),
+    "503": (OverloadedError, "Overloaded, starting or draining: try again.", True),
+    "504": (DeadlineExceededError, "The request's deadline passed.", False),
 }
 _PROBES = {
     "/livez": ("livez", "Whether the process runs", "It does."),
@@ -84,8 +96,8 @@ def _operation(api: Api, schemas: Json) -> Json:
     )
     if content:
         operation["requestBody"] = {"required": True, "content": content}
-    for status, (name, _, _) in _ERRORS.items():
-        operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+    for status, (error, _, _) in _ERRORS.items():
+        operation["responses"][status] = {"$ref": _RESPONSES + error.code}
     return operation
 
 
@@ -163,19 +175,20 @@ def _error_schema() -> Json:
         "type": "object",
         "properties": {"error": error},
         "required": ["error"],
-        "example": {
-            "error": {"code": "bad_input", "message": "what was wrong", "id": None}
-        },
     }
 
 
 def _error_responses() -> Json:
     responses = {}
-    for name, description, has_retry_after in _ERRORS.values():
+    for error, description, has_retry_after in _ERRORS.values():
+        example = {"code": error.code, "message": description, "id": None}
         response: Json = {
             "description": description,
             "content": {
-                "application/json": {"schema": {"$ref": _SCHEMAS + _ERROR_SCHEMA}}
+                "application/json": {
+                    "schema": {"$ref": _SCHEMAS + _ERROR_SCHEMA},
+                    "example": {"error": example},
+                }
             },
         }
         if has_retry_after:
@@ -185,14 +198,14 @@ def _error_responses() -> Json:
                     "schema": {"type": "integer"},
                 }
             }
-        responses[name] = response
+        responses[error.code] = response
     return responses
 
 
 def _probe(name: str, summary: str, description: str) -> Json:
     responses: Json = {"200": {"description": description}}
     if name == "readyz":
-        responses["503"] = {"$ref": "#/components/responses/Unavailable"}
+        responses["503"] = {"$ref": _RESPONSES + OverloadedError.code}
     return {
         "operationId": f"headway_{name}",
         "tags": [_OPERATIONS_TAG],

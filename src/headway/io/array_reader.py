@@ -56,28 +56,33 @@ class ArrayReader:
             BadInputError: If the body is malformed, ragged or holds anything else; the
                 message says where.
         """
-        if self._fast:
-            try:
-                # The first brackets tell the dimensions; where white space or depth
-                # misleads, the decoder refuses and the slow way gives the same array.
-                values = self._fast[body.count(b"[", 0, 4)](body)
-                array = np.array(values, dtype=self._dtype)
-                if array.dtype.kind != "O":
-                    return array
-            except (ValueError, OverflowError, RecursionError):
-                pass
-        return self._read_slowly(body)
+        # The first brackets tell the dimensions; where white space or depth misleads,
+        # the decoder refuses and the slow way counts again.
+        array = self._read_typed(body, body.count(b"[", 0, 4))
+        return array if array is not None else self._read_slowly(body)
+
+    def _read_typed(self, body: bytes, dimensions: int) -> Array | None:
+        if not self._fast:
+            return None
+        try:
+            values = self._fast[dimensions](body)
+            array = np.array(values, dtype=self._dtype)
+        except (ValueError, OverflowError, RecursionError):
+            return None
+        return array if array.dtype.kind != "O" else None
 
     def _read_slowly(self, body: bytes) -> Array:
         opening = _OPENING.match(body)
-        dimensions = opening.group().count(b"[") if opening else 0
-        # An empty list within the first brackets ends them early: [[], [[]]] is ragged.
+        brackets = opening.group().count(b"[") if opening else 0
+        dimensions = min(brackets, _MAX_DIMENSIONS)
+        array = self._read_typed(body, dimensions)
+        if array is not None:
+            return array
         try:
-            values = self._exact[min(dimensions, _MAX_DIMENSIONS)](body)
-            array = _array_of_strings(values) if self._strings else _array(values)
+            values = self._exact[dimensions](body)
+            return _array_of_strings(values) if self._strings else _array(values)
         except (ValueError, OverflowError, TypeError, RecursionError) as error:
             raise self._fault(body) from error
-        return array
 
     def _fault(self, body: bytes) -> BadInputError:
         try:

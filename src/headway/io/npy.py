@@ -64,14 +64,16 @@ def read_raw(body: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array
     """
     row_bytes = math.prod(n for n in shape if n >= 0) * dtype.itemsize
     fits = len(body) == row_bytes
+    unit = ""
     if -1 in shape:
+        unit = "a multiple of "
         fits = row_bytes > 0 and len(body) % row_bytes == 0
         # numpy cannot tell -1 of an empty array
         shape = tuple(len(body) // max(row_bytes, 1) if n < 0 else n for n in shape)
     if not fits:
         raise BadInputError(
             f"{len(body)} bytes do not fill an array of {dtype} of the API's shape, "
-            f"which takes {'a multiple of ' * (-1 in shape)}{row_bytes} bytes"
+            f"which takes {unit}{row_bytes} bytes"
         )
     return _elements(body, 0, dtype.newbyteorder("<"), shape).reshape(shape)
 
