@@ -52,7 +52,7 @@ def _blocks(page: Path, lines: list[str]) -> Iterator[Block]:
         if opening is None:
             if skip and line.strip():
                 raise ValueError(f"{page.name}:{number}: `run: skip` without a block")
-            if "<!-- run:" in line:
+            if line.strip().startswith("<!-- run:"):
                 if _SKIP.fullmatch(line.strip()) is None:
                     raise ValueError(
                         f"{page.name}:{number}: write "
