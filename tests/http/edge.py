@@ -180,7 +180,7 @@ def on_both_loops(scenario: Callable[..., Awaitable[None]]) -> Callable[..., Non
     test.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[loop_parameter, *signature.parameters.values()]
     )
-    del test.__wrapped__  # type: ignore[attr-defined]  # pytest would take it for async
+    del test.__wrapped__  # pytest would take it for async
     marked: Callable[..., None] = pytest.mark.parametrize("loop_name", list(LOOPS))(
         test
     )

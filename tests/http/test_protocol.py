@@ -240,7 +240,7 @@ async def test_hanging_up_is_told_to_the_handler_once(held: int) -> None:
         await until(lambda: len(edge.app.held) == held)
         calls: list[int] = []
         for number, request in enumerate(edge.app.held):
-            request.on_disconnect = lambda number=number: calls.append(number)  # type: ignore[misc]
+            request.on_disconnect = lambda number=number: calls.append(number)
         client.writer.close()
         await until(lambda: edge.server.connections == 0)
         assert calls == list(range(held))

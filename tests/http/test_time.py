@@ -143,7 +143,8 @@ async def test_drain_answers_a_pipeline_and_a_half_read_request() -> None:
         client.send(HOLD + HOLD + GET[:9])
         await until(lambda: len(edge.app.held) == 2)
         drained = asyncio.create_task(edge.server.drain(30))
-        await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
         for request in edge.app.held:
             request.respond(200, b"text/plain", b"held")
         for _ in range(2):
@@ -163,6 +164,7 @@ async def test_drain_answers_connections_that_the_kernel_queued() -> None:
         ]
         for client in clients:
             client.sendall(GET)
+            client.settimeout(5)
         assert edge.server.connections == 0
         await edge.server.drain(30)
         for client in clients:
@@ -179,6 +181,7 @@ async def test_drain_reads_requests_that_have_come_unread() -> None:
         await until(lambda: edge.server.connections == 20)
         for client in clients:
             client.sendall(GET)
+            client.settimeout(5)
         await edge.server.drain(30)
         for client in clients:
             with client, client.makefile("rb") as answer:
@@ -191,7 +194,7 @@ async def test_drain_gives_a_fresh_connection_a_moment() -> None:
         slow, silent = await edge.connect(), await edge.connect()
         await until(lambda: edge.server.connections == 2)
         drained = asyncio.create_task(edge.server.drain(30))
-        for _ in range(10):
+        for _ in range(50):
             await asyncio.sleep(0)
         slow.send(GET)
         assert (await slow.answer()).headers["connection"] == "close"
@@ -207,7 +210,7 @@ async def test_drain_ends_at_its_time_out() -> None:
         client.send(HOLD)
         await until(lambda: len(edge.app.held) == 1)
         drained = asyncio.create_task(edge.server.drain(5))
-        for _ in range(10):
+        for _ in range(50):
             await asyncio.sleep(0)
         edge.pass_time(4)
         assert edge.server.connections == 1

@@ -169,11 +169,11 @@ class HttpServer:
             if not poll.poll(0):
                 break
             await asyncio.sleep(0)
+        for _ in range(_SETTLE_TURNS):  # until the accepted are among the connections
+            await asyncio.sleep(0)
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for _ in range(_SETTLE_TURNS):  # until the accepted are among the connections
-            await asyncio.sleep(0)
 
 
 def _refuse_handshakes(listener: socket.socket) -> None:
