@@ -137,6 +137,12 @@ CYCLE = "cycle: headway.io.a -> headway.io.b -> headway.io.a"
             id="wired-elsewhere",
         ),
         pytest.param(
+            {"api/runner_client.py": "import headway.transport.unix"},
+            "headway.api.runner_client:1 imports headway.transport.unix: "
+            "only assemble and supervisor may wire it",
+            id="transport-chosen-elsewhere",
+        ),
+        pytest.param(
             {"http/server.py": "def f():\n    import json"},
             "headway.http.server:2 imports json inside a function",
             id="function-local",
