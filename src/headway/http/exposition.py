@@ -1,0 +1,61 @@
+"""Renders samples in Prometheus' text format, for `/metrics`.
+
+api/ calls it with what metrics.read_samples or MetricsRegistry.samples return.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from headway.metrics.families import Family
+from headway.metrics.samples import Sample
+
+__all__ = ["CONTENT_TYPE", "render"]
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+def render(samples: Iterable[Sample]) -> bytes:
+    """Return the page; samples of one family may come in any order."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(samples))
+    return generate_latest(registry)
+
+
+class _Collector(Collector):
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterator[Metric]:
+        metrics: dict[str, Metric] = {}
+        for sample in self._samples:
+            name = sample.family.name
+            if name not in metrics:
+                metrics[name] = _metric(sample.family)
+            _add(metrics[name], sample)
+        yield from metrics.values()
+
+
+def _metric(family: Family) -> Metric:
+    if family.kind == "counter":
+        return CounterMetricFamily(family.name, family.help, labels=family.labels)
+    if family.kind == "gauge":
+        return GaugeMetricFamily(family.name, family.help, labels=family.labels)
+    return HistogramMetricFamily(family.name, family.help, labels=family.labels)
+
+
+def _add(metric: Metric, sample: Sample) -> None:
+    if isinstance(metric, HistogramMetricFamily):
+        bounds = (*map(floatToGoString, sample.family.bounds), "+Inf")
+        buckets = list(zip(bounds, map(float, sample.cumulative), strict=True))
+        metric.add_metric(sample.labels, buckets, sample.sum)
+    elif isinstance(metric, CounterMetricFamily | GaugeMetricFamily):
+        metric.add_metric(sample.labels, sample.value)
