@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from headway.config.documentation import field_docs, as_yaml, type_words
+from headway.config.documentation import as_yaml, field_docs, type_words
 from headway.config.schema import HeadwayConfig, MethodConfig
 from headway.config.settings import KeyPath, is_section, settings_of
 

@@ -16,7 +16,7 @@ import yaml
 
 from headway.config import schema
 
-__all__ = ["field_docs", "as_yaml", "type_name", "type_words"]
+__all__ = ["as_yaml", "field_docs", "type_name", "type_words"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9./_-]+")
 _NAMES = {bool: "true or false", int: "integer", float: "number", str: "text"}

@@ -5,7 +5,7 @@ cli/serve makes options of them and hands what they get to `resolve(flags=...)`.
 
 import msgspec
 
-from headway.config.documentation import field_docs, as_yaml, type_name
+from headway.config.documentation import as_yaml, field_docs, type_name
 from headway.config.schema import ApiServerConfig
 from headway.config.settings import settings_of
 

@@ -59,6 +59,7 @@ class Slot:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._memory = memoryview(b"")
+        self._header = memoryview(b"")
         self.cells = memoryview(b"")
         """The integers, by which handles count."""
         self.records: list[SeriesRecord] = []

@@ -72,6 +72,7 @@ class EncodedCall(msgspec.Struct, gc=False):
     parts: tuple[Buffer, ...]
     """One buffer for each row argument (ARRAYS), else one pickle."""
     nbytes: int
+    pickled: bool = False
 
 
 _encode_key = msgspec.msgpack.Encoder().encode
@@ -141,7 +142,7 @@ class CallEncoder:
         if not rows:
             blob = _pickle((args, kwargs), method)
             key = _encode_key(CallKey(method.name, OPAQUE))
-            return EncodedCall(key, 1, (blob,), len(blob))
+            return EncodedCall(key, 1, (blob,), len(blob), True)
         constants = {
             place: value for place, value in places.items() if place not in columns
         }
@@ -160,7 +161,7 @@ class CallEncoder:
         )
         if mode == PICKLED:
             blob = _pickle(tuple(columns.values()), method)
-            return EncodedCall(key, rows, (blob,), len(blob))
+            return EncodedCall(key, rows, (blob,), len(blob), True)
         if len(args) == 1 and not kwargs and method.batch_dim[0] == 0:
             self._remember(method, columns[0], key)
         parts = tuple(raw_bytes(column) for column in columns.values())

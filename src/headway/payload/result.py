@@ -101,6 +101,7 @@ def decode_results(key: Buffer, sizes: Sequence[int], payload: memoryview) -> li
 
     Raises:
         WireError: If the key does not parse or the bytes do not add up.
+        OutputError: If a pickle cannot be read here.
     """
     try:
         form = _decode(key)
@@ -110,7 +111,7 @@ def decode_results(key: Buffer, sizes: Sequence[int], payload: memoryview) -> li
     at = 0
     if form.mode == BLOBS:
         for size in sizes:
-            results.append(pickle.loads(payload[at : at + size]))
+            results.append(_unpickle(payload[at : at + size]))
             at += size
         return results
     try:

@@ -1,4 +1,4 @@
-"""A pair of channels within one process: what `headway serve` without --production uses.
+"""A pair of channels in one process: what `headway serve` without --production uses.
 
 Frames are the same bytes as between processes, so that what works in development works
 in production.

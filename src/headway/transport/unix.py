@@ -5,20 +5,25 @@ connection to a runner that is starting again is never refused.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from headway.errors import WireError
 from headway.payload.call import Buffer
-from headway.transport.base import ChannelOwner
+from headway.transport.base import Channel, ChannelOwner
 from headway.transport.framing import FrameCutter
 
-__all__ = ["UnixChannel", "connect_unix", "listen_unix", "unix_socket"]
+__all__ = ["UnixChannel", "UnixLink", "listen_unix", "unix_socket"]
+
+_log = logging.getLogger(__name__)
 
 _SOCKET_BUFFER_BYTES = 4 * 2**20
 """A turn's frame should fit, so that a busy peer does not make the sender wait."""
 _JOIN_BELOW_BYTES = 256 * 1024
+_FIRST_RETRY_S = 0.05
+_LAST_RETRY_S = 1.0
 
 
 class UnixChannel(asyncio.Protocol):
@@ -80,24 +85,73 @@ def unix_socket() -> socket.socket:
     return made
 
 
-async def connect_unix(path: str, owner: ChannelOwner) -> UnixChannel:
-    """Connect to a listening socket.
+class UnixLink:
+    """Keeps a connection to a listening socket: connects anew when it is lost.
 
-    Raises:
-        OSError: If nobody listens there.
+    The supervisor keeps the socket listening while the process behind it is started
+    again, so that connecting succeeds at once and READY tells when it serves.
+
+    Args:
+        path: Of the socket.
+        owner: Told of each connection in turn.
     """
-    loop = asyncio.get_running_loop()
-    connection = unix_socket()
-    connection.setblocking(False)
-    try:
-        await loop.sock_connect(connection, path)
-        _, channel = await loop.create_unix_connection(
-            lambda: UnixChannel(owner=owner), sock=connection
-        )
-    except BaseException:
-        connection.close()
-        raise
-    return channel
+
+    def __init__(self, *, path: str, owner: ChannelOwner) -> None:
+        self._path = path
+        self._owner = owner
+        self._channel: UnixChannel | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    def start(self) -> None:
+        """Connect, now and whenever the connection is lost."""
+        self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    async def aclose(self) -> None:
+        """Disconnect for good."""
+        self._is_closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        if self._channel is not None:
+            self._channel.close()
+
+    def channel_opened(self, channel: Channel) -> None:
+        """Pass it on."""
+        self._owner.channel_opened(channel)
+
+    def frame_received(self, channel: Channel, frame: memoryview) -> None:
+        """Pass it on."""
+        self._owner.frame_received(channel, frame)
+
+    def channel_lost(self, channel: Channel, error: Exception | None) -> None:
+        """Pass it on, then connect anew."""
+        self._channel = None
+        self._owner.channel_lost(channel, error)
+        if not self._is_closed:
+            self.start()
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay_s = _FIRST_RETRY_S
+        while True:
+            connection = unix_socket()
+            connection.setblocking(False)
+            try:
+                await loop.sock_connect(connection, self._path)
+                _, self._channel = await loop.create_unix_connection(
+                    lambda: UnixChannel(owner=self), sock=connection
+                )
+                return
+            except OSError as error:
+                # Nobody listens: the supervisor itself is on its way down.
+                connection.close()
+                _log.debug("cannot connect to %s: %s", self._path, error)
+            except asyncio.CancelledError:
+                connection.close()
+                raise
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, _LAST_RETRY_S)
 
 
 async def listen_unix(

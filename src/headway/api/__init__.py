@@ -1,0 +1,1 @@
+"""The API worker: admits requests, runs API functions, carries their runner calls."""

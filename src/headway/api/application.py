@@ -1,0 +1,131 @@
+"""What an API worker serves: the user's endpoints and Headway's own pages.
+
+The HTTP protocol hands it requests; it finds the endpoint or page by path.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+import msgspec
+
+from headway.api.error_answer import JSON_TYPE, render_error
+from headway.api.handler import Endpoint
+from headway.errors import HeadwayError, MethodNotAllowedError, RouteNotFoundError
+from headway.http.request import Answer, Request
+from headway.http.swagger import ASSET_PREFIX, asset
+
+__all__ = ["ApiApplication", "Page"]
+
+_log = logging.getLogger("headway.access")
+
+Page = Callable[[], Awaitable[tuple[int, bytes, bytes]]]
+"""Makes (status, content type, body) of a page of Headway's own."""
+
+_PAGE_METHODS = ("GET", "HEAD", "OPTIONS")
+_API_METHODS = ("POST", "OPTIONS")
+
+
+class ApiApplication:
+    """Routes requests.
+
+    Args:
+        endpoints: By path.
+        pages: By path.
+        loop: Runs the pages.
+        access_log: Whether to log a line for each request.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoints: Mapping[str, Endpoint],
+        pages: Mapping[str, Page],
+        loop: asyncio.AbstractEventLoop,
+        access_log: bool,
+    ) -> None:
+        self._endpoints = dict(endpoints)
+        self._pages = dict(pages)
+        self._loop = loop
+        self._access_log = access_log
+        self._assets: dict[str, tuple[bytes, bytes]] = {}
+        self._serving: set[asyncio.Task[None]] = set()
+
+    def handle(self, request: Request) -> None:
+        """Serve a request: `respond` is called now or later."""
+        endpoint = self._endpoints.get(request.path)
+        if self._access_log:
+            _log.info("%s %s", request.method, request.path)
+        if endpoint is not None:
+            if request.method == "POST":
+                endpoint.handle(request)
+            else:
+                self._other_method(request, _API_METHODS)
+            return
+        self._handle_page(request)
+
+    def reject(self, error: HeadwayError) -> Answer:
+        """Render an error of the HTTP protocol itself."""
+        return render_error(error)
+
+    def _other_method(self, request: Request, allow: tuple[str, ...]) -> None:
+        if request.method == "OPTIONS":
+            allowed = ", ".join(allow).encode()
+            request.respond(HTTPStatus.NO_CONTENT, b"", b"", [(b"allow", allowed)])
+            return
+        error = MethodNotAllowedError(
+            f"{request.path} takes {' and '.join(allow)}, not {request.method}",
+            allow=allow,
+        )
+        request.respond(*render_error(error))
+
+    def _handle_page(self, request: Request) -> None:
+        path = request.path
+        page = self._pages.get(path)
+        if page is None and not self._has_asset(path):
+            paths = ", ".join(sorted(self._endpoints)) or "none"
+            error = RouteNotFoundError(
+                f"nothing is served at {path}; the APIs are {paths}"
+            )
+            request.respond(*render_error(error))
+        elif request.method not in ("GET", "HEAD"):
+            self._other_method(request, _PAGE_METHODS)
+        elif page is None:
+            content_type, body = self._assets[path]
+            request.respond(HTTPStatus.OK, content_type, body)
+        else:
+            task = self._loop.create_task(_serve_page(page, request))
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+
+    def _has_asset(self, path: str) -> bool:
+        if path not in self._assets:
+            if not path.startswith(ASSET_PREFIX):
+                return False
+            found = asset(path.removeprefix(ASSET_PREFIX))
+            if found is None:
+                return False
+            self._assets[path] = found[0].encode(), found[1]
+        return True
+
+
+async def _serve_page(page: Page, request: Request) -> None:
+    try:
+        status, content_type, body = await page()
+    except Exception:  # noqa: BLE001 - a page's fault is answered like any other
+        _log.exception("the page %s failed", request.path)
+        error = HeadwayError("the page failed; the log has the traceback")
+        request.respond(*render_error(error))
+        return
+    request.respond(status, content_type, body)
+
+
+def json_page(value: object, status: int = HTTPStatus.OK) -> Page:
+    """Return a page that always shows the same JSON."""
+    body = msgspec.json.encode(value)
+
+    async def page() -> tuple[int, bytes, bytes]:
+        return status, JSON_TYPE, body
+
+    return page

@@ -1,0 +1,73 @@
+"""Headway's own pages: documentation, probes and metrics.
+
+assemble makes them for the application of each API worker.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+import msgspec
+
+from headway.api.application import Page, json_page
+from headway.api.error_answer import JSON_TYPE
+from headway.api.runner_client import RunnerClient
+from headway.http.exposition import CONTENT_TYPE, render
+from headway.http.openapi import build_openapi
+from headway.http.swagger import index_html
+from headway.metrics import read_samples
+from headway.service import Service
+from headway.version import __version__
+
+__all__ = ["make_pages"]
+
+
+def make_pages(
+    *,
+    service: Service,
+    clients: Sequence[RunnerClient],
+    metrics_dir: Path | None,
+    is_draining: Callable[[], bool],
+) -> dict[str, Page]:
+    """Return the pages by path.
+
+    Args:
+        service: Is documented.
+        clients: Tell which runners are ready.
+        metrics_dir: Holds a slot for each process; None serves no metrics.
+        is_draining: Whether the server is on its way down.
+    """
+
+    async def index() -> tuple[int, bytes, bytes]:
+        return HTTPStatus.OK, b"text/html; charset=utf-8", index_html(service.name)
+
+    async def ready() -> tuple[int, bytes, bytes]:
+        runners = {client.name: client.is_ready for client in clients}
+        is_ready = all(runners.values()) and not is_draining()
+        body = msgspec.json.encode(
+            {"ready": is_ready, "draining": is_draining(), "runners": runners}
+        )
+        status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return status, JSON_TYPE, body
+
+    pages: dict[str, Page] = {
+        "/": index,
+        "/docs.json": json_page(build_openapi(service, __version__)),
+        "/livez": json_page({"live": True}),
+        "/healthz": json_page({"live": True}),
+        "/readyz": ready,
+    }
+    if metrics_dir is not None:
+        pages["/metrics"] = functools.partial(_metrics, metrics_dir)
+    return pages
+
+
+async def _metrics(metrics_dir: Path) -> tuple[int, bytes, bytes]:
+    body = await asyncio.to_thread(_render_metrics, metrics_dir)
+    return HTTPStatus.OK, CONTENT_TYPE, body
+
+
+def _render_metrics(metrics_dir: Path) -> bytes:
+    return render(read_samples(sorted(metrics_dir.glob("*.bin"))))

@@ -1,0 +1,103 @@
+"""An API worker: the HTTP server, the application and the links to the runners.
+
+assemble builds it; the process that serves starts, drains and closes it.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from headway.api.admission import Admission
+from headway.api.runner_client import RunnerClient
+from headway.api.thread_pool import ThreadPool
+from headway.context import Context, RequestInfo
+from headway.http.server import HttpServer
+from headway.service import Hook, Service
+
+__all__ = ["ApiWorker", "Link"]
+
+_log = logging.getLogger(__name__)
+
+
+class Link(Protocol):
+    """Keeps a runner client connected; transport/unix has one."""
+
+    def start(self) -> None:
+        """Connect."""
+        ...
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class ApiWorker:
+    """Serves HTTP in one process.
+
+    Args:
+        service: Whose hooks run.
+        server: Serves the application.
+        clients: One for each runner.
+        links: Keep the clients connected.
+        admission: Has a timer to stop.
+        pool: Runs sync API functions.
+        state: Shared by the contexts of this worker.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: Service,
+        server: HttpServer,
+        clients: Sequence[RunnerClient],
+        links: Sequence[Link],
+        admission: Admission,
+        pool: ThreadPool,
+        state: dict[str, Any],
+    ) -> None:
+        self._service = service
+        self._server = server
+        self._clients = clients
+        self._links = links
+        self._admission = admission
+        self._pool = pool
+        self._state = state
+        self.is_draining = False
+
+    async def start(self) -> None:
+        """Connect to the runners, run the start-up hooks, listen."""
+        for client, runner in zip(self._clients, self._service.runners, strict=True):
+            runner.attach(client)
+        for link in self._links:
+            link.start()
+        for hook in self._service.startup_hooks:
+            await self._run_hook(hook)
+        await self._server.start()
+
+    async def wait_ready(self) -> None:
+        """Return once every runner is loaded and warm."""
+        await asyncio.gather(*(client.wait_ready() for client in self._clients))
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer what was accepted, take nothing new, run the shutdown hooks."""
+        self.is_draining = True
+        await self._server.drain(timeout_s)
+        for hook in self._service.shutdown_hooks:
+            await self._run_hook(hook)
+
+    async def aclose(self) -> None:
+        """Drop what is left."""
+        await self._server.aclose()
+        for link in self._links:
+            await link.aclose()
+        self._admission.close()
+        self._pool.close()
+
+    async def _run_hook(self, hook: Hook) -> None:
+        request = RequestInfo(method="", path="", query="", headers={})
+        context = Context(request=request, state=self._state)
+        result = hook(context) if inspect.signature(hook).parameters else hook()
+        if inspect.isawaitable(result):
+            await result

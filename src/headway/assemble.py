@@ -1,0 +1,364 @@
+"""The only place where objects are wired together.
+
+embedded and worker (the main module of a process) call it; see docs/architecture.md for
+the path of a request through what is built here.
+"""
+
+import asyncio
+import math
+import os
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from headway.api.admission import Admission
+from headway.api.application import ApiApplication
+from headway.api.handler import Endpoint
+from headway.api.meters import EndpointMeters
+from headway.api.pages import make_pages
+from headway.api.runner_client import RunnerClient
+from headway.api.thread_pool import ThreadPool
+from headway.api.worker import ApiWorker, Link
+from headway.batching.scheduler import Scheduler, SchedulerLimits
+from headway.clock import Clock
+from headway.config.resolved import ResolvedConfig
+from headway.config.schema import ApiServerConfig, RunnerConfig
+from headway.errors import ConfigError, HeadwayError, RunnerStartError
+from headway.http.limits import HttpLimits
+from headway.http.server import HttpServer
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import REFUSED, REQUEST_DURATION, WASTED_ROWS
+from headway.runnable import Runnable
+from headway.runner.dispatcher import Dispatcher
+from headway.runner.executor import InlineExecutor
+from headway.runner.inbox import Inbox, MethodLimits
+from headway.runner.meters import RunnerMeters
+from headway.runner.replica import Replica
+from headway.runner.replica_link import ReplicaLink
+from headway.runner.server import ReplicaServer, RunnerServer
+from headway.runner.warmup import warm_up
+from headway.runner_handle import Runner
+from headway.service import Service
+from headway.signature import MethodSpec
+from headway.transport.unix import UnixLink
+from headway.wire import ReadyRecord
+
+__all__ = [
+    "RunnerCore",
+    "build_api_worker",
+    "build_clients",
+    "build_replica",
+    "build_runner_core",
+    "build_runner_server",
+    "load_model",
+]
+
+
+class RunnerCore(msgspec.Struct):
+    """The parts of a runner that do not depend on where its replicas are."""
+
+    specs: dict[str, MethodSpec]
+    limits: dict[str, MethodLimits]
+    scheduler: Scheduler
+    dispatcher: Dispatcher
+    inbox: Inbox
+
+
+def _or_infinite(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
+
+
+def load_model(runner: Runner) -> Runnable:
+    """Construct a runner's model.
+
+    Raises:
+        RunnerStartError: If that raises anything.
+    """
+    try:
+        return runner.load()
+    except HeadwayError as error:
+        raise RunnerStartError(f"runner {runner.name!r}: {error.message}") from error
+    except Exception as error:
+        # A user's model may raise anything.
+        raise RunnerStartError(
+            f"runner {runner.name!r} cannot load its model: {type(error).__name__}: "
+            f"{error}"
+        ) from error
+
+
+def build_runner_core(
+    *,
+    runner: Runner,
+    config: RunnerConfig,
+    registry: MetricsRegistry,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+) -> RunnerCore:
+    """Return the queue, the scheduler and what feeds them."""
+    specs = {name: method.spec for name, method in runner.methods.items()}
+    limits = {name: _method_limits(spec, config) for name, spec in specs.items()}
+    batching = config.batching
+    wait_ms = batching.max_wait_ms
+    scheduler = Scheduler(
+        limits=SchedulerLimits(
+            max_queue_rows=batching.max_queue_rows,
+            max_queue_bytes=batching.max_queue_bytes,
+            max_wait_s=None if wait_ms is None else wait_ms / 1000,
+        ),
+        replicas=0,
+    )
+    dispatcher = Dispatcher(
+        name=runner.name,
+        scheduler=scheduler,
+        meters=RunnerMeters(registry=registry, runner=runner.name, methods=list(specs)),
+        clock=clock,
+        loop=loop,
+    )
+    inbox = Inbox(
+        ready=ReadyRecord(runner=runner.name, pid=os.getpid()),
+        limits=limits,
+        sink=dispatcher,
+    )
+    return RunnerCore(specs, limits, scheduler, dispatcher, inbox)
+
+
+def _method_limits(spec: MethodSpec, config: RunnerConfig) -> MethodLimits:
+    batching = config.batching_of(spec.name)
+    joins = spec.batchable and batching.enabled
+    return MethodLimits(
+        max_rows=batching.max_batch_size,
+        max_latency_s=batching.max_latency_ms / 1000 if joins else math.inf,
+        joins=joins,
+    )
+
+
+def warm_core(core: RunnerCore, name: str, runnable: Runnable, clock: Clock) -> None:
+    """Run the model on warm-up batches, which seeds the scheduler's cost model."""
+    warm_up(
+        runner=name,
+        runnable=runnable,
+        specs=core.specs,
+        limits=core.limits,
+        scheduler=core.scheduler,
+        clock=clock,
+    )
+
+
+def build_runner_server(
+    *,
+    runner: Runner,
+    config: RunnerConfig,
+    listening: socket.socket,
+    replica_paths: Sequence[str],
+    registry: MetricsRegistry,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+) -> RunnerServer:
+    """Return a runner's process: with its one model, or with links to replicas.
+
+    Raises:
+        RunnerStartError: If its model cannot be loaded or warmed.
+    """
+    core = build_runner_core(
+        runner=runner, config=config, registry=registry, clock=clock, loop=loop
+    )
+    if replica_paths:
+        links = [
+            UnixLink(
+                path=path, owner=ReplicaLink(dispatcher=core.dispatcher, clock=clock)
+            )
+            for path in replica_paths
+        ]
+        return RunnerServer(
+            listening=listening,
+            inbox=core.inbox,
+            dispatcher=core.dispatcher,
+            links=links,
+        )
+    runnable = load_model(runner)
+    warm_core(core, runner.name, runnable, clock)
+    executor = InlineExecutor(runnable=runnable, specs=core.specs)
+    return RunnerServer(
+        listening=listening,
+        inbox=core.inbox,
+        dispatcher=core.dispatcher,
+        attach=lambda: core.dispatcher.add_replica(executor),
+    )
+
+
+def build_replica(
+    *, runner: Runner, config: RunnerConfig, listening: socket.socket, clock: Clock
+) -> ReplicaServer:
+    """Return a replica's process.
+
+    Raises:
+        RunnerStartError: If its model cannot be loaded or warmed.
+    """
+    specs = {name: method.spec for name, method in runner.methods.items()}
+    runnable = load_model(runner)
+    warm_up(
+        runner=runner.name,
+        runnable=runnable,
+        specs=specs,
+        limits={name: _method_limits(spec, config) for name, spec in specs.items()},
+        scheduler=Scheduler(limits=SchedulerLimits()),
+        clock=clock,
+    )
+    return ReplicaServer(
+        listening=listening,
+        replica=Replica(
+            ready=ReadyRecord(runner=runner.name, pid=os.getpid()),
+            runnable=runnable,
+            specs=specs,
+        ),
+    )
+
+
+def build_clients(
+    *,
+    service: Service,
+    config: ResolvedConfig,
+    registry: MetricsRegistry,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+) -> list[RunnerClient]:
+    """Return a client for each runner of the service, in order."""
+    clients = []
+    for runner in service.runners:
+        settings = config.runner(runner.name)
+        clients.append(
+            RunnerClient(
+                name=runner.name,
+                timeout_s=_or_infinite(settings.timeout),
+                max_bytes=settings.batching.max_queue_bytes,
+                clock=clock,
+                loop=loop,
+                wasted_rows=registry.counter(WASTED_ROWS, (runner.name,)),
+            )
+        )
+    return clients
+
+
+def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded differ in
+    *,
+    service: Service,
+    config: ResolvedConfig,
+    workers: int,
+    sockets: Sequence[socket.socket],
+    clients: Sequence[RunnerClient],
+    links: Sequence[Link],
+    registry: MetricsRegistry,
+    metrics_dir: Path,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+) -> ApiWorker:
+    """Return an API worker.
+
+    Raises:
+        ConfigError: If the TLS certificate or key cannot be read.
+    """
+    settings = config.config.api_server
+    state: dict[str, Any] = {}
+    pool = ThreadPool(threads=settings.threads)
+    most = settings.max_concurrency
+    admission = Admission(
+        max_concurrency=None if most is None else math.ceil(most / workers),
+        timeout_s=_or_infinite(settings.timeout),
+        clock=clock,
+        loop=loop,
+        refused=lambda reason: registry.counter(REFUSED, (reason,)),
+    )
+    endpoints = _build_endpoints(
+        service=service,
+        settings=settings,
+        admission=admission,
+        pool=pool,
+        registry=registry,
+        clock=clock,
+        loop=loop,
+        state=state,
+    )
+    built: list[ApiWorker] = []
+    is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
+    application = ApiApplication(
+        endpoints=endpoints,
+        pages=make_pages(
+            service=service,
+            clients=clients,
+            metrics_dir=metrics_dir if settings.metrics.enabled else None,
+            is_draining=is_draining,
+        ),
+        loop=loop,
+        access_log=config.config.logging.access,
+    )
+    server = HttpServer(
+        application=application,
+        limits=HttpLimits(
+            max_header_bytes=settings.max_header_bytes,
+            max_body_bytes=settings.max_body_bytes,
+            keep_alive_timeout_s=settings.keep_alive_timeout_s,
+            request_timeout_s=settings.request_timeout_s,
+        ),
+        clock=clock,
+        sockets=sockets,
+        ssl_context=_ssl_context(settings),
+        backlog=settings.backlog,
+    )
+    built.append(
+        ApiWorker(
+            service=service,
+            server=server,
+            clients=clients,
+            links=links,
+            admission=admission,
+            pool=pool,
+            state=state,
+        )
+    )
+    return built[0]
+
+
+def _build_endpoints(  # noqa: PLR0913 - what every endpoint of a worker shares
+    *,
+    service: Service,
+    settings: ApiServerConfig,
+    admission: Admission,
+    pool: ThreadPool,
+    registry: MetricsRegistry,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    state: dict[str, Any],
+) -> Mapping[str, Endpoint]:
+    duration = REQUEST_DURATION.with_bounds(tuple(settings.metrics.duration_buckets_s))
+    return {
+        api.route: Endpoint(
+            api=api,
+            admission=admission,
+            pool=pool,
+            meters=EndpointMeters(
+                registry=registry, endpoint=api.route, duration=duration
+            ),
+            clock=clock,
+            loop=loop,
+            state=state,
+        )
+        for api in service.apis.values()
+    }
+
+
+def _ssl_context(settings: ApiServerConfig) -> ssl.SSLContext | None:
+    if settings.ssl_certfile is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+    except OSError as error:
+        raise ConfigError(
+            f"api_server.ssl_certfile {settings.ssl_certfile!r} with ssl_keyfile "
+            f"{settings.ssl_keyfile!r} cannot be used: {error}"
+        ) from error
+    return context

@@ -1,0 +1,171 @@
+"""One process of the supervisor: started, told to drain, started again when it dies.
+
+The supervisor has one for each API worker, runner and replica.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from headway.clock import Clock
+from headway.config.schema import RestartConfig
+from headway.control import ControlChannel, Drain, Failed, ProcessSpec, Ready
+from headway.errors import StartError
+
+__all__ = ["Child"]
+
+_log = logging.getLogger(__name__)
+
+
+class Child:
+    """A process and its control channel.
+
+    Args:
+        spec: What it is to be.
+        environment: Variables besides the supervisor's own.
+        startup_timeout_s: Seconds from its start to Ready.
+        restart: Back-off between starts.
+        on_restart: Called when it died and is started again.
+        clock: Times the back-off.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: ProcessSpec,
+        environment: Mapping[str, str],
+        startup_timeout_s: float,
+        restart: RestartConfig,
+        on_restart: Callable[["Child"], None],
+        clock: Clock,
+    ) -> None:
+        self.spec = spec
+        self._environment = environment
+        self._startup_timeout_s = startup_timeout_s
+        self._restart = restart
+        self._on_restart = on_restart
+        self._clock = clock
+        self._process: asyncio.subprocess.Process | None = None
+        self._control: ControlChannel | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._started_at = 0.0
+
+    @property
+    def name(self) -> str:
+        """Names it in the log."""
+        return self.spec.name
+
+    async def start(self) -> Any:
+        """Start the process and return its first message: Ready or Described.
+
+        Raises:
+            StartError: If it fails, ends or takes too long.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "headway.worker",
+                self.name,
+                str(theirs.fileno()),
+                pass_fds=(theirs.fileno(), *self.spec.sockets),
+                env={**os.environ, **self._environment},
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        finally:
+            theirs.close()
+        self._started_at = self._clock.now()
+        self._control = ControlChannel(connection=ours)
+        await self._control.start()
+        await self._control.send(self.spec)
+        try:
+            async with asyncio.timeout(self._startup_timeout_s):
+                message = await self._control.receive()
+        except TimeoutError:
+            self.kill()
+            raise StartError(
+                f"{self.name} was not ready within {self._startup_timeout_s:g} s: "
+                "look at its log above, or raise startup_timeout_s"
+            ) from None
+        if isinstance(message, Failed):
+            raise StartError(message.message)
+        if message is None:
+            code = await self._process.wait()
+            raise StartError(f"{self.name} {_ended(code)} before it was ready")
+        return message
+
+    def keep(self) -> None:
+        """From now on, start it again whenever it ends by itself."""
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def _keep(self) -> None:
+        delay_s = self._restart.delay_s
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            await self._close_control()
+            if self._is_stopping:
+                return
+            if self._clock.now() - self._started_at > self._restart.healthy_after_s:
+                delay_s = self._restart.delay_s
+            self._on_restart(self)
+            _log.error(
+                "%s %s; it is started again in %.2f s", self.name, _ended(code), delay_s
+            )
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, self._restart.max_delay_s)
+            if self._is_stopping:
+                return
+            try:
+                if isinstance(await self.start(), Ready):
+                    _log.info("%s is ready again", self.name)
+            except StartError as error:
+                _log.error("%s", error.message)
+
+    async def stop(self, timeout_s: float) -> None:
+        """Let it drain and end; kill it after `timeout_s`."""
+        self._is_stopping = True
+        if self._keeper is not None and self._control is None:
+            self._keeper.cancel()
+        if self._process is None:
+            return
+        if self._control is not None:
+            await self._control.send(Drain())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._process.wait()
+        except TimeoutError:
+            _log.warning(
+                "%s did not end within %.1f s and is killed", self.name, timeout_s
+            )
+            self.kill()
+            await self._process.wait()
+        await self._close_control()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def _close_control(self) -> None:
+        control, self._control = self._control, None
+        if control is not None:
+            await control.aclose()
+
+
+def _ended(code: int) -> str:
+    """Say how a process ended."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+    return f"was killed by {name}"

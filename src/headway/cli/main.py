@@ -1,0 +1,34 @@
+"""The `headway` command: its subcommands, and errors as one line.
+
+The console script and `python -m headway` call `main`.
+"""
+
+import sys
+
+import click
+
+from headway.cli.models import models
+from headway.cli.serve import serve
+from headway.errors import HeadwayError
+from headway.version import __version__
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="headway")
+def headway() -> None:
+    """Serve Python models under heavy traffic."""
+
+
+headway.add_command(serve)
+headway.add_command(models)
+
+
+def main() -> None:
+    """Run the command; an error of Headway's is one line and exit code 1."""
+    try:
+        headway()
+    except HeadwayError as error:
+        click.echo(f"headway: error: {error.message}", err=True)
+        sys.exit(1)

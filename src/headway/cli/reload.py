@@ -1,0 +1,66 @@
+"""`headway serve --reload`: serves in a child process, anew after each change.
+
+cli/serve calls it; the watching is watchfiles' (the extra `reload`).
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from headway.errors import MissingExtraError
+
+__all__ = ["run_reloading"]
+
+_WATCHED = frozenset({".py", ".yaml", ".yml", ".json", ".toml"})
+_STOP_S = 35.0
+
+
+def run_reloading(arguments: Sequence[str], folder: Path) -> None:
+    """Serve until Ctrl-C, starting again whenever a source file in `folder` changes.
+
+    A server that cannot start is tried again after the next change.
+
+    Args:
+        arguments: Of `headway`, without --reload.
+        folder: Watched with all folders in it.
+
+    Raises:
+        MissingExtraError: If watchfiles is not installed.
+    """
+    try:
+        import watchfiles
+    except ImportError as error:
+        raise MissingExtraError(
+            "--reload needs watchfiles: pip install 'headway[reload]'"
+        ) from error
+    command = [sys.executable, "-m", "headway", *arguments]
+    server = subprocess.Popen(command)
+    try:
+        for changes in watchfiles.watch(folder, raise_interrupt=True):
+            names = sorted(
+                {
+                    Path(path).name
+                    for _, path in changes
+                    if Path(path).suffix in _WATCHED
+                }
+            )
+            if names:
+                click.echo(f"{', '.join(names)} changed: starting again", err=True)
+                _stop(server)
+                server = subprocess.Popen(command)
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how this ends; it has reached the server as well
+    finally:
+        _stop(server)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

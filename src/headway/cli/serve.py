@@ -1,0 +1,165 @@
+"""`headway serve`: one process to develop with, several in production.
+
+cli/main adds it; it resolves the configuration and runs the embedded server or the
+supervisor.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headway.clock import MonotonicClock
+from headway.config.flags import serve_flags
+from headway.config.resolve import resolve
+from headway.config.resolved import ResolvedConfig
+from headway.config.show import render_config
+from headway.loader import load_service, service_dir
+from headway.log import configure
+from headway.plan import ServicePlan, describe
+from headway.run_dir import RunDir
+
+__all__ = ["serve"]
+
+
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each setting of the API server."""
+    for flag in reversed(serve_flags()):
+        command = click.option(
+            *flag.names,
+            flag.key.replace(".", "__"),
+            metavar=flag.metavar,
+            help=flag.help,
+        )(command)
+    return command
+
+
+@click.command()
+@click.argument("service")
+@click.option(
+    "--production",
+    is_flag=True,
+    help="Several API workers, and each runner in processes of its own.",
+)
+@click.option("--development", is_flag=True, hidden=True, help="The default.")
+@click.option("--reload", is_flag=True, help="Start again when a source file changes.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="The configuration. Default: $HEADWAY_CONFIG, else headway.yaml beside the "
+    "service.",
+)
+@click.option(
+    "--working-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    show_default="here",
+    help="Where the service's modules are looked for.",
+)
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Show every setting and where it came from, and end.",
+)
+@_with_settings
+def serve(
+    service: str,
+    production: bool,
+    development: bool,
+    reload: bool,
+    config_file: Path | None,
+    working_dir: Path,
+    print_config: bool,
+    **flags: Any,
+) -> None:
+    """Serve a SERVICE, as in `service:svc`.
+
+    Swagger UI is at /, metrics are at /metrics. SIGTERM and Ctrl-C drain: requests that
+    were accepted are answered first.
+    """
+    if production and development:
+        raise click.UsageError("--production and --development exclude each other")
+
+    def resolve_for(plan: ServicePlan) -> ResolvedConfig:
+        return resolve(
+            config_file=config_file,
+            service_dir=service_dir(service, working_dir),
+            environ=os.environ,
+            flags={key.replace("__", "."): value for key, value in flags.items()},
+            runner_options={runner.name: runner.options for runner in plan.runners},
+            runner_methods={
+                runner.name: list(runner.methods) for runner in plan.runners
+            },
+        )
+
+    if reload:
+        _reload(service, working_dir, production)
+    elif print_config:
+        plan = describe(load_service(service, working_dir))
+        click.echo(render_config(resolve_for(plan)), nl=False)
+    elif production:
+        _serve_production(service, working_dir, resolve_for)
+    else:
+        _serve_embedded(service, working_dir, resolve_for)
+
+
+def _announce(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _serve_production(
+    service: str,
+    working_dir: Path,
+    resolve_for: Callable[[ServicePlan], ResolvedConfig],
+) -> None:
+    import asyncio
+
+    from headway.supervisor import Supervisor
+
+    configure("supervisor")
+    supervisor = Supervisor(
+        service=service,
+        working_dir=working_dir.resolve(),
+        resolve=resolve_for,
+        run_dir=RunDir.create(),
+        clock=MonotonicClock(),
+        announce=_announce,
+    )
+    asyncio.run(supervisor.run())
+
+
+def _serve_embedded(
+    service: str,
+    working_dir: Path,
+    resolve_for: Callable[[ServicePlan], ResolvedConfig],
+) -> None:
+    import uvloop
+
+    from headway.embedded import EmbeddedServer
+
+    configure("embedded")
+    loaded = load_service(service, working_dir)
+    config = resolve_for(describe(loaded))
+    settings = config.config.logging
+    configure("embedded", settings.level, settings.format)
+    server = EmbeddedServer(
+        service=loaded,
+        config=config,
+        run_dir=RunDir.create(),
+        clock=MonotonicClock(),
+        announce=_announce,
+    )
+    uvloop.run(server.run())
+
+
+def _reload(service: str, working_dir: Path, production: bool) -> None:
+    from headway.cli.reload import run_reloading
+
+    if production:
+        raise click.UsageError("--reload is for development: leave out --production")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--reload"]
+    run_reloading(arguments, service_dir(service, working_dir))

@@ -1,0 +1,191 @@
+"""`headway serve` without --production: API worker and runners in one process.
+
+The CLI runs it. The queue, the scheduler and the frames are those of production; only
+the transport is in-process, and each model computes in a thread.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+
+from headway.api.runner_client import RunnerClient
+from headway.assemble import (
+    build_api_worker,
+    build_clients,
+    build_runner_core,
+    load_model,
+    warm_core,
+)
+from headway.clock import Clock
+from headway.config.resolved import ResolvedConfig
+from headway.listen import bind_http
+from headway.metrics import MetricsRegistry
+from headway.run_dir import RunDir
+from headway.runner.dispatcher import Dispatcher
+from headway.runner.executor import ThreadExecutor
+from headway.runner.inbox import Inbox
+from headway.service import Service
+from headway.transport.local import LocalChannel
+
+__all__ = ["EmbeddedServer", "LocalLink"]
+
+_log = logging.getLogger(__name__)
+
+
+class LocalLink:
+    """Connects a runner client to the runner in this process.
+
+    Args:
+        client: The API worker's end.
+        inbox: The runner's end.
+        dispatcher: Serves the inbox.
+        executor: The model.
+        loop: Delivers frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: RunnerClient,
+        inbox: Inbox,
+        dispatcher: Dispatcher,
+        executor: ThreadExecutor,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._client = client
+        self._inbox = inbox
+        self._dispatcher = dispatcher
+        self._executor = executor
+        self._loop = loop
+        self._channel: LocalChannel | None = None
+
+    def start(self) -> None:
+        """Connect."""
+        self._dispatcher.start(self._inbox)
+        self._dispatcher.add_replica(self._executor)
+        self._channel, _ = LocalChannel.connect(self._client, self._inbox, self._loop)
+
+    async def aclose(self) -> None:
+        """Disconnect, after the batch at hand."""
+        if self._channel is not None:
+            self._channel.close()
+        await self._executor.aclose()
+        self._dispatcher.close()
+
+
+class EmbeddedServer:
+    """A server of one process.
+
+    Args:
+        service: What to serve.
+        config: Its settings.
+        run_dir: For metrics; removed at the end.
+        clock: For everything that decides by time.
+        announce: Told the line that says where the server is.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: Service,
+        config: ResolvedConfig,
+        run_dir: RunDir,
+        clock: Clock,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._service = service
+        self._config = config
+        self._run_dir = run_dir
+        self._clock = clock
+        self._announce = announce
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain.
+
+        Raises:
+            StartError: If the server cannot start.
+        """
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
+        registry = MetricsRegistry(self._run_dir.metrics_slot("embedded"))
+        registry.start()
+        try:
+            await self._serve(registry, told)
+        finally:
+            registry.close()
+            self._run_dir.remove()
+
+    async def _serve(self, registry: MetricsRegistry, told: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        settings = self._config.config.api_server
+        sockets = bind_http(settings.host, settings.port, 1)
+        clients = build_clients(
+            service=self._service,
+            config=self._config,
+            registry=registry,
+            clock=self._clock,
+            loop=loop,
+        )
+        worker = build_api_worker(
+            service=self._service,
+            config=self._config,
+            workers=1,
+            sockets=sockets,
+            clients=clients,
+            links=self._links(clients, registry, loop),
+            registry=registry,
+            metrics_dir=self._run_dir.metrics,
+            clock=self._clock,
+            loop=loop,
+        )
+        port = sockets[0].getsockname()[1]
+        await worker.start()
+        try:
+            await worker.wait_ready()
+            host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
+            self._announce(
+                f"{self._service.name} is ready at http://{host}:{port} "
+                "(one process; --production serves with several)"
+            )
+            await told.wait()
+            await worker.drain(settings.shutdown_timeout_s)
+        finally:
+            await worker.aclose()
+
+    def _links(
+        self,
+        clients: Sequence[RunnerClient],
+        registry: MetricsRegistry,
+        loop: asyncio.AbstractEventLoop,
+    ) -> list[LocalLink]:
+        """Load the models and return what connects them."""
+        links = []
+        for client, runner in zip(clients, self._service.runners, strict=True):
+            core = build_runner_core(
+                runner=runner,
+                config=self._config.runner(runner.name),
+                registry=registry,
+                clock=self._clock,
+                loop=loop,
+            )
+            runnable = load_model(runner)
+            warm_core(core, runner.name, runnable, self._clock)
+            executor = ThreadExecutor(
+                runnable=runnable,
+                specs=core.specs,
+                loop=loop,
+                name=f"headway-{runner.name}",
+            )
+            links.append(
+                LocalLink(
+                    client=client,
+                    inbox=core.inbox,
+                    dispatcher=core.dispatcher,
+                    executor=executor,
+                    loop=loop,
+                )
+            )
+        return links

@@ -1,0 +1,1 @@
+"""How the models of each framework are saved, loaded and run."""

@@ -1,0 +1,1 @@
+"""The runner: one queue, one scheduler, replicas that compute."""

@@ -1,0 +1,323 @@
+"""A batch: rows of many calls as one argument, and its result cut for each of them.
+
+The dispatcher makes one of the pieces that the scheduler chose; an executor computes it
+wherever the model is; a batch that raises is bisected, so that a bad call fails alone.
+"""
+
+import logging
+import pickle
+import uuid
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from headway.batching.cohort import Piece
+from headway.errors import HeadwayError, ModelCallError, OutputError, WireError
+from headway.payload.call import (
+    ARRAYS,
+    OPAQUE,
+    ArgumentSpec,
+    Buffer,
+    CallKey,
+    raw_bytes,
+)
+from headway.payload.result import encode_array, encode_blobs, rows_first
+from headway.payload.rows import join, kind_of, take
+from headway.signature import MethodSpec
+from headway.transport.base import Channel
+from headway.wire import CallsFrame
+
+__all__ = ["Batch", "CohortLoad", "Failure", "Outcome", "Success", "compute"]
+
+_log = logging.getLogger(__name__)
+
+
+class CohortLoad:
+    """What a cohort carries: where it came from and the bytes of its calls.
+
+    Args:
+        channel: Where the answers go.
+        cohort_id: Its number on that channel.
+        key: What its calls have in common.
+        frame: As received.
+
+    Raises:
+        WireError: If the payload is not as long as the key and rows say.
+    """
+
+    __slots__ = ("_values", "channel", "cohort_id", "columns", "frame", "key", "parts")
+
+    def __init__(
+        self, *, channel: Channel, cohort_id: int, key: CallKey, frame: CallsFrame
+    ) -> None:
+        self.channel = channel
+        self.cohort_id = cohort_id
+        self.key = key
+        self.frame = frame
+        self.columns: list[np.ndarray[Any, Any]] = (
+            _columns(frame, key.arguments) if key.mode == ARRAYS else []
+        )
+        self.parts: dict[int, list[Success] | None] = {}
+        """Results of split calls that are not complete yet, by call; None: failed."""
+        self._values: dict[int, Any] = {}
+
+    def values(self, call: int) -> Any:
+        """Return the pickled arguments of a call; each is read once."""
+        if call not in self._values:
+            self._values[call] = pickle.loads(self.blobs(call, call + 1)[0])
+        return self._values[call]
+
+    def blobs(self, first: int, end: int) -> list[memoryview]:
+        """Return the pickles of the calls `first` to `end`."""
+        bounds = [0, *accumulate(self.frame.sizes)]
+        return [
+            self.frame.payload[bounds[call] : bounds[call + 1]]
+            for call in range(first, end)
+        ]
+
+
+def _columns(
+    frame: CallsFrame, arguments: Sequence[ArgumentSpec]
+) -> list[np.ndarray[Any, Any]]:
+    """Return a view of the payload for each array argument."""
+    rows, at = sum(frame.rows), 0
+    columns = []
+    try:
+        for argument in arguments:
+            dtype = np.dtype(argument.dtype)
+            shape = (rows, *argument.shape)
+            column = np.ndarray(shape, dtype, frame.payload, at)
+            columns.append(column)
+            at += column.nbytes
+    except (TypeError, ValueError) as error:
+        raise WireError(f"a cohort's arrays do not fit its bytes: {error}") from error
+    return columns
+
+
+class Success(msgspec.Struct, gc=False):
+    """The result of some pieces, encoded for the hop.
+
+    With sizes empty, every row of the result takes the same number of bytes; else
+    there is a pickle for each call, of those sizes.
+    """
+
+    pieces: list[Piece]
+    key: bytes
+    sizes: Sequence[int]
+    payload: memoryview
+
+
+class Failure(msgspec.Struct):
+    """Pieces that got an error instead of a result."""
+
+    pieces: list[Piece]
+    error: HeadwayError
+
+
+Outcome = Success | Failure
+
+
+class Batch:
+    """Rows of calls that share a key.
+
+    Args:
+        pieces: What the scheduler chose.
+        rows: Rows in all of them.
+    """
+
+    __slots__ = ("attempts", "number", "pieces", "rows")
+
+    def __init__(self, *, pieces: list[Piece], rows: int, number: int = 0) -> None:
+        self.pieces = pieces
+        self.rows = rows
+        self.number = number
+        self.attempts = 0
+
+    @property
+    def key(self) -> CallKey:
+        """What its calls have in common."""
+        load: CohortLoad = self.pieces[0].cohort.load
+        return load.key
+
+    @property
+    def calls(self) -> int:
+        """Number of calls, parts of split ones included."""
+        return sum(piece.end - piece.first for piece in self.pieces)
+
+    def part(self, first: int, end: int) -> "Batch":
+        """Return the batch of the calls `first` to `end`, counted over all pieces."""
+        pieces = []
+        for piece in self.pieces:
+            calls = piece.end - piece.first
+            start, stop = max(first, 0), min(end, calls)
+            if start < stop:
+                pieces.append(_part(piece, piece.first + start, piece.first + stop))
+            first, end = first - calls, end - calls
+        return Batch(
+            pieces=pieces, rows=sum(piece.rows for piece in pieces), number=self.number
+        )
+
+    def arguments(self, axis: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return (args, kwargs) for the model's method, rows along `axis`."""
+        key = self.key
+        if key.mode == OPAQUE:
+            piece = self.pieces[0]
+            args, kwargs = piece.cohort.load.values(piece.first)
+            return args, kwargs
+        columns = (
+            [
+                np.moveaxis(self._array(place), 0, axis) if axis else self._array(place)
+                for place in range(len(key.arguments))
+            ]
+            if key.mode == ARRAYS
+            else [self._container(place) for place in range(len(key.arguments))]
+        )
+        places: dict[int | str, Any] = {
+            argument.place: column
+            for argument, column in zip(key.arguments, columns, strict=True)
+        }
+        if key.constants:
+            places.update(pickle.loads(key.constants))
+        count = sum(isinstance(place, int) for place in places)
+        return (
+            tuple(places[place] for place in range(count)),
+            {place: v for place, v in places.items() if isinstance(place, str)},
+        )
+
+    def _array(self, place: int) -> np.ndarray[Any, Any]:
+        slices = [
+            piece.cohort.load.columns[place][
+                piece.start_row : piece.start_row + piece.rows
+            ]
+            for piece in self.pieces
+        ]
+        # One slice is a view of a received frame: not the model's to write to.
+        return np.concatenate(slices) if len(slices) > 1 else slices[0].copy()
+
+    def _container(self, place: int) -> Any:
+        values = []
+        for piece in self.pieces:
+            load: CohortLoad = piece.cohort.load
+            for call in range(piece.first, piece.end):
+                value = load.values(call)[place]
+                if piece.is_partial:
+                    value = take(value, piece.skip, piece.skip + piece.rows)
+                values.append(value)
+        return join(values)
+
+    def payload(self) -> tuple[list[int], list[Buffer], int]:
+        """Return (pickle sizes, buffers, bytes) of its calls, to send them on."""
+        if self.key.mode == ARRAYS:
+            columns = [
+                raw_bytes(self._array(place))
+                for place in range(len(self.key.arguments))
+            ]
+            return [], columns, sum(len(column) for column in columns)
+        blobs = [
+            blob
+            for piece in self.pieces
+            for blob in (
+                [_partial_blob(piece)]
+                if piece.is_partial
+                else piece.cohort.load.blobs(piece.first, piece.end)
+            )
+        ]
+        sizes = [len(blob) for blob in blobs]
+        return sizes, blobs, sum(sizes)
+
+    def call_rows(self) -> list[int]:
+        """Return the rows of each call, or part of one, in order."""
+        rows: list[int] = []
+        for piece in self.pieces:
+            if piece.end - piece.first == 1:
+                rows.append(piece.rows)
+            else:
+                rows.extend(piece.cohort.rows[piece.first : piece.end])
+        return rows
+
+
+def _partial_blob(piece: Piece) -> bytes:
+    values = piece.cohort.load.values(piece.first)
+    return pickle.dumps(
+        tuple(take(value, piece.skip, piece.skip + piece.rows) for value in values),
+        protocol=5,
+    )
+
+
+def _part(piece: Piece, first: int, end: int) -> Piece:
+    """Return the calls `first` to `end` of a piece."""
+    if (first, end) == (piece.first, piece.end):
+        return piece
+    offsets = piece.cohort.offsets
+    return Piece(
+        cohort=piece.cohort,
+        first=first,
+        end=end,
+        skip=0,
+        rows=offsets[end] - offsets[first],
+    )
+
+
+def compute(
+    batch: Batch, runnable: object, specs: Mapping[str, MethodSpec]
+) -> list[Outcome]:
+    """Run the model on a batch and return what became of its pieces.
+
+    Args:
+        batch: The rows.
+        runnable: Has the model's methods.
+        specs: How each may be called.
+    """
+    name = batch.key.method
+    try:
+        spec = specs[name]
+        args, kwargs = batch.arguments(spec.batch_dim[0])
+        result = getattr(runnable, name)(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - a user's model may raise anything
+        calls = batch.calls
+        if calls > 1:
+            halves = batch.part(0, calls // 2), batch.part(calls // 2, calls)
+            return [
+                outcome for half in halves for outcome in compute(half, runnable, specs)
+            ]
+        return [Failure(batch.pieces, _model_error(name, error))]
+    try:
+        return [_encode(batch, result, spec.batch_dim[1])]
+    except OutputError as error:
+        _log.error("%s", error.message)
+        return [Failure(batch.pieces, error)]
+
+
+def _model_error(method: str, error: Exception) -> ModelCallError:
+    error_id = uuid.uuid4().hex[:12]
+    _log.error("method %r failed, error id %s", method, error_id, exc_info=error)
+    return ModelCallError(
+        f"the model's method {method!r} failed on this input; the log has the "
+        f"traceback under error id {error_id}",
+        error_id=error_id,
+    )
+
+
+def _encode(batch: Batch, result: Any, axis: int) -> Success:
+    """Return the batch's result with a row for each row, in the wire's form.
+
+    Raises:
+        OutputError: If there are more or fewer rows, or they do not pickle.
+    """
+    if batch.key.mode == OPAQUE:
+        key, blobs = encode_blobs([result])
+    else:
+        result = rows_first(result, axis, batch.rows, batch.key.method)
+        if kind_of(result) == "array":
+            key, payload = encode_array(result, axis)
+            return Success(batch.pieces, key, (), memoryview(payload))
+        bounds = np.cumsum([0, *batch.call_rows()]).tolist()
+        key, blobs = encode_blobs(
+            [take(result, start, stop) for start, stop in pairwise(bounds)]
+        )
+    return Success(
+        batch.pieces, key, [len(blob) for blob in blobs], memoryview(b"".join(blobs))
+    )

@@ -1,0 +1,283 @@
+"""The turn of a runner: what waits, which replica is idle, what the scheduler decides.
+
+The inbox gives it cohorts, executors give it finished batches; it answers through
+runner/answers. One turn follows everything that one pass over the sockets brought.
+"""
+
+import asyncio
+import logging
+
+from headway.batching.cohort import Cohort
+from headway.batching.scheduler import Dispatch, Late, Refusal, Scheduler, Wait
+from headway.clock import Clock
+from headway.errors import (
+    DeadlineExceededError,
+    HeadwayError,
+    OverloadedError,
+    RunnerLostError,
+    UnavailableError,
+)
+from headway.runner.alarm import Alarm
+from headway.runner.answers import Answers, BatchFacts
+from headway.runner.batch import Batch, CohortLoad, Failure, Outcome
+from headway.runner.executor import Executor
+from headway.runner.inbox import Inbox
+from headway.runner.meters import RunnerMeters
+
+__all__ = ["Dispatcher"]
+
+_log = logging.getLogger(__name__)
+_ATTEMPTS = 2
+
+
+class Dispatcher:
+    """Joins the inbox, the scheduler and the replicas of one runner.
+
+    Args:
+        name: The runner's.
+        scheduler: Decides.
+        meters: Counts.
+        clock: What the scheduler's `now` is.
+        loop: Runs the turns.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        scheduler: Scheduler,
+        meters: RunnerMeters,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._name = name
+        self._scheduler = scheduler
+        self._meters = meters
+        self._clock = clock
+        self._loop = loop
+        self._alarm = Alarm(loop=loop, callback=self._turn)
+        self._answers = Answers()
+        self._idle: list[Executor] = []
+        self._flying: dict[Executor, tuple[Batch, float]] = {}
+        self._again: list[Batch] = []
+        """Batches of replicas that died, to be computed once more."""
+        self._number = 0
+        self._turn_is_due = False
+        self._inbox: Inbox | None = None
+        self._replicas_changed = asyncio.Event()
+
+    def start(self, inbox: Inbox) -> None:
+        """Take a timer; `inbox` is told when a cohort is over."""
+        self._inbox = inbox
+        self._alarm.start()
+
+    def close(self) -> None:
+        """Give the timer back."""
+        self._alarm.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is being computed."""
+        return not (self._flying or self._again or self._scheduler.queue.rows)
+
+    async def wait_replicas(self, count: int) -> None:
+        """Return once so many replicas are up."""
+        while self._scheduler.replicas < count:
+            self._replicas_changed.clear()
+            await self._replicas_changed.wait()
+
+    def add_replica(self, executor: Executor) -> None:
+        """Let a replica take batches."""
+        self._idle.append(executor)
+        self._count_replicas()
+        self._wake()
+
+    def remove_replica(self, executor: Executor) -> None:
+        """Take back the batch of a replica that died: once more, or an error."""
+        flying = self._flying.pop(executor, None)
+        if flying is None:
+            self._idle.remove(executor)
+        self._count_replicas()
+        if flying is None:
+            return
+        batch, _ = flying
+        self._scheduler.finished(
+            batch.number, batch.key.method, batch.rows, None, self._clock.now()
+        )
+        batch.attempts += 1
+        if batch.attempts < _ATTEMPTS and self._scheduler.replicas:
+            self._again.append(batch)
+        else:
+            self._finish(batch, [Failure(batch.pieces, self._lost())], 0.0, 0.0)
+        self._wake()
+
+    def _lost(self) -> RunnerLostError:
+        return RunnerLostError(
+            f"the replica of runner {self._name!r} died while it computed this "
+            "request; it is being started again",
+            retry_after_s=1.0,
+        )
+
+    def _count_replicas(self) -> None:
+        self._scheduler.replicas = len(self._idle) + len(self._flying)
+        self._replicas_changed.set()
+
+    def receive(self, cohort: Cohort) -> None:
+        """Queue or refuse a cohort."""
+        refusal = self._scheduler.arrive(cohort, self._clock.now())
+        if refusal is None:
+            self._meters.queue_rows.set(self._scheduler.queue.rows)
+            self._wake()
+            return
+        self._meters.refused(refusal.reason, len(cohort.rows))
+        self._fail_all(cohort, self._refusal_error(refusal))
+        self._answers.flush()
+
+    def withdraw(self, cohort: Cohort, call: int) -> None:
+        """Take out a call that nobody waits for; it is answered all the same."""
+        rows = self._scheduler.queue.withdraw(cohort, call)
+        if not rows:
+            return  # it is being computed, and answered by that
+        self._meters.cancelled_rows.add(rows)
+        self._meters.queue_rows.set(self._scheduler.queue.rows)
+        if rows < cohort.rows[call] or cohort.rows[call] > cohort.max_rows:
+            load: CohortLoad = cohort.load
+            load.parts[call] = None
+        self._answers.fail(cohort, call, call + 1, _withdrawn())
+        self._answers.flush()
+        self._forget_if_over(cohort)
+
+    def _wake(self) -> None:
+        # Not at once: all cohorts that this pass over the sockets brings come first.
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        self._alarm.cancel()
+        while True:
+            if self._again and self._idle:
+                self._start(self._again.pop())
+                continue
+            now = self._clock.now()
+            decision = self._scheduler.decide(now)
+            if decision is None:
+                break
+            if isinstance(decision, Wait):
+                self._alarm.set(decision.until)
+                break
+            if isinstance(decision, Late):
+                self._answer_late(decision, now)
+                continue
+            if self._dispatch(decision):
+                # The loop was blocked: read what came before deciding again.
+                self._wake()
+                break
+        self._meters.queue_rows.set(self._scheduler.queue.rows)
+        self._answers.flush()
+
+    def _dispatch(self, decision: Dispatch) -> bool:
+        """Start a batch; return whether the loop was blocked meanwhile."""
+        self._number += 1
+        batch = Batch(pieces=decision.pieces, rows=decision.rows, number=self._number)
+        for piece in decision.pieces:
+            self._forget_if_over(piece.cohort)
+        return self._start(batch)
+
+    def _start(self, batch: Batch) -> bool:
+        executor = self._idle.pop()
+        now = self._clock.now()
+        self._flying[executor] = (batch, now)
+        self._scheduler.started(batch.number, batch.key.method, batch.rows, now)
+        executor.start(batch, self._done)
+        return executor.blocks
+
+    def _done(
+        self, executor: Executor, batch: Batch, outcomes: list[Outcome], took_s: float
+    ) -> None:
+        flying = self._flying.pop(executor, None)
+        if flying is None:
+            return  # the replica was given up on; its batch went elsewhere
+        self._idle.append(executor)
+        failed = any(isinstance(outcome, Failure) for outcome in outcomes)
+        self._scheduler.finished(
+            batch.number,
+            batch.key.method,
+            batch.rows,
+            None if failed else took_s,
+            self._clock.now(),
+        )
+        self._finish(batch, outcomes, flying[1], took_s)
+        if not executor.blocks:
+            self._wake()
+
+    def _finish(
+        self, batch: Batch, outcomes: list[Outcome], started_at: float, took_s: float
+    ) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                for piece in outcome.pieces:
+                    if piece.is_partial:
+                        # The rest of a split call that failed need not be computed.
+                        self._scheduler.queue.withdraw(piece.cohort, piece.first)
+                        self._forget_if_over(piece.cohort)
+        facts = BatchFacts(
+            rows=batch.rows,
+            started_at=started_at,
+            compute_s=took_s,
+            backlog_s=self._scheduler.backlog_s(self._clock.now()),
+        )
+        self._answers.add(outcomes, facts)
+        self._answers.flush()
+        if started_at:
+            self._meters.batch_done(batch, started_at, took_s)
+
+    def _answer_late(self, late: Late, now: float) -> None:
+        for cohort in late.cohorts:
+            load: CohortLoad = cohort.load
+            calls = cohort.remaining_calls()
+            if load.frame.deadline <= now:
+                self._meters.refused("expired", len(calls))
+                error: HeadwayError = DeadlineExceededError(
+                    f"the deadline passed while the request waited for runner "
+                    f"{self._name!r}"
+                )
+            else:
+                self._meters.refused("predicted_late", len(calls))
+                error = OverloadedError(
+                    f"runner {self._name!r} could not answer in time",
+                    retry_after_s=self._scheduler.backlog_s(now),
+                )
+            for call in calls:
+                self._answers.fail(cohort, call, call + 1, error)
+            self._forget_if_over(cohort)
+        self._answers.flush()
+
+    def _fail_all(self, cohort: Cohort, error: HeadwayError) -> None:
+        self._answers.fail(cohort, 0, len(cohort.rows), error)
+        cohort.left = 0
+        self._forget_if_over(cohort)
+
+    def _refusal_error(self, refusal: Refusal) -> HeadwayError:
+        if refusal.reason == "deadline_passed":
+            return DeadlineExceededError(
+                f"the deadline passed before the request reached runner {self._name!r}"
+            )
+        why = (
+            "its queue is full"
+            if refusal.reason == "queue_full"
+            else "its backlog does not let the deadline be met"
+        )
+        return OverloadedError(
+            f"runner {self._name!r} refused the request: {why}; retry later",
+            retry_after_s=refusal.retry_after_s,
+        )
+
+    def _forget_if_over(self, cohort: Cohort) -> None:
+        if not cohort.left and self._inbox is not None:
+            self._inbox.forget(cohort)
+
+
+def _withdrawn() -> HeadwayError:
+    return UnavailableError("the caller did not wait for the answer")

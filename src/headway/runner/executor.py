@@ -1,0 +1,102 @@
+"""Where a batch is computed: in this very thread, or in a thread beside the loop.
+
+The dispatcher starts batches on executors; runner/replica_link is the third kind, for
+replicas in processes of their own.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from headway.runner.batch import Batch, Outcome, compute
+from headway.signature import MethodSpec
+
+__all__ = ["Done", "Executor", "InlineExecutor", "ThreadExecutor"]
+
+Done = Callable[["Executor", Batch, list[Outcome], float], None]
+"""Told of a finished batch: executor, batch, outcomes, seconds of the model."""
+
+
+class Executor(Protocol):
+    """One replica of the model."""
+
+    blocks: bool
+    """Whether `start` returns only when the batch is done."""
+
+    def start(self, batch: Batch, done: Done) -> None:
+        """Compute a batch, then call `done` on the event loop's thread."""
+        ...
+
+
+class InlineExecutor:
+    """Computes in the event loop's thread.
+
+    Nothing else happens meanwhile: requests gather in the sockets' buffers and are all
+    read before the next decision. Without a second thread there is no switching
+    between two that both want the interpreter (benchmarks/micro/bench_executor.py).
+
+    Args:
+        runnable: Has the model's methods.
+        specs: How each may be called.
+    """
+
+    blocks = True
+
+    def __init__(self, *, runnable: object, specs: Mapping[str, MethodSpec]) -> None:
+        self._runnable = runnable
+        self._specs = specs
+
+    def start(self, batch: Batch, done: Done) -> None:
+        """Compute a batch and call `done`."""
+        began = time.perf_counter()
+        outcomes = compute(batch, self._runnable, self._specs)
+        done(self, batch, outcomes, time.perf_counter() - began)
+
+
+class ThreadExecutor:
+    """Computes in a thread of its own, so that the loop goes on serving HTTP.
+
+    Args:
+        runnable: Has the model's methods.
+        specs: How each may be called.
+        loop: Where `done` is called.
+        name: Of the thread.
+    """
+
+    blocks = False
+
+    def __init__(
+        self,
+        *,
+        runnable: object,
+        specs: Mapping[str, MethodSpec],
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+    ) -> None:
+        self._runnable = runnable
+        self._specs = specs
+        self._loop = loop
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def start(self, batch: Batch, done: Done) -> None:
+        """Compute a batch in the thread."""
+        future = self._pool.submit(self._compute, batch)
+
+        def deliver(finished: Future[tuple[list[Outcome], float]]) -> None:
+            outcomes, took_s = finished.result()
+            done(self, batch, outcomes, took_s)
+
+        future.add_done_callback(
+            lambda finished: self._loop.call_soon_threadsafe(deliver, finished)
+        )
+
+    def _compute(self, batch: Batch) -> tuple[list[Outcome], float]:
+        began = time.perf_counter()
+        outcomes = compute(batch, self._runnable, self._specs)
+        return outcomes, time.perf_counter() - began
+
+    async def aclose(self) -> None:
+        """Wait for the batch at hand and end the thread."""
+        await self._loop.run_in_executor(None, self._pool.shutdown)

@@ -1,0 +1,80 @@
+"""A replica in a process of its own: computes the batches that its runner sends.
+
+The runner keeps the queue and decides; runner/replica_link is the other end.
+"""
+
+import time
+from collections.abc import Mapping
+
+from headway.batching.cohort import Cohort
+from headway.errors import WireError
+from headway.payload.call import OPAQUE, decode_key
+from headway.runner.answers import Answers, BatchFacts
+from headway.runner.batch import Batch, CohortLoad, compute
+from headway.signature import MethodSpec
+from headway.transport.base import Channel
+from headway.wire import CALLS, ReadyRecord, decode_calls, encode_ready, kind_of_frame
+
+__all__ = ["Replica"]
+
+
+class Replica:
+    """The owner of the channel to the runner: every cohort is a batch.
+
+    Args:
+        ready: Sent as the channel opens.
+        runnable: Has the model's methods.
+        specs: How each may be called.
+    """
+
+    def __init__(
+        self,
+        *,
+        ready: ReadyRecord,
+        runnable: object,
+        specs: Mapping[str, MethodSpec],
+    ) -> None:
+        self._ready = encode_ready(ready)
+        self._runnable = runnable
+        self._specs = specs
+        self._answers = Answers()
+
+    def channel_opened(self, channel: Channel) -> None:
+        """Say that the model is loaded and warm."""
+        channel.send([self._ready])
+
+    def channel_lost(self, channel: Channel, error: Exception | None) -> None:
+        """Wait for the runner to come back."""
+
+    def frame_received(self, channel: Channel, frame: memoryview) -> None:
+        """Compute a batch and answer it.
+
+        Raises:
+            WireError: If the frame is of another kind or does not parse.
+        """
+        if kind_of_frame(frame) != CALLS:
+            raise WireError(f"a runner sent a frame of kind {kind_of_frame(frame)}")
+        calls = decode_calls(frame)
+        key = decode_key(calls.key)
+        rows = sum(calls.rows)
+        cohort = Cohort(
+            key=calls.key,
+            method=key.method,
+            rows=calls.rows,
+            due=calls.deadline,
+            arrived_at=calls.sent_at,
+            max_rows=rows,
+            alone=key.mode == OPAQUE,
+            load=CohortLoad(
+                channel=channel, cohort_id=calls.cohort_id, key=key, frame=calls
+            ),
+        )
+        batch = Batch(pieces=list(cohort.take(rows)), rows=rows)
+        began = time.perf_counter()
+        outcomes = compute(batch, self._runnable, self._specs)
+        took_s = time.perf_counter() - began
+        facts = BatchFacts(
+            rows=rows, started_at=calls.sent_at, compute_s=took_s, backlog_s=0.0
+        )
+        self._answers.add(outcomes, facts)
+        self._answers.flush()

@@ -1,0 +1,86 @@
+"""A runner or a replica in a process of its own: a listening socket and what serves it.
+
+assemble builds it; the process starts and closes it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+from headway.runner.dispatcher import Dispatcher
+from headway.runner.inbox import Inbox
+from headway.transport.base import ChannelOwner
+from headway.transport.unix import UnixLink, listen_unix
+
+__all__ = ["ReplicaServer", "RunnerServer"]
+
+
+class RunnerServer:
+    """The queue and the scheduler of a runner, and its links to replicas elsewhere.
+
+    Args:
+        listening: Where API workers connect.
+        inbox: Takes what they send.
+        dispatcher: Serves it.
+        links: Keep replicas in other processes connected.
+        attach: Gives the dispatcher the replica in this process, if there is one.
+    """
+
+    def __init__(
+        self,
+        *,
+        listening: socket.socket,
+        inbox: Inbox,
+        dispatcher: Dispatcher,
+        links: Sequence[UnixLink] = (),
+        attach: Callable[[], None] | None = None,
+    ) -> None:
+        self._listening = listening
+        self._inbox = inbox
+        self._dispatcher = dispatcher
+        self._links = links
+        self._attach = attach
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        """Serve; with replicas elsewhere, once all of them are ready."""
+        self._dispatcher.start(self._inbox)
+        if self._attach is not None:
+            self._attach()
+        for link in self._links:
+            link.start()
+        await self._dispatcher.wait_replicas(max(len(self._links), 1))
+        self._server = await listen_unix(self._listening, lambda: self._inbox)
+
+    async def aclose(self) -> None:
+        """Close all connections; nothing is in flight any more."""
+        if self._server is not None:
+            self._server.close()
+        for channel in self._inbox.channels:
+            channel.close()
+        for link in self._links:
+            await link.aclose()
+        self._dispatcher.close()
+
+
+class ReplicaServer:
+    """A replica that computes for a runner in another process.
+
+    Args:
+        listening: Where the runner connects.
+        replica: Computes.
+    """
+
+    def __init__(self, *, listening: socket.socket, replica: ChannelOwner) -> None:
+        self._listening = listening
+        self._replica = replica
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        """Serve."""
+        self._server = await listen_unix(self._listening, lambda: self._replica)
+
+    async def aclose(self) -> None:
+        """Stop serving."""
+        if self._server is not None:
+            self._server.close()

@@ -1,0 +1,104 @@
+"""Runs a model before the first request does: caches fill, the cost model learns.
+
+The runner's start calls it; until it is through, /readyz answers 503.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from headway.batching.scheduler import Scheduler
+from headway.clock import Clock
+from headway.errors import RunnerStartError
+from headway.payload.rows import join, kind_of
+from headway.runnable import Runnable
+from headway.runner.inbox import MethodLimits
+from headway.signature import MethodSpec
+
+__all__ = ["warm_up"]
+
+_log = logging.getLogger(__name__)
+_BUDGET_S = 2.0
+"""Seconds for one method's larger batches; the single row runs in any case."""
+_REPEATS = 3
+
+
+def warm_up(
+    *,
+    runner: str,
+    runnable: Runnable,
+    specs: Mapping[str, MethodSpec],
+    limits: Mapping[str, MethodLimits],
+    scheduler: Scheduler,
+    clock: Clock,
+) -> None:
+    """Run each method on its sample, repeated to batches of rising sizes.
+
+    Raises:
+        RunnerStartError: If a method fails on its own sample, or takes longer than
+            `max_latency_ms` allows any request.
+    """
+    for method, sample in runnable.warmup_samples().items():
+        spec = specs[method]
+        largest = limits[method].max_rows if spec.batchable else 1
+        began = clock.now()
+        for rows in _sizes(largest):
+            best = min(
+                _timed(runner, runnable, spec, sample, rows) for _ in range(_REPEATS)
+            )
+            scheduler.cost(method).observe(rows, best, clock.now())
+            if clock.now() - began > _BUDGET_S:
+                break
+        single_s = scheduler.cost(method).mean(1)
+        _log.info(
+            "runner %s: %s is warm; one row takes %.2f ms",
+            runner,
+            method,
+            single_s * 1e3,
+        )
+        if single_s > limits[method].max_latency_s:
+            raise RunnerStartError(
+                f"runner {runner!r}: one row of {method!r} takes {single_s * 1e3:.1f} "
+                f"ms, more than max_latency_ms ({limits[method].max_latency_s * 1e3:g})"
+                " allows: no request could be answered; raise max_latency_ms"
+            )
+
+
+def _sizes(largest: int) -> Iterator[int]:
+    rows = 1
+    while rows < largest:
+        yield rows
+        rows *= 2
+    yield largest
+
+
+def _timed(
+    runner: str,
+    runnable: Runnable,
+    spec: MethodSpec,
+    sample: Sequence[Any],
+    rows: int,
+) -> float:
+    args = [_repeat(value, rows, spec.batch_dim[0]) for value in sample]
+    began = time.perf_counter()
+    try:
+        getattr(runnable, spec.name)(*args)
+    except Exception as error:
+        raise RunnerStartError(
+            f"runner {runner!r}: {spec.name!r} failed on {rows} warm-up rows: "
+            f"{type(error).__name__}: {error}; mend the model or its `sample`"
+        ) from error
+    return time.perf_counter() - began
+
+
+def _repeat(value: Any, rows: int, axis: int) -> Any:
+    """Return one row `rows` times."""
+    kind = kind_of(value)
+    if rows == 1 or kind is None:
+        return value
+    if kind in ("array", "objects"):
+        return np.repeat(value, rows, axis=axis)
+    return join([value] * rows)

@@ -1,0 +1,1 @@
+"""Saved models on disk: tags, records, atomic publishing, archives."""

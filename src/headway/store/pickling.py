@@ -1,0 +1,96 @@
+"""Pickles a user's objects so that another process can load them.
+
+frameworks/ and models call it for models, samples and custom objects; Model to load.
+"""
+
+import contextlib
+import pickle
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from headway.errors import ConfigError, MissingExtraError, StoreError
+
+__all__ = ["dump", "load"]
+
+
+def dump(
+    value: Any,
+    path: Path,
+    *,
+    what: str,
+    external_modules: Sequence[ModuleType] | None = None,
+) -> None:
+    """Pickle an object to a file.
+
+    Args:
+        value: What to pickle; functions and classes of `__main__` go by value.
+        path: The file.
+        what: What it is, for the message.
+        external_modules: Modules whose functions and classes go by value too.
+
+    Raises:
+        MissingExtraError: If cloudpickle is not installed.
+        ConfigError: If the object or a module cannot be pickled.
+    """
+    try:
+        import cloudpickle
+    except ImportError as error:
+        raise MissingExtraError(
+            "saving objects needs cloudpickle: pip install 'headway[picklable]'"
+        ) from error
+    with _by_value(cloudpickle, external_modules or ()), path.open("wb") as file:
+        try:
+            cloudpickle.dump(value, file, protocol=5)
+        except OSError:
+            raise
+        # Pickling runs the object's own code, which may raise anything.
+        except Exception as error:
+            raise ConfigError(
+                f"{what} cannot be pickled: {type(error).__name__}: {error}; leave out "
+                "open files, connections and locks"
+            ) from error
+
+
+@contextlib.contextmanager
+def _by_value(cloudpickle: Any, modules: Sequence[ModuleType]) -> Iterator[None]:
+    before = cloudpickle.list_registry_pickle_by_value()
+    with contextlib.ExitStack() as stack:
+        for module in modules:
+            if not isinstance(module, ModuleType):
+                raise ConfigError(
+                    f"external_modules has {module!r}; give imported modules, as in "
+                    "`external_modules=[my_module]`"
+                )
+            if module.__name__ not in before:
+                cloudpickle.register_pickle_by_value(module)
+                stack.callback(cloudpickle.unregister_pickle_by_value, module)
+        yield
+
+
+def load(path: Path, *, what: str) -> Any:
+    """Load a pickled object, whose file has been verified.
+
+    Args:
+        path: The file.
+        what: What it is, for the message.
+
+    Raises:
+        StoreError: If this process lacks what the object needs.
+    """
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"{what} needs the module {error.name!r}, which cannot be imported here: "
+            "install its package, start where it can be imported, or save again with "
+            f"`external_modules=[{(error.name or 'module').partition('.')[0]}]`"
+        ) from error
+    # Unpickling runs any code at all; whatever it raises, the model cannot be loaded.
+    except Exception as error:
+        raise StoreError(
+            f"{what} cannot be loaded: {type(error).__name__}: {error}; are the "
+            "installed versions those that saved it?"
+        ) from error

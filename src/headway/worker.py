@@ -1,0 +1,151 @@
+"""The main module of the supervisor's processes: API workers, runners, replicas.
+
+`python -m headway.worker NAME CONTROL_FD`: the first message on the control socket says
+what to be; assemble builds it.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import uvloop
+
+from headway.assemble import (
+    build_api_worker,
+    build_clients,
+    build_replica,
+    build_runner_server,
+)
+from headway.clock import MonotonicClock
+from headway.control import ControlChannel, Described, Failed, ProcessSpec, Ready
+from headway.errors import HeadwayError
+from headway.loader import load_service
+from headway.log import configure
+from headway.metrics import MetricsRegistry
+from headway.plan import describe
+from headway.run_dir import RunDir
+from headway.runner_handle import Runner
+from headway.service import Service
+from headway.transport.unix import UnixLink
+
+__all__ = ["main"]
+
+_log = logging.getLogger(__name__)
+
+
+class _Serving(Protocol):
+    """Any of the things that a process can be."""
+
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def main() -> None:
+    """Run one process until its supervisor ends it."""
+    name, control_fd = sys.argv[1], int(sys.argv[2])
+    # Ctrl-C reaches the whole process group; the supervisor decides what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = socket.socket(fileno=control_fd)
+    sys.exit(uvloop.run(_run(name, ControlChannel(connection=connection))))
+
+
+async def _run(name: str, control: ControlChannel) -> int:
+    await control.start()
+    spec = await control.receive()
+    if not isinstance(spec, ProcessSpec):
+        return 1
+    logging_config = spec.config.config.logging
+    configure(name, logging_config.level, logging_config.format)
+    try:
+        service = load_service(spec.service, Path(spec.working_dir))
+        if spec.role == "describe":
+            await control.send(Described(describe(service)))
+            return 0
+        serving = _build(spec, service)
+        await serving.start()
+    except HeadwayError as error:
+        _log.debug("cannot start", exc_info=True)
+        await control.send(Failed(error.message))
+        return 1
+    await control.send(Ready())
+    await _until_told(control)
+    drain = getattr(serving, "drain", None)
+    if drain is not None:
+        await drain(spec.config.config.api_server.shutdown_timeout_s)
+    await serving.aclose()
+    await control.aclose()
+    return 0
+
+
+async def _until_told(control: ControlChannel) -> None:
+    """Return when the supervisor says so or is gone, or on SIGTERM."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, told.set)
+
+    async def listen() -> None:
+        await control.receive()
+        told.set()
+
+    listening = loop.create_task(listen())
+    await told.wait()
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+def _build(spec: ProcessSpec, service: Service) -> _Serving:
+    loop = asyncio.get_running_loop()
+    clock = MonotonicClock()
+    run_dir = RunDir(path=Path(spec.run_dir))
+    sockets = [socket.socket(fileno=fd) for fd in spec.sockets]
+    if spec.role == "replica":
+        return build_replica(
+            runner=_runner(service, spec.runner),
+            config=spec.config.runner(spec.runner),
+            listening=sockets[0],
+            clock=clock,
+        )
+    registry = MetricsRegistry(run_dir.metrics_slot(spec.name))
+    registry.start()
+    if spec.role == "runner":
+        index = [runner.name for runner in service.runners].index(spec.runner)
+        return build_runner_server(
+            runner=_runner(service, spec.runner),
+            config=spec.config.runner(spec.runner),
+            listening=sockets[0],
+            replica_paths=run_dir.replica_sockets(index, spec.replicas),
+            registry=registry,
+            clock=clock,
+            loop=loop,
+        )
+    clients = build_clients(
+        service=service, config=spec.config, registry=registry, clock=clock, loop=loop
+    )
+    return build_api_worker(
+        service=service,
+        config=spec.config,
+        workers=spec.workers,
+        sockets=sockets,
+        clients=clients,
+        links=[
+            UnixLink(path=run_dir.runner_socket(index), owner=client)
+            for index, client in enumerate(clients)
+        ],
+        registry=registry,
+        metrics_dir=run_dir.metrics,
+        clock=clock,
+        loop=loop,
+    )
+
+
+def _runner(service: Service, name: str) -> Runner:
+    return next(runner for runner in service.runners if runner.name == name)
+
+
+if __name__ == "__main__":
+    main()
