@@ -21,15 +21,25 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"transport"}),
     frozenset({"http"}),
     frozenset({"api", "runner"}),
-    frozenset({"assemble", "child", "control", "plan", "supervisor"}),
+    frozenset(
+        {
+            "assemble",
+            "child",
+            "control",
+            "embedded",
+            "listen",
+            "plan",
+            "run_dir",
+            "supervisor",
+            "worker",
+        }
+    ),
     frozenset({"cli", "__main__", "__init__"}),
 )
 # The two ends of the hop: they know the wire, never each other.
 STRANGERS = frozenset({"api", "runner"})
-# Only these put the ends together.
-WIRING = frozenset({"assemble", "supervisor"})
-# What api/ and runner/ know of the hop; which transport it is, WIRING decides.
-TRANSPORT_INTERFACE = "transport.base"
+# Only these put the ends together: in processes of their own, or all in one.
+WIRING = frozenset({"assemble", "embedded"})
 # Commands import what they run when they run it, so that `headway --help` is quick.
 LAZY = frozenset({"cli"})
 # Import names of what pyproject.toml declares: always there, or with an extra.
@@ -205,13 +215,7 @@ def _layer_violations(
             yield f"{found}, which is above it"
         elif other != part and {part, other} <= STRANGERS:
             yield f"{found}: api and runner know nothing of each other"
-        elif part not in {other, *WIRING} and (
-            other in STRANGERS
-            or (
-                other == "transport"
-                and not found.imported.endswith(TRANSPORT_INTERFACE)
-            )
-        ):
+        elif other in STRANGERS and part not in {other, *WIRING}:
             yield f"{found}: only {' and '.join(sorted(WIRING))} may wire it"
 
 

@@ -133,14 +133,8 @@ CYCLE = "cycle: headway.io.a -> headway.io.b -> headway.io.a"
         pytest.param(
             {"cli/serve.py": "import headway.api.worker"},
             "headway.cli.serve:1 imports headway.api.worker: "
-            "only assemble and supervisor may wire it",
+            "only assemble and embedded may wire it",
             id="wired-elsewhere",
-        ),
-        pytest.param(
-            {"api/runner_client.py": "import headway.transport.unix"},
-            "headway.api.runner_client:1 imports headway.transport.unix: "
-            "only assemble and supervisor may wire it",
-            id="transport-chosen-elsewhere",
         ),
         pytest.param(
             {"http/server.py": "def f():\n    import json"},
