@@ -66,7 +66,7 @@ runners:
 `HEADWAY_` and the key in capitals, with two underscores where the file goes one level
 deeper and one for any character that is no letter or digit:
 
-```
+```bash
 HEADWAY_API_SERVER__PORT=4000
 HEADWAY_RUNNERS__BATCHING__MAX_BATCH_SIZE=50
 HEADWAY_RUNNERS__CREDIT_RISK_MODEL__TIMEOUT=null
