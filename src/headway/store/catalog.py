@@ -142,7 +142,7 @@ class Catalog:
 
     def _find(self, asked: Tag) -> Tag:
         if asked.version is None:
-            # A saver killed just before it wrote `latest` left the newest as the latest.
+            # A saver killed just before it wrote `latest` left the newest behind.
             newest = self.latest(asked.name) or self.newest(asked.name)
             versions = [] if newest is None else [str(newest.version)]
         else:

@@ -10,7 +10,14 @@ from pathlib import Path, PurePosixPath
 from headway.errors import CorruptModelError, StoreError
 from headway.store.record import RECORD_FILE, ModelRecord
 
-__all__ = ["check_file_name", "sum_file", "sum_tree", "sync_path", "sync_tree", "verify"]
+__all__ = [
+    "check_file_name",
+    "sum_file",
+    "sum_tree",
+    "sync_path",
+    "sync_tree",
+    "verify",
+]
 
 
 def check_file_name(name: str, *, where: str) -> None:

@@ -1,0 +1,155 @@
+"""`headway models`: list, get, delete, export and import saved models.
+
+cli/main adds the group; it calls the store and never a framework.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+import msgspec
+
+from headway.errors import HeadwayError
+from headway.store.home import open_store
+from headway.store.record import ModelRecord
+from headway.store.store import ModelStore
+from headway.store.tag import Tag
+
+__all__ = ["models"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+Output = Literal["json", "table"]
+
+
+class _Group(click.Group):
+    """Shows Headway's errors in one line, with exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HeadwayError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _output_option(function: _F) -> _F:
+    option = click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="How to print.",
+    )
+    return option(function)
+
+
+@click.group(cls=_Group)
+def models() -> None:
+    """Saved models in $HEADWAY_HOME (default ~/.headway)."""
+
+
+@models.command("list")
+@click.argument("name", required=False)
+@_output_option
+def list_models(name: str | None, output: Output) -> None:
+    """List all models, or the versions of NAME."""
+    store = open_store()
+    records = store.records(name)
+    if name is not None and not records:
+        store.resolve(Tag.parse(name).name)  # says that there is none
+    rows = [_row(store, record) for record in records]
+    if output == "json":
+        _print_json(rows)
+        return
+    table = [
+        (row["tag"], row["module"], _readable_size(row["size_bytes"]), row["created"])
+        for row in rows
+    ]
+    _print_table(("TAG", "MODULE", "SIZE", "CREATED"), table)
+
+
+@models.command("get")
+@click.argument("tag")
+@_output_option
+def get_model(tag: str, output: Output) -> None:
+    """Show all that is recorded of the model TAG."""
+    store = open_store()
+    record = store.get(tag)
+    if output == "json":
+        row = {**msgspec.to_builtins(record), "path": str(store.directory(record.tag))}
+        _print_json(row)
+        return
+    click.echo(msgspec.yaml.encode(record).decode("utf-8").rstrip())
+    click.echo(f"path: {store.directory(record.tag)}")
+
+
+@models.command("delete")
+@click.argument("tags", nargs=-1, required=True)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def delete_models(tags: Sequence[str], yes: bool) -> None:
+    """Delete the models TAGS; a bare NAME means all of its versions."""
+    store = open_store()
+    doomed = [tag for text in tags for tag in _meant(store, text)]
+    for tag in dict.fromkeys(doomed):
+        if yes or click.confirm(f"Delete the model {tag}?"):
+            store.delete(tag)
+            click.echo(f"Deleted {tag}.")
+
+
+@models.command("export")
+@click.argument("tag")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+def export_model(tag: str, path: Path) -> None:
+    """Write the model TAG to PATH: a file .hwmodel, or a directory to put it in."""
+    click.echo(f"Exported {tag} to {open_store().export_model(tag, path)}.")
+
+
+@models.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+def import_model(path: Path) -> None:
+    """Add the model in the file PATH, written by `headway models export`."""
+    click.echo(f"Imported {open_store().import_model(path).tag}.")
+
+
+def _meant(store: ModelStore, text: str) -> list[Tag]:
+    if ":" in text:
+        return [store.resolve(text)]
+    name = Tag.parse(text).name
+    versions = store.versions(name)
+    return [Tag(name, version) for version in versions] or [store.resolve(name)]
+
+
+def _row(store: ModelStore, record: ModelRecord) -> dict[str, Any]:
+    directory = store.directory(record.tag)
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return {
+        "tag": str(record.tag),
+        "module": record.module,
+        "size_bytes": sum(path.stat().st_size for path in files),
+        "created": record.creation_time.isoformat(sep=" ", timespec="seconds"),
+        "labels": record.labels,
+        "path": str(directory),
+    }
+
+
+def _readable_size(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.4g} {unit}"
+        value /= 1024
+    return f"{value:.4g} GiB"
+
+
+def _print_json(value: Any) -> None:
+    encoded = msgspec.json.encode(value, order="deterministic")
+    click.echo(msgspec.json.format(encoded, indent=2).decode("utf-8"))
+
+
+def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    table = [heads, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
