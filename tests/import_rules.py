@@ -38,8 +38,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 # The two ends of the hop: they know the wire, never each other.
 STRANGERS = frozenset({"api", "runner"})
-# Only these put the ends together: in processes of their own, or all in one.
-WIRING = frozenset({"assemble", "embedded"})
+# Only these put the ends together: the builder and the main modules of processes.
+WIRING = frozenset({"assemble", "embedded", "worker"})
 # Commands import what they run when they run it, so that `headway --help` is quick.
 LAZY = frozenset({"cli"})
 # Import names of what pyproject.toml declares: always there, or with an extra.
@@ -216,7 +216,7 @@ def _layer_violations(
         elif other != part and {part, other} <= STRANGERS:
             yield f"{found}: api and runner know nothing of each other"
         elif other in STRANGERS and part not in {other, *WIRING}:
-            yield f"{found}: only {' and '.join(sorted(WIRING))} may wire it"
+            yield f"{found}: only {', '.join(sorted(WIRING))} may wire it"
 
 
 def _place_violations(

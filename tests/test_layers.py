@@ -133,7 +133,7 @@ CYCLE = "cycle: headway.io.a -> headway.io.b -> headway.io.a"
         pytest.param(
             {"cli/serve.py": "import headway.api.worker"},
             "headway.cli.serve:1 imports headway.api.worker: "
-            "only assemble and embedded may wire it",
+            "only assemble, embedded, worker may wire it",
             id="wired-elsewhere",
         ),
         pytest.param(
