@@ -4,6 +4,7 @@ resolve lays the layers over one another; file_layer makes the one of the file.
 """
 
 import reprlib
+import typing
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -70,6 +71,8 @@ def checked(setting: Setting, value: Any, *, what: str) -> Any:
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at ")
         place = place.strip("`").removeprefix("$")
+        if typing.get_origin(setting.value_type) is typing.Literal:
+            reason = f"expected {' or '.join(typing.get_args(setting.value_type))}"
         raise ConfigError(
             f"{what}{place} is {reprlib.repr(value)}: {reason[:1].lower()}{reason[1:]}"
         ) from error

@@ -3,6 +3,7 @@
 The layers ask it for the end of an error message.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -15,11 +16,11 @@ __all__ = ["nearest", "suggest_key"]
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most like `word`, if one is like it."""
     known = list(known)
+    for other in known:
+        if word.lower() in re.split(r"[^a-z0-9]", other.lower()):
+            return other
     close = get_close_matches(word, known, n=1, cutoff=0.6)
-    if close:
-        return close[0]
-    parts = (other for other in known if len(word) > 2 and word.lower() in other)
-    return next(parts, None)
+    return close[0] if close else None
 
 
 def suggest_key(path: KeyPath, value: Any, known: Collection[KeyPath]) -> str:
