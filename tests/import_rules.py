@@ -16,7 +16,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"clock", "config", "errors", "log", "metrics", "signature", "version"}),
     frozenset({"context", "io", "payload", "store", "wire", "wire_errors"}),
     frozenset({"runnable", "runner_handle"}),
-    frozenset({"frameworks", "loader", "model", "models", "service"}),
+    frozenset({"frameworks", "loader", "model", "model_draft", "models", "service"}),
     frozenset({"batching"}),
     frozenset({"transport"}),
     frozenset({"http"}),

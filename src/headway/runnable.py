@@ -14,6 +14,7 @@ __all__ = ["Runnable"]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "__headway_method__"
 
+
 class Runnable:
     """A model and the methods that may be called on it from API functions.
 

@@ -17,11 +17,13 @@ from headway.runner_handle import Runner
 __all__ = ["Api", "Service"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-Hook = Callable[..., None | Awaitable[None]]
-_NAME = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
-_RESERVED = frozenset(
-    {"/", "/docs.json", "/livez", "/readyz", "/healthz", "/metrics"}
+Hook = Callable[..., Awaitable[None] | None]
+_POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
 )
+_NAME = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
+_RESERVED = frozenset({"/", "/docs.json", "/livez", "/readyz", "/healthz", "/metrics"})
 
 
 class Api:
@@ -206,8 +208,7 @@ def _positional_parameters(
     parameters = [
         parameter
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and parameter.default is parameter.empty
+        if parameter.kind in _POSITIONAL and parameter.default is parameter.empty
     ]
     inputs = len(parameters) - (bool(parameters) and _is_context(parameters[-1]))
     if inputs > 1:

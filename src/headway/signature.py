@@ -1,4 +1,4 @@
-"""How one method of a model may be called: its name, whether it batches, along which axis.
+"""How one method of a model may be called: its name, and whether and how it batches.
 
 runnable, frameworks/ and store/ declare it; payload, api/ and runner/ act on it.
 """
