@@ -126,3 +126,13 @@ def decode_results(key: Buffer, sizes: Sequence[int], payload: memoryview) -> li
         results.append(np.moveaxis(piece, 0, form.axis) if form.axis else piece)
         at += size
     return results
+
+
+def _unpickle(blob: memoryview) -> Any:
+    try:
+        return pickle.loads(blob)
+    except Exception as error:  # a class may raise anything while it is read
+        raise OutputError(
+            f"the model's result cannot be read in the API worker: {error}; return "
+            "arrays, lists or values of classes that are installed there"
+        ) from error
