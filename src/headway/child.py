@@ -53,7 +53,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._control: ControlChannel | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._started_at = 0.0
 
     @property
@@ -111,7 +111,7 @@ class Child:
             assert self._process is not None
             code = await self._process.wait()
             await self._close_control()
-            if self._is_stopping:
+            if self._stopping.is_set():
                 return
             if self._clock.now() - self._started_at > self._restart.healthy_after_s:
                 delay_s = self._restart.delay_s
@@ -121,7 +121,7 @@ class Child:
             )
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, self._restart.max_delay_s)
-            if self._is_stopping:
+            if self._stopping.is_set():
                 return
             try:
                 if isinstance(await self.start(), Ready):
@@ -131,7 +131,7 @@ class Child:
 
     async def stop(self, timeout_s: float) -> None:
         """Let it drain and end; kill it after `timeout_s`."""
-        self._is_stopping = True
+        self._stopping.set()
         if self._keeper is not None and self._control is None:
             self._keeper.cancel()
         if self._process is None:
