@@ -22,7 +22,7 @@ from headway.config.layers import (
 )
 from headway.config.resolved import ResolvedConfig
 from headway.config.schema import HeadwayConfig, RunnerConfig
-from headway.config.settings import GENERAL, METHOD, RUNNER, KeyPath, Setting
+from headway.config.settings import GENERAL, RUNNER, KeyPath, Setting
 from headway.errors import ConfigError
 
 __all__ = ["resolve"]
@@ -73,38 +73,55 @@ def resolve(
     }
     in_environ = env_layer(environ, names, all_known=runner_methods is not None)
     in_flags = flag_layer(flags or {})
-
-    values = _defaults(GENERAL)
-    for layer in (in_file, in_environ, in_flags):
-        values |= layer.general
+    layers = _Layers(in_file, in_code, in_environ, in_flags)
+    values = layers.general_values()
     config = _build(values, HeadwayConfig)
     _refuse_faults(api_server_faults(config.api_server), values, ("api_server",))
     _refuse_faults(runner_faults(config.runners), values, ("runners",))
-
-    sources = {".".join(path): given.source for path, given in values.items()}
     runners = {}
     for name in names:
-        own = _defaults(RUNNER)
-        for higher in (
-            _below_runners(in_file),
-            in_code.runners.get(name, {}),
-            in_file.runners.get(name, {}),
-            _below_runners(in_environ),
-            in_environ.runners.get(name, {}),
-            _below_runners(in_flags),
-        ):
-            _lay(own, higher)
+        own = layers.runner_values(name)
         runners[name] = _build(own, RunnerConfig)
         prefix = ("runners", name)
         shown = {(*prefix, *path): given for path, given in own.items()}
         _refuse_faults(runner_faults(runners[name]), shown, prefix)
-        sources |= {".".join(path): given.source for path, given in shown.items()}
+        values |= shown
     return ResolvedConfig(
         config=config,
         runners=runners,
-        sources=sources,
+        sources={".".join(path): given.source for path, given in values.items()},
         file=str(file) if file else None,
     )
+
+
+class _Layers(msgspec.Struct, frozen=True):
+    """What each source gives, and which is over which."""
+
+    file: Layer
+    code: Layer
+    environ: Layer
+    flags: Layer
+
+    def general_values(self) -> _Values:
+        """Return the values that hold for all runners, and those of the server."""
+        values = _defaults(GENERAL)
+        for layer in (self.file, self.environ, self.flags):
+            values |= layer.general
+        return values
+
+    def runner_values(self, name: str) -> _Values:
+        """Return the values of one runner, by path below its name."""
+        values = _defaults(RUNNER)
+        for higher in (
+            _below_runners(self.file),
+            self.code.runners.get(name, {}),
+            self.file.runners.get(name, {}),
+            _below_runners(self.environ),
+            self.environ.runners.get(name, {}),
+            _below_runners(self.flags),
+        ):
+            _lay(values, higher)
+        return values
 
 
 def _choose_file(
@@ -177,8 +194,6 @@ def _refuse_faults(faults: Iterable[Fault], values: _Values, prefix: KeyPath) ->
         shown = []
         for key in keys:
             path = (*prefix, *key.split("."))
-            if path not in values and path[-1:] in METHOD:
-                path = (*prefix, "batching", path[-1])
             given = values[path]
             shown.append(
                 f"{'.'.join(path)} is {reprlib.repr(given.value)} ({given.source})"
