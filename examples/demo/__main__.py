@@ -1,0 +1,220 @@
+"""Trains the credit risk model, serves it, drives it by Locust: scripts/demo --help."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from children import Children, DemoError, free_port
+from figures import render_table, write_json
+from interruption import Interrupted, Interruption
+from ladder import Ladder, parse_ladder
+
+FOLDER = Path(__file__).resolve().parent.parent / "credit_risk"
+LADDER = "50/10,200/50,400/50,1000/100"
+SECONDS = 30
+QUICK_SECONDS = 15
+TRAIN_TIMEOUT_S = 300
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 30
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo",
+        description="Train the credit risk model, save it, serve it in production and "
+        "let Locust's users come, rung by rung; then print a table.",
+    )
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        help="no ladder: leave the server up until Ctrl-C, Locust's web UI beside it",
+    )
+    parser.add_argument(
+        "--ladder",
+        default=LADDER,
+        metavar="USERS/RATE,...",
+        help="users and users spawned a second of each rung (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help="time of a rung, its ramp included (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quick",
+        dest="seconds",
+        action="store_const",
+        const=QUICK_SECONDS,
+        help=f"the same as --seconds {QUICK_SECONDS}",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures there as well"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 lets other machines in "
+        "(default: %(default)s)",
+    )
+    arguments = parser.parse_args()
+    if arguments.seconds <= 0:
+        parser.error("--seconds: must be above 0")
+    return arguments
+
+
+class Demo:
+    def __init__(self, arguments, children, home, scratch):
+        self._arguments = arguments
+        self._children = children
+        self._scratch = scratch
+        self._env = {**os.environ, "HEADWAY_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+        self._env.pop("HEADWAY_CONFIG", None)  # the example has its own
+        self._url_host = "127.0.0.1" if arguments.host == "0.0.0.0" else arguments.host
+
+    def run(self):
+        """Return whether all went well."""
+        arguments = self._arguments
+        rungs = parse_ladder(arguments.ladder, arguments.seconds)
+        self._train()
+        server, url = self._serve()
+        if arguments.serve:
+            self._stay(server, url)
+            return True
+        results = self._climb(rungs, url)
+        code = self._children.stop(server, STOP_TIMEOUT_S)
+        print(f"\n{render_table(results)}")
+        if arguments.json is not None:
+            write_json(arguments.json, results)
+        errors = [error for result in results for error in result["errors"]]
+        if not all(result["whole"]["requests"] for result in results):
+            errors.append("a rung had no requests: is --seconds too short?")
+        if code != 0:
+            errors.append(str(server.failure(f"ended with {code}")))
+        for error in errors:
+            print(f"failed: {error}", file=sys.stderr)
+        return not errors
+
+    def _train(self):
+        print("$ python train.py", flush=True)
+        train = self._children.start(
+            "train.py", [sys.executable, "train.py"], cwd=FOLDER, env=self._env
+        )
+        train.wait(TRAIN_TIMEOUT_S)
+
+    def _serve(self):
+        port = free_port(self._arguments.host, 3000)
+        command = ["serve", "service:svc", "--production", "--port", str(port)]
+        print(f"$ headway {' '.join(command)}", flush=True)
+        server = self._children.start(
+            "headway serve",
+            [
+                *(sys.executable, "-m", "headway", *command),
+                *("--host", self._arguments.host),
+            ],
+            cwd=FOLDER,
+            env=self._env,
+            log=None if self._arguments.serve else self._scratch / "server.log",
+        )
+        url = f"http://{self._url_host}:{port}"
+        server.wait_for(f"{url}/readyz", START_TIMEOUT_S)
+        return server, url
+
+    def _climb(self, rungs, url):
+        ladder = Ladder(
+            children=self._children,
+            folder=FOLDER,
+            url=url,
+            env=self._env,
+            logs=self._scratch,
+        )
+        results = []
+        print(f"$ locust -H {url}", flush=True)
+        for number, rung in enumerate(rungs, start=1):
+            with progress_line(f"rung {number} of {len(rungs)}: ") as progress:
+                progress(f"{rung.users} users for {rung.seconds:g} s")
+                results.append(ladder.run(rung, progress))
+        return results
+
+    def _stay(self, server, url):
+        port = free_port(self._arguments.host, 8089)
+        locust = self._children.start(
+            "Locust",
+            [
+                *(sys.executable, "-m", "locust", "-H", url, "-u", "50", "-r", "10"),
+                *("--web-host", self._arguments.host, "--web-port", str(port)),
+            ],
+            cwd=FOLDER,
+            env=self._env,
+            log=self._scratch / "locust.log",
+        )
+        locust_url = f"http://{self._url_host}:{port}"
+        locust.wait_for(locust_url, START_TIMEOUT_S)
+        print(f"\nAPI      {url}\nmetrics  {url}/metrics\nLocust   {locust_url}")
+        print("\nCtrl-C stops all of it.", flush=True)
+        while True:
+            for child in (server, locust):
+                try:
+                    code = child.process.wait(timeout=1)
+                except subprocess.TimeoutExpired:
+                    continue
+                raise child.failure(f"ended with {code}")
+
+
+@contextmanager
+def progress_line(label):
+    """Yield what shows a text on one line, over and over; once if that is a file."""
+    is_terminal = sys.stderr.isatty()
+    shown = 0
+
+    def show(text):
+        nonlocal shown
+        if is_terminal:
+            print(f"\r{label}{text}\033[K", end="", file=sys.stderr, flush=True)
+        elif not shown:
+            print(f"{label}{text}", file=sys.stderr, flush=True)
+        shown += 1
+
+    yield show
+    if is_terminal:
+        print(file=sys.stderr)
+
+
+@contextmanager
+def model_home(scratch):
+    """Yield where models go: the user's own place only if it was named."""
+    if os.environ.get("HEADWAY_HOME"):
+        yield Path(os.environ["HEADWAY_HOME"]).expanduser().absolute()
+        return
+    print("The model goes to a temporary HEADWAY_HOME, removed at the end.")
+    yield scratch / "home"
+
+
+def main():
+    arguments = parse_arguments()
+    interruption = Interruption()
+    interruption.install()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="headway-demo-") as name,
+            model_home(Path(name)) as home,
+            Children(interruption) as children,
+        ):
+            return 0 if Demo(arguments, children, home, Path(name)).run() else 1
+    except DemoError as error:
+        print(f"\ndemo failed: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as interrupted:
+        print(f"\nstopped by {interrupted}", file=sys.stderr)
+        if arguments.serve and interrupted.number == signal.SIGINT:
+            return 0
+        return 128 + interrupted.number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
