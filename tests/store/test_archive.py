@@ -31,7 +31,7 @@ def make(root: Path, files: dict[str, bytes], version: str = "1") -> ModelStore:
     return store
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(FILES)
 def test_what_is_exported_is_imported(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]
@@ -188,7 +188,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return store.export_model("m", root).read_bytes()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(position=st.integers(0, 1 << 16), change=st.integers(0, 255))
 def test_any_damage_is_refused_or_harmless(
     tmp_path_factory: pytest.TempPathFactory,

@@ -160,3 +160,16 @@ def test_savers_of_one_version_at_once_one_wins(tmp_path: Path) -> None:
     record = store.get("shared:pinned")
     store.verify(record)
     assert record.metadata["by"] == statuses.index(0)
+
+
+def test_every_kind_of_debris_is_swept(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "models")
+    save(store, "v1")
+    saving = store.root / ".saving"
+    (saving / "trash-1").mkdir()
+    (saving / "trash-1" / "weights").write_text("w")
+    (saving / "file-1").write_text("v1")
+    (saving / "link").symlink_to(tmp_path)
+    save(store, "v2")
+    assert [path.name for path in saving.iterdir()] == [".lock"]
+    assert tmp_path.exists()

@@ -263,7 +263,7 @@ def test_home_is_the_variable_or_the_home_directory(tmp_path: Path) -> None:
     assert open_store({"HEADWAY_HOME": "here"}).root == Path.cwd() / "here/models"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.sampled_from("sd"), st.integers(0, 3)), max_size=12))
 def test_after_any_saves_and_deletes_latest_is_the_last_saved_or_the_newest_left(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[tuple[str, int]]

@@ -219,10 +219,10 @@ class Framework(abc.ABC):
     def _check_own(self, record: ModelRecord) -> None:
         if record.module == self.module:
             return
-        saver = record.module.removeprefix("headway.frameworks.")
+        saver = record.module.replace("headway.frameworks.", "headway.")
         raise ModelNotFoundError(
             f"model {record.tag} was not saved by headway.{self.name} but by "
-            f"{f'headway.{saver}' if saver else 'headway.models.create'}: get it with "
+            f"{saver or 'headway.models.create'}: get it with "
             f"`headway.models.get({str(record.tag)!r})`"
         )
 

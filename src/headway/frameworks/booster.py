@@ -14,6 +14,8 @@ __all__ = ["BoosterPredict"]
 class BoosterPredict:
     """Predicts as `booster.predict(DMatrix(data))`, faster where that is exact.
 
+    Infinite values, which a DMatrix refuses, count as larger than every split.
+
     Args:
         booster: The loaded booster.
     """

@@ -4,6 +4,7 @@ frameworks/ and models.create call it; mistakes surface at the save, not in the 
 """
 
 import difflib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = ["Signatures", "check_methods", "read_signatures"]
 
 Signatures = Mapping[str, Mapping[str, Any]]
 _KEYS = ("batchable", "batch_dim", "input_spec", "output_spec", "sample")
+_USUAL = ("predict", "predict_proba", "transform", "generate")
 # What `runner.NAME` already means, except where the meaning is the same.
 _TAKEN = ({*dir(Runner), *dir(Runnable)} | {"name", "methods", "models", "options"}) - {
     "__call__",
@@ -99,22 +101,26 @@ def check_methods(model: Any, methods: Mapping[str, Any], *, what: str) -> None:
         ConfigError: If the model lacks one of the methods.
     """
     for method in methods:
-        # type() for __call__: a class, too, has one, but not for its instances.
-        owner = type(model) if method == "__call__" else model
-        if not callable(getattr(owner, method, None)):
-            kind = type(model).__name__
-            # A method may be there by name only, as predict_proba of some SVC.
-            public = [name for name in dir(model) if not name.startswith("_")]
-            has = [name for name in public if callable(getattr(model, name, None))]
-            near = difflib.get_close_matches(method, has, n=3, cutoff=0.4)
-            usual = [
-                name
-                for name in ("predict", "predict_proba", "transform", "generate")
-                if name in has
-            ]
-            hints = list(dict.fromkeys([*usual, *near])) or sorted(has)[:5]
+        found = model if method == "__call__" else getattr(model, method, None)
+        if not callable(found):
+            has = _methods(model)
+            near = difflib.get_close_matches(method, has, n=3)
+            hints = list(dict.fromkeys([*near, *(n for n in _USUAL if n in has)]))
+            example = (hints or ["predict"])[0]
             raise ConfigError(
-                f"{what}: {kind} has no method {method!r}; give the one to call, as in "
-                f'`signatures={{"{(hints or ["predict"])[0]}": {{"batchable": True}}}}`'
-                f" (it has {', '.join(hints) or 'no public method'})"
+                f"{what}: {type(model).__name__} has no method {method!r}; name the "
+                f'one to call, as in `signatures={{"{example}": {{"batchable": True}}'
+                f"}}` (it has {', '.join(hints or has[:5]) or 'no public method'})"
             )
+
+
+def _methods(model: Any) -> list[str]:
+    """Return the public methods, without computing properties."""
+    return [
+        name
+        for name in dir(model)
+        if not name.startswith("_")
+        and not isinstance(inspect.getattr_static(model, name, None), property)
+        # One may be there by name only, as predict_proba of some SVC.
+        and callable(getattr(model, name, None))
+    ]
