@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import headway
+from headway.cli.main import main
 from headway.cli.models import models
 
 
@@ -97,12 +98,19 @@ def test_a_model_is_exported_and_imported(tmp_path: Path) -> None:
     ],
 )
 def test_errors_are_one_line_with_exit_code_one(
-    args: tuple[str, ...], message: str
+    args: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    result = call(*args)
-    assert result.exit_code == 1
-    assert result.output.startswith(f"Error: {message}")
-    assert result.output.count("\n") == 1
+    monkeypatch.setattr(sys, "argv", ["headway", "models", *args])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"headway: error: {message}")
+    assert printed.err.count("\n") == 1
 
 
 def test_the_command_imports_no_framework() -> None:

@@ -1,6 +1,6 @@
 """`headway models`: list, get, delete, export and import saved models.
 
-cli/main adds the group; it calls the store and never a framework.
+cli/main adds the group and shows its errors; it calls the store and never a framework.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar
 import click
 import msgspec
 
-from headway.errors import HeadwayError
 from headway.store.home import open_store
 from headway.store.record import ModelRecord
 from headway.store.store import ModelStore
@@ -20,16 +19,6 @@ __all__ = ["models"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 Output = Literal["json", "table"]
-
-
-class _Group(click.Group):
-    """Shows Headway's errors in one line, with exit code 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except HeadwayError as error:
-            raise click.ClickException(str(error)) from error
 
 
 def _output_option(function: _F) -> _F:
@@ -44,7 +33,7 @@ def _output_option(function: _F) -> _F:
     return option(function)
 
 
-@click.group(cls=_Group)
+@click.group()
 def models() -> None:
     """Saved models in $HEADWAY_HOME (default ~/.headway)."""
 
