@@ -46,6 +46,11 @@ class RunDir:
         """Folder of the metrics' slots."""
         return self.path / "metrics"
 
+    @property
+    def pins(self) -> Path:
+        """Folder in which all processes agree on what `latest` means."""
+        return self.path / "pins"
+
     def metrics_slot(self, process: str) -> Path:
         """Return the slot of a process."""
         return self.metrics / f"{process}.bin"

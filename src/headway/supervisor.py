@@ -29,6 +29,7 @@ from headway.plan import (
     plan_replicas,
 )
 from headway.run_dir import RunDir
+from headway.store.pins import PINS_VARIABLE
 
 __all__ = ["Supervisor"]
 
@@ -104,6 +105,12 @@ class Supervisor:
         self._sockets.extend(http)
         for index, runner in enumerate(plan.runners):
             self._plan_runner(index, runner, config)
+        # An API worker is ready when the slowest runner is.
+        startup_timeout_s = max(
+            settings.startup_timeout_s,
+            0.0,
+            *(config.runner(runner.name).startup_timeout_s for runner in plan.runners),
+        )
         for index, listening in enumerate(http):
             spec = self._spec(
                 "api", f"api-{index}", config, [listening], workers=workers
@@ -112,7 +119,7 @@ class Supervisor:
                 self._child(
                     spec,
                     api_worker_environment(),
-                    settings.startup_timeout_s,
+                    startup_timeout_s,
                     settings.restart,
                 )
             )
@@ -220,7 +227,7 @@ class Supervisor:
     ) -> Child:
         return Child(
             spec=spec,
-            environment=environment,
+            environment={**environment, PINS_VARIABLE: str(self._run_dir.pins)},
             startup_timeout_s=startup_timeout_s,
             restart=restart,
             on_restart=self._count_restart,

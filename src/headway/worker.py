@@ -14,6 +14,7 @@ from typing import Protocol
 
 import uvloop
 
+from headway.api.worker import ApiWorker
 from headway.assemble import (
     build_api_worker,
     build_clients,
@@ -68,15 +69,16 @@ async def _run(name: str, control: ControlChannel) -> int:
             return 0
         serving = _build(spec, service)
         await serving.start()
+        if isinstance(serving, ApiWorker):
+            await serving.wait_ready()
     except HeadwayError as error:
         _log.debug("cannot start", exc_info=True)
         await control.send(Failed(error.message))
         return 1
     await control.send(Ready())
     await _until_told(control)
-    drain = getattr(serving, "drain", None)
-    if drain is not None:
-        await drain(spec.config.config.api_server.shutdown_timeout_s)
+    if isinstance(serving, ApiWorker):
+        await serving.drain(spec.config.config.api_server.shutdown_timeout_s)
     await serving.aclose()
     await control.aclose()
     return 0

@@ -30,6 +30,7 @@ _LEARNING_RATE: Final = 0.1
 _MARGIN: Final = 1.1
 """The gain must exceed the loss by this much, as both are estimates."""
 _WARM_CYCLES: Final = 4
+_SHORTEST_S: Final = 5e-6
 
 
 class _Cycle:
@@ -113,7 +114,8 @@ class GatherWindow:
             else min(start_s, self._max_wait_s - elapsed)
         )
         best_gain, best_wait = 0.0, None
-        begin = bisect.bisect_right(_EDGES, elapsed)
+        # A wait shorter than a timer can measure is over already.
+        begin = bisect.bisect_right(_EDGES, elapsed + _SHORTEST_S)
         to_come = [cycle.answered * share for share in self._returns[begin:]]
         # Those who have come already are not waited for again: a closed loop of which
         # everyone is back has nobody left, whatever the average says.

@@ -148,7 +148,7 @@ class ResourcesConfig(_Section, frozen=True):
 
     cpu: Annotated[float, Meta(gt=0, le=65536)] | None = None
     """Cores: given as threads to one replica or, for a model that uses one thread
-    only, as so many replicas. null: all cores, one replica."""
+    only, as so many replicas. null: half of the machine's, one replica."""
     gpu: Annotated[int, Meta(ge=0, le=4096)] | GpuIds | None = msgspec.field(
         default=None, name="nvidia.com/gpu"
     )

@@ -42,8 +42,7 @@ class UnixChannel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the event loop."""
         self._transport = cast("asyncio.WriteTransport", transport)
-        # Bounds are in rows and bytes at the sender's admission, not here.
-        self._transport.set_write_buffer_limits(high=2**31)
+        # What may be in flight is bounded by the senders' admission, not here.
         self._owner.channel_opened(self)
 
     def data_received(self, data: bytes) -> None:
