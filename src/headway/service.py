@@ -3,26 +3,31 @@
 loader imports it; http/openapi describes it; api/handler calls its functions.
 """
 
+import functools
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-from headway.context import Context
 from headway.errors import ConfigError
 from headway.io.base import IODescriptor
-from headway.io.derive import derive_input, derive_output
+from headway.io.derive import (
+    derive_input,
+    derive_output,
+    input_parameter,
+    takes_context,
+)
 from headway.runner_handle import Runner
 
 __all__ = ["Api", "Service"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 Hook = Callable[..., Awaitable[None] | None]
-_POSITIONAL = (
-    inspect.Parameter.POSITIONAL_ONLY,
-    inspect.Parameter.POSITIONAL_OR_KEYWORD,
-)
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_CONTEXT_NAMES = ("ctx", "context")
 _NAME = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
+# A path is compared percent-decoded; braces would be parameters to OpenAPI.
+_ROUTE = re.compile(r"/[^\s?#%{}\x00-\x1f\x7f]*")
 _RESERVED = frozenset({"/", "/docs.json", "/livez", "/readyz", "/healthz", "/metrics"})
 
 
@@ -66,10 +71,11 @@ class Api:
         self.input = input
         self.output = output
         self.doc = doc
-        self.is_async = inspect.iscoroutinefunction(function)
-        parameters = _positional_parameters(function, name)
-        self.takes_context = bool(parameters) and _is_context(parameters[-1])
-        self.takes_input = len(parameters) - self.takes_context == 1
+        self.is_async = inspect.iscoroutinefunction(
+            function if _is_plain(function) else type(function).__call__
+        )
+        self.takes_context = takes_context(function)
+        self.takes_input = input_parameter(function) is not None
 
 
 class Service:
@@ -113,6 +119,32 @@ class Service:
     def __repr__(self) -> str:
         return f"Service(name={self.name!r}, apis={sorted(self.apis)})"
 
+    @overload
+    def api(
+        self,
+        function: _F,
+        /,
+        *,
+        input: IODescriptor | None = None,
+        output: IODescriptor | None = None,
+        route: str | None = None,
+        name: str | None = None,
+        doc: str | None = None,
+    ) -> _F: ...
+
+    @overload
+    def api(
+        self,
+        function: None = None,
+        /,
+        *,
+        input: IODescriptor | None = None,
+        output: IODescriptor | None = None,
+        route: str | None = None,
+        name: str | None = None,
+        doc: str | None = None,
+    ) -> Callable[[_F], _F]: ...
+
     def api(
         self,
         function: Callable[..., Any] | None = None,
@@ -139,7 +171,8 @@ class Service:
 
         Raises:
             ConfigError: If the name or route is taken or malformed, the function
-                takes more than an input and a context, or a type hint is needed.
+                needs more than an input and a context, or a type hint cannot be
+                served.
         """
 
         def register(function: _F) -> _F:
@@ -157,14 +190,47 @@ class Service:
         name: str | None,
         doc: str | None,
     ) -> None:
-        name = name or function.__name__
-        route = route if route is not None else name
-        route = route if route.startswith("/") else "/" + route
-        if name in self.apis:
-            raise ConfigError(f"service {self.name!r}: two APIs are called {name!r}")
+        name = self._free_name(function, name)
+        _check_parameters(function, name)
+        route = self._free_route(name if route is None else route, name)
+        self.apis[name] = Api(
+            name=name,
+            route=route,
+            function=function,
+            input=input if input is not None else derive_input(function),
+            output=output if output is not None else derive_output(function),
+            doc=inspect.cleandoc(doc or _docstring(function)),
+        )
+
+    def _free_name(self, function: Callable[..., Any], name: str | None) -> str:
+        """Return the API's name; refuse what is no function, or has no fit name."""
+        if not callable(function):
+            raise ConfigError(
+                f"service {self.name!r}: {function!r} is no function; descriptors are "
+                "named, as in `@svc.api(input=JSON(), output=JSON())`"
+            )
+        name = name or getattr(function, "__name__", None)
+        if name is None:
+            raise ConfigError(
+                f"service {self.name!r}: {function!r} has no name of its own; give "
+                "the API one with `name=`"
+            )
         if not name.isidentifier():
             raise ConfigError(
-                f"service {self.name!r}: API name {name!r} is not an identifier"
+                f"service {self.name!r}: API name {name!r} is not an identifier; "
+                "choose one with `name=`"
+            )
+        if name in self.apis:
+            raise ConfigError(f"service {self.name!r}: two APIs are called {name!r}")
+        return name
+
+    def _free_route(self, route: str, name: str) -> str:
+        """Return the API's route, which begins with a slash and is nobody else's."""
+        route = route if route.startswith("/") else "/" + route
+        if not _ROUTE.fullmatch(route):
+            raise ConfigError(
+                f"service {self.name!r}, API {name!r}: the route {route!r} is no plain "
+                "path: leave out spaces, '?', '#', '%', '{' and '}'"
             )
         if route in _RESERVED or route.startswith("/-/"):
             raise ConfigError(
@@ -175,14 +241,7 @@ class Service:
             raise ConfigError(
                 f"service {self.name!r}: two APIs have the route {route!r}"
             )
-        self.apis[name] = Api(
-            name=name,
-            route=route,
-            function=function,
-            input=input if input is not None else derive_input(function),
-            output=output if output is not None else derive_output(function),
-            doc=inspect.cleandoc(doc or function.__doc__ or ""),
-        )
+        return route
 
     def on_startup(self, hook: Hook) -> Hook:
         """Run `hook` in each API worker before it serves."""
@@ -195,25 +254,63 @@ class Service:
         return hook
 
 
-def _is_context(parameter: inspect.Parameter) -> bool:
-    return parameter.annotation is Context or (
-        parameter.annotation in (inspect.Parameter.empty, "Context", "headway.Context")
-        and parameter.name in ("ctx", "context")
+def _is_plain(function: Callable[..., Any]) -> bool:
+    """Tell functions, methods, partials and classes from objects with `__call__`."""
+    return (
+        inspect.isroutine(function)
+        or isinstance(function, functools.partial | type)
+        or hasattr(function, "__wrapped__")
     )
 
 
-def _positional_parameters(
-    function: Callable[..., Any], name: str
-) -> list[inspect.Parameter]:
-    parameters = [
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind in _POSITIONAL and parameter.default is parameter.empty
-    ]
-    inputs = len(parameters) - (bool(parameters) and _is_context(parameters[-1]))
-    if inputs > 1:
+def _docstring(function: Callable[..., Any]) -> str:
+    if isinstance(function, functools.partial):
+        return _docstring(function.func)
+    described = function if _is_plain(function) else type(function).__call__
+    return described.__doc__ or ""
+
+
+def _check_parameters(function: Callable[..., Any], name: str) -> None:
+    """Refuse functions that need more than one input and a context.
+
+    Raises:
+        ConfigError: If the function could not be called with just these.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"API {name!r} takes {inputs} arguments; an API function takes one input "
+            f"API {name!r}: what {function!r} takes cannot be found out: {error}; "
+            "wrap it in a function of your own"
+        ) from error
+    for parameter in parameters:
+        if parameter.kind is parameter.KEYWORD_ONLY and (
+            parameter.default is parameter.empty or parameter.name in _CONTEXT_NAMES
+        ):
+            raise ConfigError(
+                f"API {name!r}: the parameter {parameter.name!r} is keyword-only; an "
+                "API function is called with its input and a context by position: "
+                "leave out the `*` before it"
+            )
+    inputs = [
+        parameter
+        for parameter in parameters
+        if parameter.kind not in _VARIADIC and parameter.kind != parameter.KEYWORD_ONLY
+    ]
+    if takes_context(function):
+        # What stands between the input and the context would get the context.
+        count = len(inputs) - 1
+    else:
+        count = sum(
+            parameter.default is parameter.empty for parameter in inputs[1:]
+        ) + bool(inputs)
+    if count > 1:
+        raise ConfigError(
+            f"API {name!r} takes {count} arguments; an API function takes one input "
             "and, if it wants, a context (`ctx`): put several values in one model"
         )
-    return parameters
+    if not inputs and any(parameter.kind in _VARIADIC for parameter in parameters):
+        raise ConfigError(
+            f"API {name!r} names no parameter, only `*args` or `**kwargs`: name its "
+            "input; a decorator keeps the names with functools.wraps"
+        )

@@ -1,0 +1,396 @@
+"""What a service accepts as an API function, and what it says of the rest."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Optional
+
+import numpy as np
+import pytest
+
+import headway
+from headway.api.admission import Admission
+from headway.api.handler import Endpoint
+from headway.api.meters import EndpointMeters
+from headway.api.thread_pool import ThreadPool
+from headway.clock import MonotonicClock
+from headway.context import Context
+from headway.errors import ConfigError
+from headway.http.head import Head
+from headway.http.request import Request
+from headway.io import JSON, NumpyNdarray, Text
+from headway.io.nothing import Nothing
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import REFUSED, REQUEST_DURATION
+from headway.service import Api, Service
+
+
+def register(function: Callable[..., Any], **options: Any) -> Api:
+    service = Service("svc")
+    assert service.api(function, **options) is function
+    (api,) = service.apis.values()
+    return api
+
+
+class Caught:
+    """Where the answer to a request arrives."""
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[tuple[int, bytes]] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def answer(
+        self,
+        request: Request,
+        status: int,
+        content_type: bytes,
+        body: bytes,
+        headers: Any,
+    ) -> None:
+        self.answered.set_result((status, body))
+
+
+async def ask(api: Api, body: bytes = b"7") -> tuple[int, bytes]:
+    """Return the status and body that the API answers with."""
+    loop = asyncio.get_running_loop()
+    clock = MonotonicClock()
+    registry = MetricsRegistry(None)
+    registry.start()
+    pool = ThreadPool(threads=2)
+    endpoint = Endpoint(
+        api=api,
+        admission=Admission(
+            max_concurrency=None,
+            timeout_s=10.0,
+            clock=clock,
+            loop=loop,
+            refused=lambda reason: registry.counter(REFUSED, (reason,)),
+        ),
+        pool=pool,
+        meters=EndpointMeters(
+            registry=registry, endpoint=api.route, duration=REQUEST_DURATION
+        ),
+        clock=clock,
+        loop=loop,
+        state={"greeting": "hello"},
+    )
+    caught = Caught()
+    headers = ((b"content-type", b"application/json"),)
+    request = Request(
+        responder=caught,
+        head=Head(
+            method="POST",
+            path=api.route,
+            query="",
+            headers=headers,
+            fields=dict(headers),
+            length=len(body),
+            is_http_11=True,
+            keep_alive=True,
+            plain=True,
+            expects_continue=False,
+        ),
+        method="POST",
+        path=api.route,
+        body=body,
+        received_at=clock.now(),
+    )
+    endpoint.handle(request)
+    try:
+        return await caught.answered
+    finally:
+        pool.close()
+
+
+def with_default(value: Any = "nothing") -> Any:
+    return [value]
+
+
+def with_text_default(value: str = "a") -> str:
+    return value + "!"
+
+
+def nothing() -> str:
+    return "done"
+
+
+def plain_context(value: Any, ctx: Any) -> Any:
+    return [value, ctx.state["greeting"]]
+
+
+def default_context(value: Any, ctx: Any = None) -> Any:
+    return [value, ctx.state["greeting"]]
+
+
+def string_context(value: Any, request: "Context") -> Any:
+    return [value, request.state["greeting"]]
+
+
+def qualified_context(value: Any, request: "headway.Context") -> Any:
+    return [value, request.state["greeting"]]
+
+
+def optional_context(
+    value: Any,
+    request: Optional[Context] = None,  # noqa: UP045 - a spelling that users have
+) -> Any:
+    assert request is not None
+    return [value, request.state["greeting"]]
+
+
+def context_alone(ctx: Context) -> Any:
+    return [ctx.state["greeting"]]
+
+
+def spare_default(value: Any, factor: int = 3) -> Any:
+    return [value, factor]
+
+
+@pytest.mark.parametrize(
+    ("function", "body", "answer"),
+    [
+        (with_default, b"7", b"[7]"),
+        (with_text_default, b"b", b"b!"),
+        (nothing, b"ignored", b"done"),
+        (plain_context, b"7", b'[7,"hello"]'),
+        (default_context, b"7", b'[7,"hello"]'),
+        (string_context, b"7", b'[7,"hello"]'),
+        (qualified_context, b"7", b'[7,"hello"]'),
+        (optional_context, b"7", b'[7,"hello"]'),
+        (context_alone, b"7", b'["hello"]'),
+        (spare_default, b"7", b"[7,3]"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_a_function_gets_its_input_and_its_context(
+    function: Callable[..., Any], body: bytes, answer: bytes
+) -> None:
+    input_ = Text() if function is with_text_default else None
+    assert await ask(register(function, input=input_), body) == (200, answer)
+
+
+async def add_later(value: int, ctx: Any = None) -> int:
+    """Add one."""
+    await asyncio.sleep(0)
+    return value + 1
+
+
+class AsyncObject:
+    async def __call__(self, value: int) -> int:
+        """Add one."""
+        await asyncio.sleep(0)
+        return value + 1
+
+
+class SyncObject:
+    def __call__(self, value: int) -> int:
+        """Add one."""
+        assert threading.current_thread() is not threading.main_thread()
+        return value + 1
+
+
+class Owner:
+    async def method(self, value: int) -> int:
+        """Add one."""
+        return value + 1
+
+
+def unwrapped_decorator(function: Callable[[int], Any]) -> Callable[[int], Any]:
+    def call(value: int) -> Any:
+        return function(value)
+
+    return call
+
+
+def wrapping_decorator(function: Callable[[int], Any]) -> Callable[[int], Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return call
+
+
+def add_with(step: int, value: int) -> int:
+    """Add a step."""
+    return value + step
+
+
+@pytest.mark.parametrize(
+    ("function", "is_async"),
+    [
+        (add_later, True),
+        (functools.partial(add_later), True),
+        (AsyncObject(), True),
+        (SyncObject(), False),
+        (Owner().method, True),
+        (functools.partial(add_with, 1), False),
+        (unwrapped_decorator(add_later), False),
+        (wrapping_decorator(add_later), False),
+    ],
+    ids=[
+        *("async", "partial of async", "async object", "sync object", "bound method"),
+        *("partial", "sync wrapper of async", "functools.wraps of async"),
+    ],
+)
+async def test_all_kinds_of_callables_serve(
+    function: Callable[..., Any], is_async: bool
+) -> None:
+    api = register(function, name="add", input=JSON(), output=JSON())
+    assert api.is_async is is_async
+    assert await ask(api) == (200, b"8")
+
+
+def test_the_documentation_is_the_functions_own() -> None:
+    assert register(add_later).doc == "Add one."
+    assert register(AsyncObject(), name="add").doc == "Add one."
+    assert register(functools.partial(add_with, 1), name="add").doc == "Add a step."
+    assert register(nothing).doc == ""
+    assert register(add_later, doc="  Other.\n").doc == "Other."
+
+
+def keyword_only(value: Any, *, factor: int) -> None: ...
+def keyword_context(value: Any, *, ctx: Any = None) -> None: ...
+def stars_only(*args: Any) -> None: ...
+def two_stars_only(**kwargs: Any) -> None: ...
+def two_inputs(a: int, b: int) -> None: ...
+def two_inputs_and_context(a: int, b: int, ctx: Any) -> None: ...
+def default_before_context(a: int, b: int = 1, ctx: Any = None) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (keyword_only, "'factor' is keyword-only"),
+        (keyword_context, "'ctx' is keyword-only"),
+        (stars_only, "functools.wraps"),
+        (two_stars_only, "functools.wraps"),
+        (two_inputs, "takes 2 arguments"),
+        (two_inputs_and_context, "takes 2 arguments"),
+        (default_before_context, "takes 2 arguments"),
+        (lambda x: x, "'<lambda>' is not an identifier; choose one with `name=`"),
+        (functools.partial(add_with, 1), "has no name of its own"),
+        (AsyncObject(), "has no name of its own"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_function_that_cannot_be_called_is_refused(
+    function: Callable[..., Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says.replace("(", r"\(")):
+        register(function)
+
+
+def test_an_object_that_is_no_function_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is no function; descriptors are named"):
+        Service("svc").api(JSON())  # type: ignore[call-overload]  # the mistake itself
+
+
+def test_a_builtin_without_a_signature_is_refused() -> None:
+    with pytest.raises(ConfigError, match="wrap it in a function of your own"):
+        register(dict.pop)
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["a b", "/a?b=1", "/a#b", "/a%20b", "/a\nb", "/a\tb", "/items/{id}", "/\x00"],
+)
+def test_a_route_that_no_request_can_have_is_refused(route: str) -> None:
+    with pytest.raises(ConfigError, match="is no plain path"):
+        register(nothing, route=route)
+
+
+@pytest.mark.parametrize("route", ["", "/", "metrics", "/livez", "/-/swagger.css"])
+def test_headways_own_routes_are_refused(route: str) -> None:
+    with pytest.raises(ConfigError, match="Headway's own"):
+        register(nothing, route=route)
+
+
+@pytest.mark.parametrize(
+    ("route", "becomes"),
+    [(None, "/nothing"), ("v1/predict", "/v1/predict"), ("/größe", "/größe")],
+)
+def test_a_route_begins_with_a_slash(route: str | None, becomes: str) -> None:
+    assert register(nothing, route=route).route == becomes
+
+
+def test_names_and_routes_are_unique() -> None:
+    service = Service("svc")
+    service.api(nothing)
+    with pytest.raises(ConfigError, match="two APIs are called 'nothing'"):
+        service.api(nothing, route="/other")
+    with pytest.raises(ConfigError, match="two APIs have the route '/nothing'"):
+        service.api(nothing, name="other", route="nothing")
+    assert repr(service) == "Service(name='svc', apis=['nothing'])"
+
+
+def test_the_decorator_keeps_the_functions_type() -> None:
+    service = Service("svc")
+
+    @service.api
+    def first(value: int) -> int:
+        return value + 1
+
+    @service.api(output=JSON(), route="/v1/second")
+    async def second(value: np.ndarray) -> float:
+        return float(value.sum())
+
+    # These lines are what mypy checks: without overloads, both would be Any.
+    one: int = first(1)
+    two: Awaitable[float] = second(np.ones(2))
+    assert one == 2
+    assert asyncio.run(as_coroutine(two)) == 2.0
+    assert isinstance(service.apis["first"].input, JSON)
+    assert isinstance(service.apis["second"].input, NumpyNdarray)
+
+
+async def as_coroutine(value: Awaitable[float]) -> float:
+    return await value
+
+
+def test_descriptors_are_derived_from_the_hints() -> None:
+    assert isinstance(register(nothing).input, Nothing)
+    assert isinstance(register(nothing).output, Text)
+    assert isinstance(register(with_default).input, JSON)
+
+
+def test_hooks_are_kept_in_order() -> None:
+    service = Service("svc")
+
+    @service.on_startup
+    async def load(ctx: Any) -> None: ...
+
+    @service.on_shutdown
+    def leave(ctx: Any) -> None: ...
+
+    assert service.startup_hooks == [load]
+    assert service.shutdown_hooks == [leave]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", "a" * 64, "a/b", None, 5])
+def test_a_malformed_name_is_refused(name: Any) -> None:
+    with pytest.raises(ConfigError, match="use at most 63 letters"):
+        Service(name)
+
+
+def test_two_runners_of_one_name_are_refused() -> None:
+    class Model(headway.Runnable):
+        @headway.Runnable.method
+        def predict(self, x: Any) -> Any:
+            return x
+
+    with pytest.raises(ConfigError, match="two runners are called 'model'"):
+        Service("svc", runners=[headway.Runner(Model), headway.Runner(Model)])
+
+
+async def test_sync_functions_run_side_by_side() -> None:
+    meeting = threading.Barrier(4, timeout=10)
+
+    def meet(value: int) -> int:
+        meeting.wait()  # fails unless all four are in here at once
+        return value
+
+    api = register(meet)
+    answers = await asyncio.gather(*(ask(api) for _ in range(4)))
+    assert answers == [(200, b"7")] * 4
