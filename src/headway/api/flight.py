@@ -27,7 +27,6 @@ class Flight:
     __slots__ = (
         "calls",
         "deadline",
-        "dropped",
         "futures",
         "key",
         "nbytes",
@@ -54,8 +53,6 @@ class Flight:
         self.pickled = pickled
         self.calls: list[EncodedCall] = []
         self.futures: list[asyncio.Future[Any]] = []
-        self.dropped: list[int] = []
-        """Calls whose callers had gone before the flight left."""
         self.open = 0
         """Calls that the runner has not answered; it answers every one, once."""
         self.nbytes = 0
@@ -111,6 +108,10 @@ class Flight:
             if not future.done():
                 future.set_exception(_copy_of(error))
         self.open -= calls
+
+    def waiting_any(self) -> bool:
+        """Return whether anybody waits for an answer."""
+        return not all(future.done() for future in self.futures)
 
     def waiting(self) -> list[int]:
         """Return the indices of the calls that are not answered."""

@@ -7,6 +7,7 @@ carries them.
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -57,6 +58,7 @@ class RunnerClient:
         clock: Stamps calls and deadlines.
         loop: The API worker's.
         wasted_rows: Counts rows computed for callers who had gone.
+        refused: Finds the counter of refusals by reason.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class RunnerClient:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         wasted_rows: Counter,
+        refused: Callable[[str], Counter],
     ) -> None:
         self.name = name
         self._timeout_s = timeout_s
@@ -76,6 +79,11 @@ class RunnerClient:
         self._loop = loop
         self._loop_thread = threading.get_ident()
         self._wasted_rows = wasted_rows
+        self._refused = refused
+        self._free_at = 0.0
+        """When the runner, by its last answer, has worked its backlog off."""
+        self._latest = 0.0
+        """The latest deadline of all that was sent."""
         self._encoder = CallEncoder()
         self._channel: Channel | None = None
         self._ready = asyncio.Event()
@@ -110,13 +118,24 @@ class RunnerClient:
             raise DeadlineExceededError(
                 f"the deadline passed before runner {self.name!r} was called"
             )
+        if self._free_at > deadline >= self._latest:
+            # It would go last, and the runner would refuse it too, but only after the
+            # batch at hand. Of one that may overtake others the runner knows more.
+            self._refused("predicted_late").add()
+            raise OverloadedError(
+                f"runner {self.name!r} refused the request: its backlog does not let "
+                "the deadline be met; retry later",
+                retry_after_s=self._free_at - deadline,
+            )
         encoded = self._encoder.encode(method, args, kwargs)
         if self._bytes and self._bytes + encoded.nbytes > self._max_bytes:
+            self._refused("queue_full").add()
             raise OverloadedError(
                 f"runner {self.name!r}: {self._bytes} bytes are in flight already "
                 "(max_queue_bytes)",
                 retry_after_s=1.0,
             )
+        self._latest = max(self._latest, deadline)
         flight = self._board(encoded.key, encoded.pickled, deadline)
         future = self._loop.create_future()
         index = flight.add(encoded, future)
@@ -186,7 +205,7 @@ class RunnerClient:
         if self._channel is None:
             flight.fail(0, len(flight.calls), self._lost())
             return
-        if len(flight.dropped) == len(flight.calls):
+        if not flight.waiting_any():
             return
         try:
             frame = flight.frame(now)
@@ -207,8 +226,6 @@ class RunnerClient:
         if flight.number in self._flights:
             self._cancelled.setdefault(flight.number, []).append(index)
             self._flush_soon()
-        else:
-            flight.dropped.append(index)
 
     def _expire(self, flight: Flight) -> None:
         """Fail the calls of a flight whose deadline has passed."""
@@ -231,6 +248,7 @@ class RunnerClient:
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
         """Fail all calls in flight at once."""
         self._channel = None
+        self._free_at = 0.0
         self._ready.clear()
         flights, self._flights = self._flights, {}
         for flight in flights.values():
@@ -257,6 +275,7 @@ class RunnerClient:
             flight = self._flights.get(results.cohort_id)
             if flight is None:
                 raise WireError(f"results for the unknown cohort {results.cohort_id}")
+            self._free_at = self._clock.now() + results.backlog_s
             sizes = results.sizes or flight.rows(results.first, results.calls)
             try:
                 values = decode_results(results.key, sizes, results.payload)
