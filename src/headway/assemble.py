@@ -7,6 +7,7 @@ the path of a request through what is built here.
 import asyncio
 import math
 import os
+import platform
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,12 @@ from headway.errors import ConfigError, HeadwayError, RunnerStartError
 from headway.http.limits import HttpLimits
 from headway.http.server import HttpServer
 from headway.metrics import MetricsRegistry
-from headway.metrics.families import REFUSED, REQUEST_DURATION, WASTED_ROWS
+from headway.metrics.families import (
+    BUILD_INFO,
+    REFUSED,
+    REQUEST_DURATION,
+    WASTED_ROWS,
+)
 from headway.runnable import Runnable
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor
@@ -45,6 +51,7 @@ from headway.runner_handle import Runner
 from headway.service import Service
 from headway.signature import MethodSpec
 from headway.transport.unix import UnixLink
+from headway.version import __version__
 from headway.wire import ReadyRecord
 
 __all__ = [
@@ -238,6 +245,7 @@ def build_clients(
                 clock=clock,
                 loop=loop,
                 wasted_rows=registry.counter(WASTED_ROWS, (runner.name,)),
+                refused=lambda reason: registry.counter(REFUSED, (reason,)),
             )
         )
     return clients
@@ -261,6 +269,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     Raises:
         ConfigError: If the TLS certificate or key cannot be read.
     """
+    registry.gauge(BUILD_INFO, (__version__, platform.python_version())).set(1)
     settings = config.config.api_server
     state: dict[str, Any] = {}
     pool = ThreadPool(threads=settings.threads)

@@ -218,8 +218,6 @@ class RunnerClient:
                 max(flight.deadline - now, 0), self._expire, flight
             )
         buffers.extend(frame)
-        if flight.dropped:
-            buffers.append(encode_cancel(cohort_id=flight.number, calls=flight.dropped))
 
     def _cancel(self, flight: Flight, index: int) -> None:
         """Tell the runner that nobody waits for a call any longer."""
