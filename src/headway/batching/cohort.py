@@ -44,6 +44,14 @@ class Piece:
         """Whether it is a part of one call that was split."""
         return self.rows < self.cohort.rows[self.first] and self.end - self.first == 1
 
+    @property
+    def answered(self) -> int:
+        """Calls whose callers have their answer after this piece."""
+        whole = self.cohort.rows[self.first]
+        if self.is_partial and self.skip + self.rows < whole:
+            return 0
+        return self.end - self.first
+
 
 class Cohort:
     """Calls that arrived together and may share a batch.

@@ -13,7 +13,10 @@ _TAIL_DEVIATIONS = 3.0
 _OUTLIER_DEVIATIONS = 6.0
 _DRIFT_AFTER = 3
 """Outliers in a row, all to one side, that are no longer bad luck but a new speed."""
-_REPUBLISH_CHANGE = 0.01
+_REPUBLISH_CHANGE = 0.02
+"""Change of a bucket, in proportion to its mean, from which on predictions follow."""
+_SHORTEST_S = 1e-9
+"""No batch takes no time: a mean of zero would never be seen to drift."""
 
 
 class _Bucket:
@@ -69,7 +72,7 @@ class CostModel:
         self._rows: list[float] = []
         self._means: list[float] = []
         self._tails: list[float] = []
-        self._published: dict[int, float] = {}
+        self._published: dict[int, tuple[float, float]] = {}
         self.learned_at = float("-inf")
 
     @property
@@ -88,6 +91,7 @@ class CostModel:
     def observe(self, rows: int, seconds: float, now: float) -> None:
         """Learn from a finished batch."""
         self.learned_at = now
+        seconds = max(seconds, _SHORTEST_S)
         slot = _slot(rows)
         bucket = self._buckets.get(slot)
         if bucket is None:
@@ -100,14 +104,14 @@ class CostModel:
         else:
             self._drift.clear()
         bucket.learn(rows, seconds)
-        published = self._published.get(slot, 0.0)
-        level = bucket.mean + bucket.deviation
-        if abs(level - published) > _REPUBLISH_CHANGE * published:
+        mean, deviation = self._published[slot]
+        change = abs(bucket.mean - mean) + abs(bucket.deviation - deviation)
+        if change > _REPUBLISH_CHANGE * mean:
             self._publish()
 
     def _weigh_outlier(self, bucket: _Bucket, seconds: float, side: int) -> float:
         """Return the sample clipped, or take it for a drift and rescale."""
-        ratio = seconds / bucket.mean if bucket.mean else 1.0
+        ratio = seconds / bucket.mean
         if self._drift and (self._drift[-1] > 1) != (side > 0):
             self._drift.clear()
         self._drift.append(ratio)
@@ -127,7 +131,7 @@ class CostModel:
         """Make the curve that predictions read: rising in rows, mean and tail."""
         slots = sorted(self._buckets)
         self._published = {
-            slot: self._buckets[slot].mean + self._buckets[slot].deviation
+            slot: (self._buckets[slot].mean, self._buckets[slot].deviation)
             for slot in slots
         }
         buckets = [self._buckets[slot] for slot in slots]

@@ -5,8 +5,10 @@ before they are back splits them into two half-batches that take turns. The sche
 asks here, whenever it could dispatch, whether those who were just answered are worth
 waiting for; this module learns from every batch when and how many come back.
 
-With q rows waiting, r more expected within w, l more that come later but before the
-next batch, and S(n) the time of n rows, the sum of latencies changes by waiting as
+What comes back is counted in calls, as a client sends one for each answer, however
+many rows it has; it is priced in rows. With q rows waiting, r more expected within w, l
+more that come later but before the next batch, and S(n) the time of n rows, the sum of
+latencies changes by waiting as
 
     r * (start + S(r) - w - S(q + r))      those waited for: start is when the next
                                            replica would be free for them
@@ -34,7 +36,7 @@ _SHORTEST_S: Final = 5e-6
 
 
 class _Cycle:
-    """Arrivals counted from one completion on, until the next but one."""
+    """Calls that arrived from one completion on, until the next but one."""
 
     __slots__ = ("answered", "counts", "started_at")
 
@@ -43,8 +45,8 @@ class _Cycle:
         self.answered = answered
         self.counts = [0] * (len(_EDGES) + 1)
 
-    def count(self, at: float, rows: int) -> None:
-        self.counts[bisect.bisect_left(_EDGES, at - self.started_at)] += rows
+    def count(self, at: float, calls: int) -> None:
+        self.counts[bisect.bisect_left(_EDGES, at - self.started_at)] += calls
 
 
 class GatherWindow:
@@ -54,35 +56,44 @@ class GatherWindow:
         max_wait_s: Upper bound of a wait; None leaves it to the prices alone.
     """
 
-    __slots__ = ("_current", "_cycles", "_max_wait_s", "_previous", "_returns")
+    __slots__ = (
+        "_call_rows",
+        "_current",
+        "_cycles",
+        "_max_wait_s",
+        "_previous",
+        "_returns",
+    )
 
     def __init__(self, *, max_wait_s: float | None) -> None:
         self._max_wait_s = max_wait_s
         self._returns = [0.0] * (len(_EDGES) + 1)
+        self._call_rows = 1.0
         self._cycles = 0
         self._previous: _Cycle | None = None
         self._current: _Cycle | None = None
 
-    def completed(self, rows: int, now: float) -> None:
-        """Begin a cycle: `rows` were answered at `now`."""
-        if self._max_wait_s == 0:
-            return
+    def completed(self, answered: int, now: float) -> None:
+        """Begin a cycle: so many calls were answered at `now`."""
+        if self._max_wait_s == 0 or not answered:
+            return  # a part of a split call sends nobody back
         if self._previous is not None:
             self._learn(self._previous)
         # Arrivals are stamped where they are sent and seen up to a batch later, so a
         # cycle is learned from only when the next one is over.
         self._previous = self._current
-        self._current = _Cycle(started_at=now, answered=rows)
+        self._current = _Cycle(started_at=now, answered=answered)
 
-    def arrived(self, rows: int, at: float) -> None:
-        """Count rows that were sent at `at`."""
+    def arrived(self, calls: int, rows: int, at: float) -> None:
+        """Count calls that were sent at `at`, and the rows that they have."""
+        self._call_rows += _LEARNING_RATE * (rows / calls - self._call_rows)
         current = self._current
         if current is None:
             return
         if at >= current.started_at:
-            current.count(at, rows)
+            current.count(at, calls)
         elif self._previous is not None and at >= self._previous.started_at:
-            self._previous.count(at, rows)
+            self._previous.count(at, calls)
 
     def _learn(self, cycle: _Cycle) -> None:
         self._cycles += 1
@@ -114,14 +125,16 @@ class GatherWindow:
             else min(start_s, self._max_wait_s - elapsed)
         )
         best_gain, best_wait = 0.0, None
-        # A wait shorter than a timer can measure is over already.
-        begin = bisect.bisect_right(_EDGES, elapsed + _SHORTEST_S)
-        to_come = [cycle.answered * share for share in self._returns[begin:]]
         # Those who have come already are not waited for again: a closed loop of which
         # everyone is back has nobody left, whatever the average says.
-        left = sum(cycle.answered * share for share in self._returns)
-        left -= sum(cycle.counts)
-        total = min(sum(to_come), left)
+        left = cycle.answered * sum(self._returns) - sum(cycle.counts)
+        if left <= 0:
+            return None
+        # A wait shorter than a timer can measure is over already.
+        begin = bisect.bisect_right(_EDGES, elapsed + _SHORTEST_S)
+        rows_each = cycle.answered * self._call_rows
+        to_come = [rows_each * share for share in self._returns[begin:]]
+        total = min(sum(to_come), left * self._call_rows)
         more = 0.0
         for step, rows in enumerate(to_come[: len(_EDGES) - begin]):
             wait = _EDGES[begin + step] - elapsed

@@ -3,6 +3,7 @@
 The scheduler pushes, takes and expires; nothing else touches it.
 """
 
+import math
 from collections.abc import Iterator
 
 from headway.batching.cohort import Cohort, Piece
@@ -117,6 +118,10 @@ class Queue:
             for lane in self._lanes.values()
             if lane.priority <= priority
         )
+
+    def first_due(self) -> float:
+        """Return the earliest due time of all; infinite if nothing is due."""
+        return min((lane.head.due for lane in self._lanes.values()), default=math.inf)
 
     def expire(self, now: float) -> Iterator[Cohort]:
         """Take out the cohorts that are due already."""

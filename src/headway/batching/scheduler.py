@@ -65,13 +65,13 @@ class Scheduler:
         replicas: Replicas that are up; the dispatcher keeps it current.
     """
 
-    __slots__ = ("_busy", "_costs", "_window", "limits", "queue", "replicas")
+    __slots__ = ("_busy", "_costs", "_windows", "limits", "queue", "replicas")
 
     def __init__(self, *, limits: SchedulerLimits, replicas: int = 1) -> None:
         self.limits = limits
         self.replicas = replicas
         self.queue = Queue(ageing_s=limits.ageing_s)
-        self._window = GatherWindow(max_wait_s=limits.max_wait_s)
+        self._windows: dict[str, GatherWindow] = {}
         self._costs: dict[str, CostModel] = {}
         self._busy: dict[int, float] = {}
 
@@ -82,12 +82,22 @@ class Scheduler:
             model = self._costs[method] = CostModel()
         return model
 
+    def _window(self, method: str) -> GatherWindow:
+        """Return the gather window of a method, as only its calls share a batch."""
+        window = self._windows.get(method)
+        if window is None:
+            window = GatherWindow(max_wait_s=self.limits.max_wait_s)
+            self._windows[method] = window
+        return window
+
     def arrive(self, cohort: Cohort, now: float) -> Refusal | None:
         """Queue a cohort, or refuse it at once."""
         refusal = self._refuse(cohort, now)
         if refusal is None:
             self.queue.push(cohort)
-            self._window.arrived(cohort.left, cohort.arrived_at)
+            self._window(cohort.method).arrived(
+                len(cohort.rows), cohort.left, cohort.arrived_at
+            )
         return refusal
 
     def _refuse(self, cohort: Cohort, now: float) -> Refusal | None:
@@ -103,9 +113,7 @@ class Scheduler:
         if now - cost.learned_at > _TRUST_S:
             return None
         wait = self._wait_s(queue.rows_ahead(cohort.priority, cohort.due), cohort, now)
-        late = (
-            now + wait + cost.mean(min(cohort.next_rows, cohort.max_rows)) - cohort.due
-        )
+        late = now + wait + cost.mean(_least_rows(cohort)) - cohort.due
         return Refusal("predicted_late", late) if late > 0 else None
 
     def _wait_s(self, rows_ahead: int, cohort: Cohort, now: float) -> float:
@@ -113,7 +121,8 @@ class Scheduler:
         if not rows_ahead and len(self._busy) < self.replicas:
             return 0.0
         cost = self.cost(cohort.method)
-        size = 1 if cohort.alone else cohort.max_rows
+        # Of those that go alone, the others are taken to be like this one.
+        size = cohort.next_rows if cohort.alone else cohort.max_rows
         batches = rows_ahead // size
         first_free = self._first_free_s(now)
         return first_free + batches * cost.mean(size) / max(self.replicas, 1)
@@ -131,7 +140,9 @@ class Scheduler:
         return self._wait_s(self.queue.rows, lane.head, now)
 
     def decide(self, now: float) -> Dispatch | Wait | Late | None:
-        """Return what to do now; None while there is nothing to do or nobody idle.
+        """Return what to do now; None while there is nothing to do.
+
+        While nobody is idle, that is to wait until something is due.
 
         After a Dispatch or Late, ask again.
         """
@@ -140,8 +151,11 @@ class Scheduler:
             return Late(late)
         idle = self.replicas - len(self._busy)
         lane = self.queue.next_lane(now)
-        if idle <= 0 or lane is None:
+        if lane is None:
             return None
+        if idle <= 0:
+            due = self.queue.first_due()
+            return None if due == math.inf else Wait(due)
         head = lane.head
         cost = self.cost(head.method)
         if self._cannot_meet(head, cost, now):
@@ -157,14 +171,14 @@ class Scheduler:
     def _cannot_meet(self, head: Cohort, cost: CostModel, now: float) -> bool:
         if now - cost.learned_at > _TRUST_S:
             return False
-        return now + cost.mean(min(head.next_rows, head.max_rows)) > head.due
+        return now + cost.mean(_least_rows(head)) > head.due
 
     def _gather(
         self, lane: Lane, most: int, cost: CostModel, now: float
     ) -> float | None:
         batch_s = cost.mean(lane.rows)
         others_s = min(self._busy.values(), default=math.inf) - now
-        until = self._window.wait_until(
+        until = self._window(lane.head.method).wait_until(
             waiting=lane.rows,
             room=most - lane.rows,
             start_s=max(min(batch_s, others_s), 0.0),
@@ -181,7 +195,13 @@ class Scheduler:
         self._busy[batch] = now + self.cost(method).mean(rows)
 
     def finished(
-        self, batch: int, method: str, rows: int, took_s: float | None, now: float
+        self,
+        batch: int,
+        method: str,
+        rows: int,
+        answered: int,
+        took_s: float | None,
+        now: float,
     ) -> None:
         """Note that a batch is done.
 
@@ -189,13 +209,19 @@ class Scheduler:
             batch: As given to `started`.
             method: What ran.
             rows: Rows of the batch.
+            answered: Calls that have their answer now.
             took_s: Seconds that the model took; None if it failed, to learn nothing.
             now: Monotonic seconds.
         """
         self._busy.pop(batch, None)
         if took_s is not None:
             self.cost(method).observe(rows, took_s, now)
-        self._window.completed(rows, now)
+        self._window(method).completed(answered, now)
+
+
+def _least_rows(cohort: Cohort) -> int:
+    """Return the rows of the smallest batch that its next call can go in."""
+    return cohort.next_rows if cohort.alone else min(cohort.next_rows, cohort.max_rows)
 
 
 def _most_rows(head: Cohort, cost: CostModel, now: float) -> int:

@@ -147,6 +147,11 @@ class Batch:
         """Number of calls, parts of split ones included."""
         return sum(piece.end - piece.first for piece in self.pieces)
 
+    @property
+    def answered(self) -> int:
+        """Number of calls whose callers have their answer after this batch."""
+        return sum(piece.answered for piece in self.pieces)
+
     def part(self, first: int, end: int) -> "Batch":
         """Return the batch of the calls `first` to `end`, counted over all pieces."""
         pieces = []

@@ -102,7 +102,7 @@ class Dispatcher:
             return
         batch, _ = flying
         self._scheduler.finished(
-            batch.number, batch.key.method, batch.rows, None, self._clock.now()
+            batch.number, batch.key.method, batch.rows, 0, None, self._clock.now()
         )
         batch.attempts += 1
         if batch.attempts < _ATTEMPTS and self._scheduler.replicas:
@@ -205,6 +205,7 @@ class Dispatcher:
             batch.number,
             batch.key.method,
             batch.rows,
+            batch.answered,
             None if failed else took_s,
             self._clock.now(),
         )
