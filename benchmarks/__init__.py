@@ -1,0 +1,1 @@
+"""Benchmarks: each file answers one question; `scripts/bench NAME` runs it."""

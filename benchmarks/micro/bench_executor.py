@@ -1,0 +1,95 @@
+"""What does a batch cost in a thread of its own, over one in the loop's thread?
+
+Production computes in the loop's thread (runner.executor.InlineExecutor), the embedded
+server in a thread. `python -m benchmarks.micro.bench_executor`
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+import uvloop
+
+from headway.batching.cohort import Cohort
+from headway.payload.call import CallEncoder, decode_key
+from headway.runner.batch import Batch, CohortLoad, Outcome
+from headway.runner.executor import Executor, InlineExecutor, ThreadExecutor
+from headway.signature import MethodSpec
+from headway.transport.base import Channel
+from headway.wire import CallsFrame
+
+BATCHES = 2000
+SPEC = MethodSpec("predict", batchable=True)
+
+
+class Sum:
+    """A model of some microseconds."""
+
+    def predict(self, rows: Any) -> Any:
+        """Return the sum of each row."""
+        return rows.sum(axis=1)
+
+
+class _NoChannel:
+    def send(self, buffers: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _batch(channel: Channel) -> Batch:
+    call = CallEncoder().encode(SPEC, (np.ones((32, 4)),), {})
+    payload = memoryview(b"".join(call.parts))
+    frame = CallsFrame(0, call.key, (32,), (), 0, 1e12, 0.0, payload)
+    load = CohortLoad(
+        channel=channel, cohort_id=0, key=decode_key(call.key), frame=frame
+    )
+    cohort = Cohort(
+        key=call.key,
+        method="predict",
+        rows=(32,),
+        due=1e12,
+        arrived_at=0.0,
+        max_rows=32,
+        load=load,
+    )
+    return Batch(pieces=list(cohort.take(32)), rows=32)
+
+
+async def _run(executor: Executor) -> float:
+    """Return microseconds for a batch, one after the other."""
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    left = BATCHES
+    channel = _NoChannel()
+
+    def done(_: Executor, __: Batch, ___: list[Outcome], ____: float) -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            loop.call_soon(executor.start, _batch(channel), done)
+        else:
+            over.set_result(None)
+
+    began = time.perf_counter()
+    executor.start(_batch(channel), done)
+    await over
+    return (time.perf_counter() - began) / BATCHES * 1e6
+
+
+async def main() -> None:
+    """Run it."""
+    specs = {"predict": SPEC}
+    inline = await _run(InlineExecutor(runnable=Sum(), specs=specs))
+    thread = ThreadExecutor(
+        runnable=Sum(), specs=specs, loop=asyncio.get_running_loop(), name="bench"
+    )
+    threaded = await _run(thread)
+    await thread.aclose()
+    print(f"in the loop's thread {inline:.1f} us, in a thread {threaded:.1f} us")
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,77 @@
+"""Closed-loop load by wrk, read into numbers."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+__all__ = ["Load", "run_wrk"]
+
+_UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+class Load(msgspec.Struct):
+    """What one run of wrk measured."""
+
+    connections: int
+    rps: float
+    p50_ms: float
+    p99_ms: float
+    failures: int
+    """Answers that were not 2xx, and socket errors."""
+
+
+def run_wrk(url: str, *, connections: int, seconds: int, body: str) -> Load:
+    """Send the same request on so many connections, each as soon as it is answered.
+
+    Raises:
+        SystemExit: If wrk is not installed.
+    """
+    if shutil.which("wrk") is None:
+        raise SystemExit("this benchmark needs wrk: apt-get install wrk")
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "post.lua"
+        script.write_text(
+            f"wrk.method = 'POST'\nwrk.body = '{body}'\n"
+            "wrk.headers['Content-Type'] = 'application/json'\n"
+        )
+        command = [
+            *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"),
+            *("--timeout", "60s", "-s", str(script), url),
+        ]
+        text = subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout
+    return Load(
+        connections=connections,
+        rps=_number(r"Requests/sec:\s+([\d.]+)", text),
+        p50_ms=_milliseconds("50%", text),
+        p99_ms=_milliseconds("99%", text),
+        failures=sum(
+            int(count)
+            for count in re.findall(
+                r"Non-2xx or 3xx responses: (\d+)"
+                r"|(?:connect|read|write|timeout) (\d+)",
+                text,
+            )
+            for count in count
+            if count
+        ),
+    )
+
+
+def _number(pattern: str, text: str) -> float:
+    found = re.search(pattern, text)
+    if found is None:
+        raise SystemExit(f"wrk printed no {pattern!r}:\n{text}")
+    return float(found.group(1))
+
+
+def _milliseconds(quantile: str, text: str) -> float:
+    found = re.search(rf"{quantile}\s+([\d.]+)(us|ms|s)\b", text)
+    if found is None:
+        raise SystemExit(f"wrk printed no {quantile} latency:\n{text}")
+    return float(found.group(1)) * _UNITS_MS[found.group(2)]
