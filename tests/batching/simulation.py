@@ -90,7 +90,11 @@ class Simulation:
         if refusal is not None:
             self.refusals.append(refusal)
             return
-        self._left[id(cohort), 0] = rows
+        self.watch(cohort, done)
+
+    def watch(self, cohort: Cohort, done: Callable[[], None]) -> None:
+        """Call `done` once the one call of a cohort is answered."""
+        self._left[id(cohort), 0] = cohort.left
         self._done[id(cohort)] = done
 
     def clients(

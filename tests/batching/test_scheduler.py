@@ -1,0 +1,456 @@
+"""The scheduler: nothing lost, bounds kept, no idling that is not paid for."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from headway.batching.cohort import Cohort, Piece
+from headway.batching.gather import GatherWindow
+from headway.batching.scheduler import (
+    Dispatch,
+    Late,
+    Scheduler,
+    SchedulerLimits,
+    Wait,
+)
+from tests.batching.simulation import Simulation
+
+NOW = 100.0
+
+
+def cohort(*rows: int, due: float = math.inf, **options: Any) -> Cohort:
+    return Cohort(
+        **{
+            "key": b"k",
+            "method": "predict",
+            "rows": rows,
+            "due": due,
+            "arrived_at": NOW,
+            "max_rows": 10,
+            **options,
+        }
+    )
+
+
+def scheduler(*cohorts: Cohort, replicas: int = 1, **limits: Any) -> Scheduler:
+    made = Scheduler(limits=SchedulerLimits(**limits), replicas=replicas)
+    for one in cohorts:
+        assert made.arrive(one, NOW) is None
+    return made
+
+
+def teach(made: Scheduler, rows: int, seconds: float, now: float = NOW) -> None:
+    for _ in range(10):
+        made.cost("predict").observe(rows, seconds, now)
+
+
+def dispatched(made: Scheduler, now: float = NOW) -> list[int]:
+    """Return the rows of the pieces that go now."""
+    decision = made.decide(now)
+    assert isinstance(decision, Dispatch)
+    assert decision.rows == sum(piece.rows for piece in decision.pieces)
+    return [piece.rows for piece in decision.pieces]
+
+
+def test_with_nothing_waiting_there_is_nothing_to_do() -> None:
+    assert scheduler().decide(NOW) is None
+
+
+def test_what_waits_goes_at_once_when_nothing_is_known() -> None:
+    assert dispatched(scheduler(cohort(1, 2), cohort(3))) == [3, 3]
+
+
+def test_a_batch_keeps_the_cap() -> None:
+    made = scheduler(cohort(6), cohort(3), cohort(2))
+    assert dispatched(made) == [6, 3]
+    assert dispatched(made) == [2]
+
+
+def test_an_oversize_call_goes_in_parts_in_order() -> None:
+    made = scheduler(cohort(25), cohort(4))
+    assert [dispatched(made) for _ in range(3)] == [[10], [10], [5, 4]]
+
+
+def test_busy_replicas_get_nothing() -> None:
+    made = scheduler(cohort(1), replicas=0)
+    assert made.decide(NOW) is None
+    made.replicas = 1
+    made.started(1, "predict", 5, NOW)
+    assert made.decide(NOW) is None
+    made.finished(1, "predict", 5, 5, 0.001, NOW)
+    assert dispatched(made) == [1]
+
+
+def test_while_all_are_busy_it_waits_for_the_first_that_is_due() -> None:
+    made = scheduler(cohort(1, due=NOW + 2), cohort(1, due=NOW + 1))
+    made.started(1, "predict", 1, NOW)
+    assert made.decide(NOW) == Wait(NOW + 1)
+    late = made.decide(NOW + 1)
+    assert isinstance(late, Late)
+    assert [one.due for one in late.cohorts] == [NOW + 1]
+    assert made.decide(NOW + 1) == Wait(NOW + 2)
+
+
+def test_what_is_due_is_refused_or_late() -> None:
+    made = scheduler(cohort(1, due=NOW + 1))
+    refusal = made.arrive(cohort(1, due=NOW), NOW)
+    assert refusal is not None
+    assert refusal.reason == "deadline_passed"
+    assert isinstance(made.decide(NOW + 1), Late)
+    assert made.decide(NOW + 1) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "queued"),
+    [({"max_queue_rows": 10}, cohort(8)), ({"max_queue_bytes": 99}, cohort(1))],
+    ids=["rows", "bytes"],
+)
+def test_a_full_queue_refuses(limits: dict[str, int], queued: Cohort) -> None:
+    queued.nbytes = 60
+    made = scheduler(queued, **limits)
+    refusal = made.arrive(cohort(3, nbytes=50), NOW)
+    assert refusal is not None
+    assert refusal.reason == "queue_full"
+    assert refusal.retry_after_s >= 0
+
+
+def test_an_empty_queue_takes_whatever_comes() -> None:
+    scheduler(cohort(50, nbytes=500), max_queue_rows=10, max_queue_bytes=100)
+
+
+def test_a_deadline_that_the_backlog_breaks_is_refused_with_when_to_retry() -> None:
+    made = scheduler()
+    teach(made, 10, 0.1)
+    made.started(1, "predict", 10, NOW)
+    for _ in range(3):
+        assert made.arrive(cohort(10, due=NOW + 9), NOW) is None
+    # 0.1 s for the batch at hand, three batches ahead, and its own
+    assert made.backlog_s(NOW) == pytest.approx(0.4)
+    assert made.arrive(cohort(10, due=NOW + 9.1), NOW) is None
+    refusal = made.arrive(cohort(10, due=NOW + 9), NOW + 8.9)
+    assert refusal is None, "what was learned 8.9 s ago is not trusted"
+    refusal = made.arrive(cohort(10, due=NOW + 0.05), NOW)
+    assert refusal is not None
+    assert refusal.reason == "predicted_late"
+    assert refusal.retry_after_s == pytest.approx(0.15)
+
+
+def test_what_can_be_met_only_at_once_is_taken_by_an_idle_replica() -> None:
+    made = scheduler()
+    teach(made, 1, 0.1)
+    assert made.arrive(cohort(1, due=NOW + 0.11), NOW) is None
+    assert dispatched(made) == [1]
+
+
+def test_calls_that_go_alone_are_priced_as_they_go() -> None:
+    made = scheduler()
+    teach(made, 100, 0.002)
+    teach(made, 1, 0.001)
+    for _ in range(5):
+        # 100 rows each, alone: 2 ms a piece, though the cap is 10 rows
+        assert made.arrive(cohort(100, due=NOW + 0.013, alone=True), NOW) is None
+    assert dispatched(made) == [100]
+    late = made.decide(NOW + 0.0115)
+    assert isinstance(late, Late), "2 ms do not fit in 1.5"
+
+
+def test_the_backlog_of_an_idle_runner_is_nothing() -> None:
+    made = scheduler()
+    assert made.backlog_s(NOW) == 0.0
+    teach(made, 1, 0.1)
+    made.started(1, "predict", 1, NOW)
+    assert made.backlog_s(NOW + 0.04) == pytest.approx(0.06)
+    assert made.backlog_s(NOW + 5) == 0.0
+
+
+def test_a_head_that_cannot_be_met_any_more_is_late() -> None:
+    made = scheduler(cohort(1, due=NOW + 0.2), cohort(1, due=NOW + 9))
+    teach(made, 1, 0.1, NOW)
+    late = made.decide(NOW + 0.15)
+    assert isinstance(late, Late)
+    assert [one.due for one in late.cohorts] == [NOW + 0.2]
+    assert dispatched(made, NOW + 0.15) == [1]
+
+
+def test_a_batch_is_no_larger_than_the_earliest_deadline_allows() -> None:
+    made = scheduler(cohort(1, due=NOW + 0.5), *(cohort(1) for _ in range(9)))
+    for rows in range(1, 11):
+        teach(made, rows, 0.1 * rows)
+    pieces = dispatched(made)
+    assert 3 <= len(pieces) <= 4  # the tail of four is near 0.5 s
+    made = scheduler(cohort(2, due=NOW + 0.25), *(cohort(1) for _ in range(9)))
+    teach(made, 2, 0.24)
+    teach(made, 10, 9.0)
+    assert dispatched(made) == [2], "the head goes, though its tail is later"
+
+
+def closed_loop(**limits: Any) -> Scheduler:
+    """Return a scheduler that saw 8 clients return 0.3 ms after each answer."""
+    made = scheduler(**limits)
+    for cycle in range(10):
+        now = NOW - 10 + cycle
+        for _ in range(8):
+            made.arrive(cohort(1, arrived_at=now + 0.0003), now + 0.0003)
+        assert dispatched(made, now + 0.0003) == [1] * 8
+        made.started(cycle, "predict", 8, now)
+        made.finished(cycle, "predict", 8, 8, 0.004, NOW if cycle == 9 else now + 1)
+    return made
+
+
+def test_the_first_of_a_closed_loop_waits_for_the_others() -> None:
+    made = closed_loop()
+    made.arrive(cohort(1, arrived_at=NOW + 0.0001), NOW + 0.0001)
+    decision = made.decide(NOW + 0.0001)
+    assert isinstance(decision, Wait)
+    assert NOW + 0.0003 <= decision.until < NOW + 0.0005
+    for _ in range(7):
+        made.arrive(cohort(1, arrived_at=NOW + 0.0003), NOW + 0.0003)
+    assert dispatched(made, NOW + 0.0003) == [1] * 8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"due": NOW + 0.0046}, {"alone": True}, {"max_rows": 1}],
+    ids=["due before", "alone", "full"],
+)
+def test_what_gains_nothing_by_waiting_goes(options: dict[str, Any]) -> None:
+    made = closed_loop()
+    assert made.arrive(cohort(1, **options), NOW + 0.0001) is None
+    assert dispatched(made, NOW + 0.0001) == [1]
+
+
+def test_with_a_second_idle_replica_nobody_waits() -> None:
+    made = closed_loop()
+    made.replicas = 2
+    made.arrive(cohort(1), NOW + 0.0001)
+    assert dispatched(made, NOW + 0.0001) == [1]
+
+
+def test_a_lower_class_gets_its_turn_under_load() -> None:
+    simulation = Simulation(seconds_of=lambda rows: 0.01, max_rows=1)
+    answered: list[float] = []
+    simulation.scheduler.cost("predict")
+    for step in range(300):  # twice what one replica can do
+        simulation.at(100.0 + 0.005 * step, lambda: simulation.call(1))
+
+    def low() -> None:
+        one = cohort(1, key=b"low", priority=1, max_rows=1, arrived_at=simulation.now)
+        assert simulation.scheduler.arrive(one, simulation.now) is None
+        simulation.watch(one, lambda: answered.append(simulation.now))
+
+    simulation.at(100.1, low)
+    simulation.run(3.0)
+    assert len(answered) == 1
+    # One class up after 0.5 s, where equal (endless) deadlines go by arrival.
+    assert answered[0] < 100.1 + 0.5 + 0.25
+
+
+class Machine(RuleBasedStateMachine):
+    """Arrivals, withdrawals, batches and time, in any order."""
+
+    @initialize(
+        replicas=st.integers(0, 3),
+        max_queue_rows=st.sampled_from([20, 60, 1000]),
+        max_wait_s=st.sampled_from([None, 0.0, 0.002]),
+    )
+    def begin(
+        self, replicas: int, max_queue_rows: int, max_wait_s: float | None
+    ) -> None:
+        self.now = NOW
+        self.limits = SchedulerLimits(
+            max_queue_rows=max_queue_rows, max_queue_bytes=4096, max_wait_s=max_wait_s
+        )
+        self.scheduler = Scheduler(limits=self.limits, replicas=replicas)
+        self.left: dict[tuple[Cohort, int], int] = {}
+        """Rows of each call that are still in the queue."""
+        self.flying: dict[int, tuple[Dispatch, float]] = {}
+        self.number = 0
+
+    @rule(
+        rows=st.lists(st.integers(1, 25), min_size=1, max_size=5),
+        key=st.sampled_from([b"a", b"b"]),
+        priority=st.integers(0, 2),
+        due_s=st.sampled_from([0.0, 0.005, 0.05, 1.0, math.inf]),
+        alone=st.booleans(),
+        nbytes=st.integers(0, 2000),
+    )
+    def arrive(
+        self,
+        rows: list[int],
+        key: bytes,
+        priority: int,
+        due_s: float,
+        alone: bool,
+        nbytes: int,
+    ) -> None:
+        one = cohort(
+            *rows,
+            key=key + b"alone" * alone,
+            method=key.decode(),
+            priority=priority,
+            due=self.now + due_s,
+            alone=alone,
+            nbytes=nbytes,
+            arrived_at=self.now,
+        )
+        was_empty = not self.scheduler.queue.rows
+        refusal = self.scheduler.arrive(one, self.now)
+        if refusal is None:
+            self.left.update({(one, call): n for call, n in enumerate(rows)})
+            assert was_empty or (
+                self.scheduler.queue.rows <= self.limits.max_queue_rows
+                and self.scheduler.queue.nbytes <= self.limits.max_queue_bytes
+            )
+        else:
+            assert refusal.reason in ("deadline_passed", "queue_full", "predicted_late")
+            assert refusal.retry_after_s >= 0
+
+    @precondition(lambda self: self.left)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        one, call = data.draw(st.sampled_from(list(self.left)))
+        rows = self.scheduler.queue.withdraw(one, call)
+        assert rows == self.left.pop((one, call))
+
+    @rule(seconds=st.floats(0, 0.02))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def pass_much_time(self) -> None:
+        self.now += 2.0
+
+    @rule(replicas=st.integers(0, 3))
+    def replicas_change(self, replicas: int) -> None:
+        self.scheduler.replicas = max(replicas, len(self.flying))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), failed=st.booleans())
+    def finish(self, data: st.DataObject, failed: bool) -> None:
+        number = data.draw(st.sampled_from(list(self.flying)))
+        decision, began = self.flying.pop(number)
+        self.scheduler.finished(
+            number,
+            decision.pieces[0].cohort.method,
+            decision.rows,
+            sum(piece.answered for piece in decision.pieces),
+            None if failed else self.now - began,
+            self.now,
+        )
+
+    @rule()
+    def turn(self) -> None:
+        while True:
+            decision = self.scheduler.decide(self.now)
+            if isinstance(decision, Late):
+                self._late(decision)
+            elif isinstance(decision, Dispatch):
+                self._dispatch(decision)
+            else:
+                self._rest(decision)
+                return
+
+    def _late(self, late: Late) -> None:
+        for one in late.cohorts:
+            for call in one.remaining_calls():
+                del self.left[one, call]
+            assert one.due < math.inf
+
+    def _dispatch(self, decision: Dispatch) -> None:
+        assert len(self.flying) < self.scheduler.replicas
+        first = decision.pieces[0].cohort
+        assert {piece.cohort.key for piece in decision.pieces} == {first.key}
+        if first.alone:
+            (piece,) = decision.pieces
+            assert piece.end - piece.first == 1
+        else:
+            assert 0 < decision.rows <= first.max_rows
+        for piece in decision.pieces:
+            self._take(piece)
+        self.number += 1
+        self.flying[self.number] = decision, self.now
+        self.scheduler.started(self.number, first.method, decision.rows, self.now)
+
+    def _take(self, piece: Piece) -> None:
+        for call in range(piece.first, piece.end):
+            place = (piece.cohort, call)
+            rows = piece.cohort.rows[call]
+            part = piece.rows if piece.end - piece.first == 1 else rows
+            assert piece.skip == rows - self.left[place], "in order, none twice"
+            self.left[place] -= part
+            if not self.left[place]:
+                del self.left[place]
+
+    def _rest(self, decision: Wait | None) -> None:
+        """With nothing more to do, work is conserved."""
+        if decision is None:
+            has_idle = len(self.flying) < self.scheduler.replicas
+            assert not (self.left and has_idle)
+            assert all(one.due == math.inf for one, _ in self.left)
+            return
+        assert decision.until > self.now
+        if len(self.flying) >= self.scheduler.replicas:
+            assert decision.until == min(one.due for one, _ in self.left)
+        else:
+            assert self.limits.max_wait_s != 0
+            window_s = self.limits.max_wait_s or 0.1
+            assert decision.until <= self.now + window_s
+
+    @invariant()
+    def counts_agree(self) -> None:
+        if not hasattr(self, "scheduler"):
+            return
+        queue = self.scheduler.queue
+        assert queue.rows == sum(self.left.values())
+        cohorts = {id(one): one.nbytes for one, _ in self.left}
+        assert queue.nbytes == sum(cohorts.values())
+        assert self.scheduler.backlog_s(self.now) >= 0
+
+    def teardown(self) -> None:
+        """Every call is dispatched or late in the end."""
+        if not hasattr(self, "scheduler"):
+            return
+        self.scheduler.replicas = max(1, len(self.flying))
+        for _ in range(1000):
+            self.turn()
+            if not self.left and not self.flying:
+                return
+            self.now += 5.0
+            for number in list(self.flying):
+                decision, _ = self.flying.pop(number)
+                method = decision.pieces[0].cohort.method
+                self.scheduler.finished(
+                    number, method, decision.rows, 1, None, self.now
+                )
+        raise AssertionError(f"{self.left} are still here")
+
+
+Machine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None
+)
+test_any_order_of_events = Machine.TestCase
+
+
+def test_the_window_is_the_methods_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = scheduler(replicas=2)
+    seen: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(
+        GatherWindow,
+        "arrived",
+        lambda window, calls, rows, at: seen.append((id(window), calls, rows)),
+    )
+    made.arrive(cohort(1, 2), NOW)
+    made.arrive(cohort(5, method="other", key=b"o"), NOW)
+    made.arrive(cohort(4), NOW)
+    assert [(calls, rows) for _, calls, rows in seen] == [(2, 3), (1, 5), (1, 4)]
+    assert seen[0][0] == seen[2][0] != seen[1][0]
