@@ -5,14 +5,17 @@ runners through api/runner_client.
 """
 
 import asyncio
+import inspect
 import logging
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 from headway.api.admission import Admission
 from headway.api.error_answer import render_error
 from headway.api.meters import EndpointMeters
-from headway.api.runner_client import DEADLINE
+from headway.api.runner_client import DEADLINE, PRIORITY
+from headway.api.terms import priority_of, timeout_of
 from headway.api.thread_pool import ThreadPool
 from headway.clock import Clock
 from headway.context import Context, RequestInfo
@@ -20,7 +23,6 @@ from headway.errors import (
     ApiFunctionError,
     DeadlineExceededError,
     HeadwayError,
-    OutputError,
 )
 from headway.http.request import Request
 from headway.service import Api
@@ -48,7 +50,7 @@ class _Served:
             self.request,
             DeadlineExceededError(
                 f"the request was not answered within its deadline "
-                f"({self.endpoint.timeout_s:g} s)"
+                f"({self.deadline - self.request.received_at:g} s)"
             ),
         )
         self.hang_up()
@@ -93,15 +95,12 @@ class Endpoint:
         self._loop = loop
         self._state = state
 
-    @property
-    def timeout_s(self) -> float:
-        """Seconds that a request may take."""
-        return self._admission.timeout_s
-
     def handle(self, request: Request) -> None:
         """Serve a request: `respond` is called now or later."""
-        served = _Served(self, request, request.received_at + self._admission.timeout_s)
         try:
+            timeout_s = timeout_of(request, self._admission.timeout_s)
+            priority = priority_of(request)
+            served = _Served(self, request, request.received_at + timeout_s)
             self._admission.enter(served)
         except HeadwayError as error:
             self._answer(request, *render_error(error))
@@ -117,12 +116,18 @@ class Endpoint:
             self.leave(served)
             self._answer(request, *render_error(error))
             return
+        except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
+            self.leave(served)
+            failure = ApiFunctionError("the input could not be validated")
+            self._answer(request, *render_error(self._logged(failure, error)))
+            return
         request.on_disconnect = served.hang_up
-        served.task = self._loop.create_task(self._serve(served, value))
+        served.task = self._loop.create_task(self._serve(served, value, priority))
 
-    async def _serve(self, served: _Served, value: Any) -> None:
+    async def _serve(self, served: _Served, value: Any, priority: int) -> None:
         request = served.request
         DEADLINE.set(served.deadline)
+        PRIORITY.set(priority)
         try:
             context = self._context(request) if self._api.takes_context else None
             result = await self._call(value, context)
@@ -147,10 +152,12 @@ class Endpoint:
                 request, ApiFunctionError("the API function was cancelled")
             )
             raise
-        except OutputError as error:
-            self.answer_error(request, self._logged(error, error))
         except HeadwayError as error:
-            self.answer_error(request, error)
+            # A 500 is a fault in the service, so its author gets the traceback.
+            is_fault = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            self.answer_error(
+                request, self._logged(error, error) if is_fault else error
+            )
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             self.answer_error(
                 request,
@@ -166,7 +173,9 @@ class Endpoint:
             args = (*args, context)
         if api.is_async:
             return await api.function(*args)
-        return await self._pool.run(api.function, *args)
+        result = await self._pool.run(api.function, *args)
+        # A sync wrapper around an async function returns what is to be awaited.
+        return await result if inspect.isawaitable(result) else result
 
     def _context(self, request: Request) -> Context:
         headers = {

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from headway.api.flight import Flight
+from headway.api.terms import DEFAULT_PRIORITY
 from headway.clock import Clock
 from headway.errors import (
     DeadlineExceededError,
@@ -39,10 +40,15 @@ from headway.wire import (
 )
 from headway.wire_errors import error_of
 
-__all__ = ["DEADLINE", "RunnerClient"]
+__all__ = ["DEADLINE", "PRIORITY", "RunnerClient"]
 
 DEADLINE: Final[ContextVar[float]] = ContextVar("headway_deadline")
 """Monotonic seconds by which the request being served must be answered."""
+
+PRIORITY: Final[ContextVar[int]] = ContextVar(
+    "headway_priority", default=DEFAULT_PRIORITY
+)
+"""Class of the request being served, 0 the most urgent."""
 
 _NUMBERS = 2**32
 
@@ -169,7 +175,8 @@ class RunnerClient:
     def _board(self, key: bytes, pickled: bool, deadline: float) -> Flight:
         """Return the flight that leaves this turn with calls like this one."""
         slot = int(min(deadline, 1e12) * 1000)
-        place = (key, 0, slot)
+        priority = PRIORITY.get()
+        place = (key, priority, slot)
         flight = self._boarding.get(place)
         if flight is None:
             self._number = (self._number + 1) % _NUMBERS
@@ -177,7 +184,7 @@ class RunnerClient:
                 number=self._number,
                 key=key,
                 deadline=deadline,
-                priority=0,
+                priority=priority,
                 pickled=pickled,
             )
             self._flush_soon()

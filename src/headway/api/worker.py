@@ -13,6 +13,7 @@ from headway.api.admission import Admission
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.context import Context, RequestInfo
+from headway.errors import StartError
 from headway.http.server import HttpServer
 from headway.service import Hook, Service
 
@@ -67,13 +68,24 @@ class ApiWorker:
         self.is_draining = False
 
     async def start(self) -> None:
-        """Connect to the runners, run the start-up hooks, listen."""
+        """Connect to the runners, run the start-up hooks, listen.
+
+        Raises:
+            StartError: If a hook raises.
+        """
         for client, runner in zip(self._clients, self._service.runners, strict=True):
             runner.attach(client)
         for link in self._links:
             link.start()
         for hook in self._service.startup_hooks:
-            await self._run_hook(hook)
+            try:
+                await self._run_hook(hook)
+            except Exception as error:
+                # A user's hook may raise anything.
+                raise StartError(
+                    f"the start-up hook {_name_of(hook)} raised "
+                    f"{type(error).__name__}: {error}"
+                ) from error
         await self._server.start()
 
     async def wait_ready(self) -> None:
@@ -85,7 +97,10 @@ class ApiWorker:
         self.is_draining = True
         await self._server.drain(timeout_s)
         for hook in self._service.shutdown_hooks:
-            await self._run_hook(hook)
+            try:
+                await self._run_hook(hook)
+            except Exception:  # noqa: BLE001 - a user's hook; the others run too
+                _log.exception("the shutdown hook %s raised", _name_of(hook))
 
     async def aclose(self) -> None:
         """Drop what is left."""
@@ -101,3 +116,7 @@ class ApiWorker:
         result = hook(context) if inspect.signature(hook).parameters else hook()
         if inspect.isawaitable(result):
             await result
+
+
+def _name_of(hook: Hook) -> str:
+    return repr(getattr(hook, "__name__", hook))

@@ -44,6 +44,24 @@ _PROBES = {
 }
 
 
+_TERMS: list[Json] = [
+    {
+        "name": "Headway-Timeout-Ms",
+        "in": "header",
+        "description": "Milliseconds in which the answer is of use; it may shorten "
+        "the configured time. Past it the answer is 504, and 503 at once if it cannot "
+        "be met.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400_000},
+    },
+    {
+        "name": "Headway-Priority",
+        "in": "header",
+        "description": "Class of the request under load, 0 the most urgent.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5},
+    },
+]
+
+
 def build_openapi(service: Service, version: str) -> Json:
     """Return the OpenAPI 3.1 document of a service.
 
@@ -78,6 +96,7 @@ def _operation(api: Api, schemas: Json) -> Json:
         "operationId": api.name,
         "tags": [_API_TAG],
         "summary": summary or api.name.replace("_", " "),
+        "parameters": _TERMS,
         "responses": {
             "200": {
                 "description": "The result.",

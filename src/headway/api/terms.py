@@ -1,0 +1,65 @@
+"""What a request asks for in its headers: by when, and how urgent it is.
+
+api/handler reads them before anything is done for the request.
+"""
+
+from typing import Final
+
+from headway.errors import BadInputError
+from headway.http.request import Request
+
+__all__ = [
+    "DEFAULT_PRIORITY",
+    "PRIORITY_HEADER",
+    "TIMEOUT_HEADER",
+    "priority_of",
+    "timeout_of",
+]
+
+TIMEOUT_HEADER: Final = b"headway-timeout-ms"
+PRIORITY_HEADER: Final = b"headway-priority"
+DEFAULT_PRIORITY: Final = 5
+_LOWEST_PRIORITY = 9
+_LONGEST_MS = 24 * 3600 * 1000.0
+
+
+def timeout_of(request: Request, configured_s: float) -> float:
+    """Return the seconds in which a request must be answered.
+
+    Its header may shorten the configured time, not lengthen it.
+
+    Raises:
+        BadInputError: If the header is not a number of milliseconds above 0, up to a
+            day.
+    """
+    value = request.header(TIMEOUT_HEADER)
+    if value is None:
+        return configured_s
+    try:
+        milliseconds = float(value) if value.strip(b"0123456789.") == b"" else -1.0
+    except ValueError:
+        milliseconds = -1.0
+    if not 0 < milliseconds <= _LONGEST_MS:
+        raise BadInputError(
+            f"the header Headway-Timeout-Ms is {value.decode('latin-1')[:40]!r}: give "
+            f"milliseconds, above 0 and up to {_LONGEST_MS:.0f}"
+        )
+    return min(milliseconds / 1000, configured_s)
+
+
+def priority_of(request: Request) -> int:
+    """Return the class of a request, 0 the most urgent.
+
+    Raises:
+        BadInputError: If the header is not a class.
+    """
+    value = request.header(PRIORITY_HEADER)
+    if value is None:
+        return DEFAULT_PRIORITY
+    if len(value) != 1 or not value.isdigit():
+        raise BadInputError(
+            f"the header Headway-Priority is {value.decode('latin-1')[:40]!r}: give a "
+            f"class from 0, the most urgent, to {_LOWEST_PRIORITY}; without it a "
+            f"request is of class {DEFAULT_PRIORITY}"
+        )
+    return int(value)

@@ -1,0 +1,54 @@
+"""A request's own deadline and priority, from its headers."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.api.terms import DEFAULT_PRIORITY, priority_of, timeout_of
+from headway.errors import BadInputError
+from headway.http.head import parse_head
+from headway.http.limits import HttpLimits
+from headway.http.request import Request
+
+
+def request(header: bytes = b"") -> Request:
+    lines = b"POST /x HTTP/1.1\r\nhost: a\r\n" + header + b"\r\n"
+    head = parse_head(lines, HttpLimits())
+    return Request(None, head, "POST", "/x", b"", 0.0)
+
+
+def test_without_headers_the_configuration_holds() -> None:
+    assert timeout_of(request(), 60.0) == 60.0
+    assert timeout_of(request(), math.inf) == math.inf
+    assert priority_of(request()) == DEFAULT_PRIORITY
+
+
+@given(st.floats(0.001, 86_400_000, allow_nan=False))
+def test_a_timeout_shortens_the_configured_one_only(milliseconds: float) -> None:
+    header = b"Headway-Timeout-Ms: %.3f\r\n" % milliseconds
+    assert timeout_of(request(header), math.inf) == pytest.approx(
+        milliseconds / 1000, abs=1e-6
+    )
+    assert timeout_of(request(header), 0.5) <= 0.5
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"-1", b"0", b"", b"soon", b"1e3", b"nan", b"inf", b"1.2.3", b"86400001", b"\xff"],
+)
+def test_a_timeout_that_is_none_names_the_header(value: bytes) -> None:
+    with pytest.raises(BadInputError, match="Headway-Timeout-Ms"):
+        timeout_of(request(b"headway-timeout-ms: " + value + b"\r\n"), 1.0)
+
+
+@given(st.integers(0, 9))
+def test_a_priority_is_a_class(priority: int) -> None:
+    assert priority_of(request(b"headway-priority: %d\r\n" % priority)) == priority
+
+
+@pytest.mark.parametrize("value", [b"-1", b"10", b"", b"high", b"1.0", b"\xb2"])
+def test_a_priority_that_is_none_names_the_header(value: bytes) -> None:
+    with pytest.raises(BadInputError, match="Headway-Priority"):
+        priority_of(request(b"headway-priority: " + value + b"\r\n"))
