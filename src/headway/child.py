@@ -54,6 +54,7 @@ class Child:
         self._control: ControlChannel | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._is_up = False
         self._started_at = 0.0
 
     @property
@@ -67,6 +68,7 @@ class Child:
         Raises:
             StartError: If it fails, ends or takes too long.
         """
+        self._is_up = False
         ours, theirs = socket.socketpair()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -75,6 +77,7 @@ class Child:
                 "headway.worker",
                 self.name,
                 str(theirs.fileno()),
+                str(os.getpid()),
                 pass_fds=(theirs.fileno(), *self.spec.sockets),
                 env={**os.environ, **self._environment},
                 stdin=asyncio.subprocess.DEVNULL,
@@ -99,6 +102,7 @@ class Child:
         if message is None:
             code = await self._process.wait()
             raise StartError(f"{self.name} {_ended(code)} before it was ready")
+        self._is_up = True
         return message
 
     def keep(self) -> None:
@@ -126,8 +130,8 @@ class Child:
             try:
                 if isinstance(await self.start(), Ready):
                     _log.info("%s is ready again", self.name)
-            except StartError as error:
-                _log.error("%s", error.message)
+            except (StartError, OSError) as error:
+                _log.error("%s", error)
 
     async def stop(self, timeout_s: float) -> None:
         """Let it drain and end; kill it after `timeout_s`."""
@@ -138,6 +142,9 @@ class Child:
             return
         if self._control is not None:
             await self._control.send(Drain())
+        if not self._is_up and self._process.returncode is None:
+            # It may be loading a model, and so not listen to messages.
+            self._process.terminate()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._process.wait()

@@ -1,11 +1,13 @@
 """The main module of the supervisor's processes: API workers, runners, replicas.
 
-`python -m headway.worker NAME CONTROL_FD`: the first message on the control socket says
-what to be; assemble builds it.
+`python -m headway.worker NAME CONTROL_FD SUPERVISOR_PID`: the first message on the
+control socket says what to be; assemble builds it.
 """
 
 import asyncio
+import ctypes
 import logging
+import os
 import signal
 import socket
 import sys
@@ -36,6 +38,7 @@ from headway.transport.unix import UnixLink
 __all__ = ["main"]
 
 _log = logging.getLogger(__name__)
+_PR_SET_PDEATHSIG = 1
 
 
 class _Serving(Protocol):
@@ -48,11 +51,23 @@ class _Serving(Protocol):
 
 def main() -> None:
     """Run one process until its supervisor ends it."""
-    name, control_fd = sys.argv[1], int(sys.argv[2])
+    name, control_fd, supervisor = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     # Ctrl-C reaches the whole process group; the supervisor decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with(supervisor)
     connection = socket.socket(fileno=control_fd)
     sys.exit(uvloop.run(_run(name, ControlChannel(connection=connection))))
+
+
+def _end_with(supervisor: int) -> None:
+    """Ask for SIGTERM when the supervisor dies: a model may be loading for minutes.
+
+    Elsewhere than on Linux such a process ends once its model is loaded.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != supervisor:
+            sys.exit(1)  # it died before it could be asked for
 
 
 async def _run(name: str, control: ControlChannel) -> int:
@@ -69,19 +84,29 @@ async def _run(name: str, control: ControlChannel) -> int:
             return 0
         serving = _build(spec, service)
         await serving.start()
-        if isinstance(serving, ApiWorker):
-            await serving.wait_ready()
     except HeadwayError as error:
         _log.debug("cannot start", exc_info=True)
         await control.send(Failed(error.message))
         return 1
-    await control.send(Ready())
-    await _until_told(control)
+    told = asyncio.get_running_loop().create_task(_until_told(control))
+    if isinstance(serving, ApiWorker):
+        await _until_ready(serving, told)
+    if not told.done():
+        await control.send(Ready())
+    await told
     if isinstance(serving, ApiWorker):
         await serving.drain(spec.config.config.api_server.shutdown_timeout_s)
     await serving.aclose()
     await control.aclose()
     return 0
+
+
+async def _until_ready(worker: ApiWorker, told: asyncio.Task[None]) -> None:
+    """Return when the runners are ready, or when the worker is to end first."""
+    ready = asyncio.get_running_loop().create_task(worker.wait_ready())
+    await asyncio.wait((ready, told), return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    await asyncio.wait((ready,))
 
 
 async def _until_told(control: ControlChannel) -> None:

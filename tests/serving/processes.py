@@ -1,0 +1,56 @@
+"""What the tests ask the kernel about processes; Linux only."""
+
+import os
+import select
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["children", "pss_bytes", "wait_gone"]
+
+
+def children(parent: int) -> dict[str, int]:
+    """Return the processes of a supervisor: pid by name."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            # The name in brackets may hold anything, so count from behind it.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if (
+            int(fields[1]) == parent
+            and fields[0] != "Z"
+            and b"headway.worker" in command
+        ):
+            name = command[command.index(b"headway.worker") + 1]
+            found[name.decode()] = int(folder.name)
+    return found
+
+
+def wait_gone(pids: Iterable[int], timeout_s: float = 10) -> None:
+    """Wait until processes that may be anyone's children have ended."""
+    deadline = time.monotonic() + timeout_s
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            ended, _, _ = select.select(
+                [fd], [], [], max(deadline - time.monotonic(), 0)
+            )
+        finally:
+            os.close(fd)
+        assert ended, f"process {pid} lives after {timeout_s} s"
+
+
+def pss_bytes(pid: int) -> int:
+    """Return a process's share of the memory in use."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("the kernel tells no Pss")

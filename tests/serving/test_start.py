@@ -1,0 +1,185 @@
+"""Starts that fail: one line, an exit code, nothing left. Starts that take long."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving.client import Response, request
+from tests.serving.processes import wait_gone
+from tests.serving.server import Server
+
+
+def _failed_start(server: Server) -> str:
+    """Return the one line of a server that cannot start."""
+    try:
+        server.start()
+        code = server.wait()  # this asserts that no process is left
+        assert code == 1, server.log
+        assert server.leftovers() == []
+        assert server.output() == ""
+        lines = [line for line in server.log.splitlines() if " INFO " not in line]
+        assert len(lines) == 1, server.log
+        assert lines[0].startswith("headway: error: ")
+        return lines[0]
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("service", "says"),
+    [
+        ("no_such_module:svc", "no module 'no_such_module'"),
+        ("rows:service", "did you mean rows:svc"),
+        ("rows:runner", "is no headway.Service"),
+        ("rows svc", "module:variable"),
+    ],
+)
+def test_a_wrong_path(production: bool, service: str, says: str) -> None:
+    assert says in _failed_start(Server(service, production=production))
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("import", "RuntimeError: the import raised .*faults.py, line"),
+        ("missing model", "no_such_model"),
+        ("load", "'fragile' cannot load its model: OSError: the weights"),
+        ("warm", "'predict' failed on 1 warm-up rows: TypeError"),
+        ("hook", "start-up hook.* LookupError: the hook found nothing"),
+    ],
+)
+def test_a_service_that_cannot_start(production: bool, fault: str, says: str) -> None:
+    server = Server("faults:svc", production=production, environment={"FAULT": fault})
+    line = _failed_start(server)
+    assert says.partition(".*")[0] in line
+    assert says.rpartition(".*")[2] in line
+
+
+def test_a_model_that_kills_its_process() -> None:
+    server = Server("faults:svc", production=True, environment={"FAULT": "exit"})
+    line = _failed_start(server)
+    assert "runner-fragile ended with exit code 7 before it was ready" in line
+
+
+def test_a_start_that_takes_too_long() -> None:
+    server = Server(
+        "faults:svc",
+        production=True,
+        environment={"FAULT": "hang"},
+        config="runners: {startup_timeout_s: 0.5}\napi_server: {startup_timeout_s: 30}",
+    )
+    line = _failed_start(server)
+    assert "not ready within 0.5 s" in line
+    assert "startup_timeout_s" in line
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("runners: [", "test.yaml:1: broken YAML"),
+        ("runners:\n\tbatching: {}", "test.yaml:2: broken YAML"),
+        ("runners:\n  batching:\n    max_batchsize: 3", "max_batch_size"),
+        ("runners:\n  fragil:\n    timeout: 3", "fragile"),
+        ("api_server:\n  port: lots", "port"),
+        ("runners:\n  batching:\n    max_batch_size: 0", "max_batch_size"),
+        ("api_server:\n  ssl_certfile: /nowhere/cert.pem", "ssl_certfile"),
+    ],
+)
+def test_a_wrong_configuration(production: bool, config: str, says: str) -> None:
+    server = Server("faults:svc", production=production, config=config)
+    assert says in _failed_start(server)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """Return a port on which somebody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port: int = listener.getsockname()[1]
+        yield port
+
+
+def test_a_taken_port(production: bool, taken_port: int) -> None:
+    server = Server("faults:svc", "--port", str(taken_port), production=production)
+    line = _failed_start(server)
+    assert str(taken_port) in line
+    assert "--port" in line
+
+
+async def test_two_servers_do_not_share_a_port(production: bool) -> None:
+    with Server("faults:svc", production=True) as first:
+        port = str(first.port)
+        second = Server("faults:svc", "--port", port, production=production)
+        assert port in _failed_start(second)
+        assert (await request(first.port, "/readyz", method="GET")).status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_models_load(number: signal.Signals) -> None:
+    server = Server("faults:svc", production=True, environment={"FAULT": "hang"})
+    try:
+        server.start()
+        pids = server.wait_processes("runner-fragile", "runner-other", "api-0")
+        assert server.stop(number) == 0
+        wait_gone(pids.values())
+        assert server.leftovers() == []
+    finally:
+        server.close()
+
+
+def test_no_process_outlives_a_supervisor_killed_while_models_load() -> None:
+    server = Server("faults:svc", production=True, environment={"FAULT": "hang"})
+    try:
+        server.start()
+        pids = server.wait_processes("runner-fragile", "runner-other", "api-0")
+        server.send(signal.SIGKILL)
+        wait_gone(pids.values())
+    finally:
+        server.close()
+
+
+async def _first_answer(port: int) -> Response:
+    """Ask /readyz as soon as somebody listens."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return await request(port, "/readyz", method="GET")
+        except ConnectionError:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+
+
+async def test_ready_means_that_every_runner_is_warm(
+    tmp_path: Path, free_port: int
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    server = Server(
+        "faults:svc",
+        *("--port", str(free_port), "--api-workers", "1"),
+        production=True,
+        environment={"FAULT": "gate", "GATE": str(gate)},
+    )
+    try:
+        server.start()
+        response = await _first_answer(free_port)
+        assert response.status == 503
+        assert response.json()["runners"] == {"fragile": False}
+        assert (await request(free_port, "/livez", method="GET")).status == 200
+        refused = await request(free_port, "/predict", [1])
+        assert (refused.status, refused.error["code"]) == (503, "unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+        gate.write_text("open")
+        server.wait_ready()
+        response = await request(free_port, "/readyz", method="GET")
+        assert response.status == 200
+        assert (await request(free_port, "/predict", [1])).json() == [1]
+    finally:
+        server.close()
