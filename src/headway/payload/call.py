@@ -192,6 +192,9 @@ def _row_arguments(
 
 
 def _rows_first(value: Any, kind: str | None, method: MethodSpec) -> Any:
+    if kind == "array" and not value.dtype.isnative:
+        # As joined with others it would be; not all that computes takes other orders.
+        value = value.astype(value.dtype.newbyteorder("="))
     axis = method.batch_dim[0]
     if axis == 0:
         return value
@@ -221,20 +224,31 @@ def _specify(place: int | str, column: Any) -> ArgumentSpec:
     if kind == "objects":
         return ArgumentSpec(place, kind, str(column.dtype), column.shape[1:])
     if kind == "sparse":
-        return ArgumentSpec(place, kind, column.dtype.str, column.shape[1:])
+        form = f"{type(column).__name__} {column.dtype.str}"
+        return ArgumentSpec(place, kind, form, column.shape[1:])
     if kind == "frame":
         columns = getattr(column, "columns", None)
         if columns is None:
-            return ArgumentSpec(place, kind, f"{column.name}: {column.dtype}")
-        types = list(zip(map(str, columns), map(str, column.dtypes), strict=True))
-        return ArgumentSpec(place, kind, repr(types))
+            form = f"series {_named_dtype(column.name, column.dtype)}"
+            return ArgumentSpec(place, kind, form)
+        types = map(_named_dtype, columns, column.dtypes)
+        return ArgumentSpec(place, kind, "; ".join(types))
     return ArgumentSpec(place, kind)
+
+
+def _named_dtype(name: object, dtype: Any) -> str:
+    """Return what two frames' columns must have in common to be joined unchanged."""
+    categories = getattr(dtype, "categories", None)
+    if categories is None:
+        return f"{name!r}: {dtype}"
+    return f"{name!r}: {dtype} {dtype.ordered} {list(categories)!r}"
 
 
 def _pickle(value: object, method: MethodSpec) -> bytes:
     try:
         return pickle.dumps(value, protocol=5)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+    except Exception as error:
+        # A value's own __reduce__ may raise anything.
         raise UsageError(
             f"an argument of {method.name!r} cannot be sent to its runner: {error}; "
             "pass arrays, lists, frames or other values that pickle"

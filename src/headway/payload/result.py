@@ -12,12 +12,13 @@ import numpy as np
 
 from headway.errors import OutputError, WireError
 from headway.payload.call import Buffer, raw_bytes
-from headway.payload.rows import join, kind_of, row_count, take
+from headway.payload.rows import join, kind_of, raw_dtype, row_count, take
 
 __all__ = [
     "ARRAY",
     "BLOBS",
     "ResultKey",
+    "axis_of",
     "decode_results",
     "encode_array",
     "encode_blobs",
@@ -45,7 +46,6 @@ class ResultKey(msgspec.Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ResultKey).decode
-_BLOBS_KEY = _encode(ResultKey(BLOBS))
 
 
 def rows_first(result: Any, axis: int, rows: int, method: str) -> Any:
@@ -72,50 +72,62 @@ def encode_array(rows: np.ndarray[Any, Any], axis: int) -> tuple[bytes, Buffer]:
     return _array_key(rows.dtype.str, rows.shape[1:], axis), raw_bytes(rows)
 
 
-def encode_blobs(results: Sequence[Any]) -> tuple[bytes, list[bytes]]:
+def encode_blobs(results: Sequence[Any], axis: int = 0) -> tuple[bytes, list[bytes]]:
     """Return (key, pickles), one for each call.
+
+    Args:
+        results: With their rows on axis 0.
+        axis: Where the callers want the rows of arrays.
 
     Raises:
         OutputError: If a result cannot be pickled.
     """
     try:
-        return _BLOBS_KEY, [pickle.dumps(result, protocol=5) for result in results]
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        blobs = [pickle.dumps(result, protocol=5) for result in results]
+    except Exception as error:
+        # A value's own __reduce__ may raise anything.
         raise OutputError(
             f"the model's result cannot be sent back: {error}; return arrays, lists, "
             "frames or other values that pickle"
         ) from error
+    return _encode(ResultKey(BLOBS, axis=axis)), blobs
 
 
 def _array_key(dtype: str, shape: tuple[int, ...], axis: int) -> bytes:
     return _encode(ResultKey(ARRAY, dtype, shape, axis))
 
 
-def decode_results(key: Buffer, sizes: Sequence[int], payload: memoryview) -> list[Any]:
+def decode_results(
+    key: Buffer,
+    sizes: Sequence[int],
+    payload: memoryview,
+    *,
+    keep_rows_first: bool = False,
+) -> list[Any]:
     """Return each call's result.
 
     Args:
         key: As the encoder made it.
         sizes: Rows of each call (ARRAY) or bytes of each pickle (BLOBS).
         payload: All bytes after the sizes.
+        keep_rows_first: Leave the rows on axis 0, to join parts of a call.
 
     Raises:
         WireError: If the key does not parse or the bytes do not add up.
         OutputError: If a pickle cannot be read here.
     """
-    try:
-        form = _decode(key)
-    except msgspec.MsgspecError as error:
-        raise WireError(f"a result's key does not parse: {error}") from error
+    form = _form_of(key)
+    axis = 0 if keep_rows_first else form.axis
     results: list[Any] = []
     at = 0
     if form.mode == BLOBS:
         for size in sizes:
-            results.append(_unpickle(payload[at : at + size]))
+            value = _unpickle(payload[at : at + size])
+            results.append(_placed(value, axis) if axis else value)
             at += size
         return results
     try:
-        flat = np.frombuffer(payload, form.dtype)
+        flat = np.frombuffer(payload, raw_dtype(form.dtype))
         # A copy: what the callers get is theirs to write to, aligned, and does not
         # keep the frame alive.
         rows = flat.reshape(sum(sizes), *form.shape).copy()
@@ -123,9 +135,32 @@ def decode_results(key: Buffer, sizes: Sequence[int], payload: memoryview) -> li
         raise WireError(f"a result's bytes do not add up: {error}") from error
     for size in sizes:
         piece = rows[at : at + size]
-        results.append(np.moveaxis(piece, 0, form.axis) if form.axis else piece)
+        results.append(_placed(piece, axis) if axis else piece)
         at += size
     return results
+
+
+def axis_of(key: Buffer) -> int:
+    """Return where the callers want the rows.
+
+    Raises:
+        WireError: If the key does not parse.
+    """
+    return _form_of(key).axis
+
+
+def _form_of(key: Buffer) -> ResultKey:
+    try:
+        return _decode(key)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"a result's key does not parse: {error}") from error
+
+
+def _placed(value: Any, axis: int) -> Any:
+    """Return a result with its rows where `rows_first` found them."""
+    if kind_of(value) in ("array", "objects") and value.ndim > axis:
+        return np.moveaxis(value, 0, axis)
+    return value
 
 
 def _unpickle(blob: memoryview) -> Any:

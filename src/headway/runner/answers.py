@@ -12,7 +12,13 @@ import msgspec
 from headway.batching.cohort import Cohort, Piece
 from headway.errors import HeadwayError
 from headway.payload.call import Buffer
-from headway.payload.result import decode_results, encode_array, encode_blobs, join
+from headway.payload.result import (
+    axis_of,
+    decode_results,
+    encode_array,
+    encode_blobs,
+    join,
+)
 from headway.payload.rows import kind_of
 from headway.runner.batch import CohortLoad, Failure, Outcome, Success
 from headway.transport.base import Channel
@@ -103,7 +109,12 @@ class Answers:
             return
         del load.parts[piece.first]
         parts.sort(key=lambda one: one.pieces[0].skip)
-        self._send(piece, _joined(parts), facts)
+        try:
+            joined = _joined(parts)
+        except HeadwayError as error:
+            self.fail(piece.cohort, piece.first, piece.end, error)
+        else:
+            self._send(piece, joined, facts)
 
     def _send(self, piece: Piece, result: Success, facts: BatchFacts) -> None:
         load: CohortLoad = piece.cohort.load
@@ -124,17 +135,26 @@ class Answers:
 
 
 def _joined(parts: Sequence[Success]) -> Success:
-    """Return the result of a call that was split."""
+    """Return the result of a call that was split.
+
+    Raises:
+        OutputError: If the parts do not fit together.
+    """
     if not parts[0].sizes and all(part.key == parts[0].key for part in parts):
         payload = memoryview(b"".join(part.payload for part in parts))
         return Success(parts[0].pieces, parts[0].key, (), payload)
     values: list[Any] = [
-        decode_results(part.key, part.sizes or [part.pieces[0].rows], part.payload)[0]
+        decode_results(
+            part.key,
+            part.sizes or [part.pieces[0].rows],
+            part.payload,
+            keep_rows_first=True,
+        )[0]
         for part in parts
     ]
-    whole = join(values)
+    whole, axis = join(values), axis_of(parts[0].key)
     if kind_of(whole) == "array":
-        key, raw = encode_array(whole, 0)
+        key, raw = encode_array(whole, axis)
         return Success(parts[0].pieces, key, (), memoryview(raw))
-    key, blobs = encode_blobs([whole])
+    key, blobs = encode_blobs([whole], axis)
     return Success(parts[0].pieces, key, [len(blobs[0])], memoryview(blobs[0]))

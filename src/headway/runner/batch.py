@@ -25,7 +25,7 @@ from headway.payload.call import (
     raw_bytes,
 )
 from headway.payload.result import encode_array, encode_blobs, rows_first
-from headway.payload.rows import join, kind_of, take
+from headway.payload.rows import join, kind_of, raw_dtype, take
 from headway.signature import MethodSpec
 from headway.transport.base import Channel
 from headway.wire import CallsFrame
@@ -62,13 +62,27 @@ class CohortLoad:
         )
         self.parts: dict[int, list[Success] | None] = {}
         """Results of split calls that are not complete yet, by call; None: failed."""
+        if key.mode != ARRAYS and (
+            len(frame.sizes) != len(frame.rows) or sum(frame.sizes) > len(frame.payload)
+        ):
+            raise WireError("a cohort's pickles do not fit its bytes")
         self._values: dict[int, Any] = {}
 
     def values(self, call: int) -> Any:
-        """Return the pickled arguments of a call; each is read once."""
-        if call not in self._values:
-            self._values[call] = pickle.loads(self.blobs(call, call + 1)[0])
-        return self._values[call]
+        """Return the pickled arguments of a call, read anew.
+
+        What a model did to them before it raised must not be seen by the next try.
+        """
+        return pickle.loads(self.blobs(call, call + 1)[0])
+
+    def part_values(self, piece: Piece) -> tuple[Any, ...]:
+        """Return a split call's arguments, cut to the piece; read once for all."""
+        values = self._values.get(piece.first)
+        if values is None:
+            values = self._values[piece.first] = self.values(piece.first)
+        return tuple(
+            take(value, piece.skip, piece.skip + piece.rows) for value in values
+        )
 
     def blobs(self, first: int, end: int) -> list[memoryview]:
         """Return the pickles of the calls `first` to `end`."""
@@ -87,12 +101,12 @@ def _columns(
     columns = []
     try:
         for argument in arguments:
-            dtype = np.dtype(argument.dtype)
+            dtype = raw_dtype(argument.dtype)
             shape = (rows, *argument.shape)
             column = np.ndarray(shape, dtype, frame.payload, at)
             columns.append(column)
             at += column.nbytes
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"a cohort's arrays do not fit its bytes: {error}") from error
     return columns
 
@@ -178,7 +192,7 @@ class Batch:
                 for place in range(len(key.arguments))
             ]
             if key.mode == ARRAYS
-            else [self._container(place) for place in range(len(key.arguments))]
+            else self._containers()
         )
         places: dict[int | str, Any] = {
             argument.place: column
@@ -202,16 +216,14 @@ class Batch:
         # One slice is a view of a received frame: not the model's to write to.
         return np.concatenate(slices) if len(slices) > 1 else slices[0].copy()
 
-    def _container(self, place: int) -> Any:
-        values = []
-        for piece in self.pieces:
-            load: CohortLoad = piece.cohort.load
-            for call in range(piece.first, piece.end):
-                value = load.values(call)[place]
-                if piece.is_partial:
-                    value = take(value, piece.skip, piece.skip + piece.rows)
-                values.append(value)
-        return join(values)
+    def _containers(self) -> list[Any]:
+        calls = [
+            load.part_values(piece) if piece.is_partial else load.values(call)
+            for piece in self.pieces
+            for load in [piece.cohort.load]
+            for call in range(piece.first, piece.end)
+        ]
+        return [join(column) for column in zip(*calls, strict=True)]
 
     def payload(self) -> tuple[list[int], list[Buffer], int]:
         """Return (pickle sizes, buffers, bytes) of its calls, to send them on."""
@@ -245,11 +257,7 @@ class Batch:
 
 
 def _partial_blob(piece: Piece) -> bytes:
-    values = piece.cohort.load.values(piece.first)
-    return pickle.dumps(
-        tuple(take(value, piece.skip, piece.skip + piece.rows) for value in values),
-        protocol=5,
-    )
+    return pickle.dumps(piece.cohort.load.part_values(piece), protocol=5)
 
 
 def _part(piece: Piece, first: int, end: int) -> Piece:
@@ -294,6 +302,8 @@ def compute(
     except OutputError as error:
         _log.error("%s", error.message)
         return [Failure(batch.pieces, error)]
+    except Exception as error:  # noqa: BLE001 - so may what a model returns
+        return [Failure(batch.pieces, _model_error(name, error))]
 
 
 def _model_error(method: str, error: Exception) -> ModelCallError:
@@ -321,7 +331,7 @@ def _encode(batch: Batch, result: Any, axis: int) -> Success:
             return Success(batch.pieces, key, (), memoryview(payload))
         bounds = np.cumsum([0, *batch.call_rows()]).tolist()
         key, blobs = encode_blobs(
-            [take(result, start, stop) for start, stop in pairwise(bounds)]
+            [take(result, start, stop) for start, stop in pairwise(bounds)], axis
         )
     return Success(
         batch.pieces, key, [len(blob) for blob in blobs], memoryview(b"".join(blobs))

@@ -250,6 +250,9 @@ class Dispatcher:
                     f"runner {self._name!r} could not answer in time",
                     retry_after_s=self._scheduler.backlog_s(now),
                 )
+            if cohort.skip:
+                # The parts of it that are being computed have nobody to answer.
+                load.parts[calls[0]] = None
             for call in calls:
                 self._answers.fail(cohort, call, call + 1, error)
             self._forget_if_over(cohort)

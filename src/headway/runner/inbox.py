@@ -128,6 +128,8 @@ class Inbox:
         limits = self._limits.get(key.method)
         if limits is None:
             raise WireError(f"an API worker called the unknown method {key.method!r}")
+        if not all(calls.rows):
+            raise WireError("an API worker sent a call without rows")
         cohort = Cohort(
             key=calls.key,
             method=key.method,
