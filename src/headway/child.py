@@ -133,9 +133,13 @@ class Child:
             except (StartError, OSError) as error:
                 _log.error("%s", error)
 
+    def let_end(self) -> None:
+        """From now on, do not start it again when it ends."""
+        self._stopping.set()
+
     async def stop(self, timeout_s: float) -> None:
         """Let it drain and end; kill it after `timeout_s`."""
-        self._stopping.set()
+        self.let_end()
         if self._keeper is not None and self._control is None:
             self._keeper.cancel()
         if self._process is None:

@@ -243,6 +243,9 @@ class Supervisor:
     async def _stop(self) -> None:
         """End all processes: first those that accept requests, then the runners."""
         timeout_s = self._drain_timeout_s()
+        for child in self._runners:
+            # A signal to the whole process group reaches them as well.
+            child.let_end()
         await asyncio.gather(*(child.stop(timeout_s) for child in self._api_workers))
         await asyncio.gather(*(child.stop(_RUNNER_STOP_S) for child in self._runners))
         for listening in self._sockets:

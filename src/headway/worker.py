@@ -46,6 +46,8 @@ class _Serving(Protocol):
 
     async def start(self) -> None: ...
 
+    async def drain(self, timeout_s: float) -> None: ...
+
     async def aclose(self) -> None: ...
 
 
@@ -94,8 +96,7 @@ async def _run(name: str, control: ControlChannel) -> int:
     if not told.done():
         await control.send(Ready())
     await told
-    if isinstance(serving, ApiWorker):
-        await serving.drain(spec.config.config.api_server.shutdown_timeout_s)
+    await serving.drain(spec.config.config.api_server.shutdown_timeout_s)
     await serving.aclose()
     await control.aclose()
     return 0

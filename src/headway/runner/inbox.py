@@ -3,6 +3,7 @@
 transport/ calls it; it hands cohorts to the dispatcher, after naming their limits.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Protocol
@@ -74,6 +75,12 @@ class Inbox:
         self._sink = sink
         self._keys: dict[bytes, CallKey] = {}
         self._cohorts: dict[Channel, dict[int, Cohort]] = {}
+        self._is_deserted = asyncio.Event()
+        self._is_deserted.set()
+
+    async def wait_deserted(self) -> None:
+        """Return once no API worker is connected."""
+        await self._is_deserted.wait()
 
     @property
     def channels(self) -> list[Channel]:
@@ -83,6 +90,7 @@ class Inbox:
     def channel_opened(self, channel: Channel) -> None:
         """Say that the runner is ready."""
         self._cohorts[channel] = {}
+        self._is_deserted.clear()
         channel.send([self._ready])
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
@@ -92,6 +100,8 @@ class Inbox:
         for cohort in self._cohorts.pop(channel).values():
             for call in cohort.remaining_calls():
                 self._sink.withdraw(cohort, call)
+        if not self._cohorts:
+            self._is_deserted.set()
 
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
         """Take in a cohort or a cancellation.

@@ -3,6 +3,7 @@
 The runner keeps the queue and decides; runner/replica_link is the other end.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -38,13 +39,21 @@ class Replica:
         self._runnable = runnable
         self._specs = specs
         self._answers = Answers()
+        self._is_deserted = asyncio.Event()
+        self._is_deserted.set()
+
+    async def wait_deserted(self) -> None:
+        """Return once the runner is not connected."""
+        await self._is_deserted.wait()
 
     def channel_opened(self, channel: Channel) -> None:
         """Say that the model is loaded and warm."""
+        self._is_deserted.clear()
         channel.send([self._ready])
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
         """Wait for the runner to come back."""
+        self._is_deserted.set()
 
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
         """Compute a batch and answer it.

@@ -4,15 +4,18 @@ assemble builds it; the process starts and closes it.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.inbox import Inbox
-from headway.transport.base import ChannelOwner
+from headway.runner.replica import Replica
 from headway.transport.unix import UnixLink, listen_unix
 
 __all__ = ["ReplicaServer", "RunnerServer"]
+
+_log = logging.getLogger(__name__)
 
 
 class RunnerServer:
@@ -52,6 +55,18 @@ class RunnerServer:
         await self._dispatcher.wait_replicas(max(len(self._links), 1))
         self._server = await listen_unix(self._listening, lambda: self._inbox)
 
+    async def drain(self, timeout_s: float) -> None:
+        """Serve on until the API workers, which drain too, have disconnected.
+
+        A signal that reaches all processes of the server at once must not end a
+        runner before the requests that were accepted are answered.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._inbox.wait_deserted()
+        except TimeoutError:
+            _log.warning("API workers were still connected after %.1f s", timeout_s)
+
     async def aclose(self) -> None:
         """Close all connections; nothing is in flight any more."""
         if self._server is not None:
@@ -71,7 +86,7 @@ class ReplicaServer:
         replica: Computes.
     """
 
-    def __init__(self, *, listening: socket.socket, replica: ChannelOwner) -> None:
+    def __init__(self, *, listening: socket.socket, replica: Replica) -> None:
         self._listening = listening
         self._replica = replica
         self._server: asyncio.AbstractServer | None = None
@@ -79,6 +94,14 @@ class ReplicaServer:
     async def start(self) -> None:
         """Serve."""
         self._server = await listen_unix(self._listening, lambda: self._replica)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Serve on until the runner, which drains too, has disconnected."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._replica.wait_deserted()
+        except TimeoutError:
+            _log.warning("the runner was still connected after %.1f s", timeout_s)
 
     async def aclose(self) -> None:
         """Stop serving."""
