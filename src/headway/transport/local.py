@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Self
 
+from headway.errors import WireError
 from headway.payload.call import Buffer
 from headway.transport.base import ChannelOwner
 from headway.transport.framing import FrameCutter
@@ -45,17 +46,22 @@ class LocalChannel:
             self._loop.call_soon(self._peer._deliver, b"".join(buffers))
 
     def _deliver(self, data: bytes) -> None:
-        if self._peer is not None:
+        if self._peer is None:
+            return
+        try:
             for frame in FrameCutter().feed(data):
                 self._owner.frame_received(self, frame)
+        except WireError as error:
+            self._loop.call_soon(self._peer._lose, None)
+            self._lose(error)
 
     def close(self) -> None:
         """Close both ends after what was sent."""
         if self._peer is not None:
-            self._loop.call_soon(self._peer._lose)
-            self._loop.call_soon(self._lose)
+            self._loop.call_soon(self._peer._lose, None)
+            self._loop.call_soon(self._lose, None)
 
-    def _lose(self) -> None:
+    def _lose(self, error: WireError | None) -> None:
         if self._peer is not None:
             self._peer = None
-            self._owner.channel_lost(self, None)
+            self._owner.channel_lost(self, error)
