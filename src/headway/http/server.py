@@ -21,7 +21,8 @@ from headway.http.response import ResponseHeads
 __all__ = ["HttpServer"]
 
 _SWEEP_S = 1.0
-_SO_ATTACH_FILTER = 26  # Linux; Python's socket module does not name it
+_SO_ATTACH_FILTER = 26  # Linux; Python's socket module names neither
+_SO_DETACH_FILTER = 27
 _ACCEPT_TURNS = 1000
 _SETTLE_TURNS = 8
 """Turns of the loop from a readable socket to data_received; asyncio takes six."""
@@ -89,6 +90,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         for listener in self._sockets:
             listener.setblocking(False)
+            _take_handshakes(listener)
             self._servers.append(
                 await loop.create_server(
                     lambda: HttpProtocol(self._edge),
@@ -189,3 +191,11 @@ def _refuse_handshakes(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
     except OSError:
         return
+
+
+def _take_handshakes(listener: socket.socket) -> None:
+    """Undo `_refuse_handshakes` of a process that had this socket before and ended."""
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+    except OSError:
+        return  # there is none
