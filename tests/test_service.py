@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import gc
+import json
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Optional
@@ -22,7 +24,7 @@ from headway.http.request import Request
 from headway.io import JSON, NumpyNdarray, Text
 from headway.io.nothing import Nothing
 from headway.metrics import MetricsRegistry
-from headway.metrics.families import REFUSED, REQUEST_DURATION
+from headway.metrics.families import REFUSED
 from headway.service import Api, Service
 
 
@@ -58,7 +60,7 @@ async def ask(api: Api, body: bytes = b"7") -> tuple[int, bytes]:
     clock = MonotonicClock()
     registry = MetricsRegistry(None)
     registry.start()
-    pool = ThreadPool(threads=2)
+    pool = ThreadPool(threads=2, refused=registry.counter(REFUSED, ("threads",)))
     endpoint = Endpoint(
         api=api,
         admission=Admission(
@@ -69,9 +71,7 @@ async def ask(api: Api, body: bytes = b"7") -> tuple[int, bytes]:
             refused=lambda reason: registry.counter(REFUSED, (reason,)),
         ),
         pool=pool,
-        meters=EndpointMeters(
-            registry=registry, endpoint=api.route, duration=REQUEST_DURATION
-        ),
+        meters=EndpointMeters(registry=registry, endpoint=api.route),
         clock=clock,
         loop=loop,
         state={"greeting": "hello"},
@@ -283,8 +283,77 @@ def test_a_function_that_cannot_be_called_is_refused(
 
 
 def test_an_object_that_is_no_function_is_refused() -> None:
-    with pytest.raises(ConfigError, match="is no function; descriptors are named"):
-        Service("svc").api(JSON())  # type: ignore[call-overload]  # the mistake itself
+    with pytest.raises(ConfigError, match="is no function; descriptors are given as"):
+        Service("svc").api("predict")  # type: ignore[call-overload]  # the mistake
+
+
+def test_descriptors_are_given_by_position_or_by_name() -> None:
+    service = Service("svc")
+    text, numbers = Text(), NumpyNdarray()
+
+    @service.api(text, numbers, route="/v1/both")
+    def both(value: Any) -> Any:
+        return value
+
+    @service.api(text)
+    def only_input(value: Any) -> Any:
+        return value
+
+    @service.api(text, output=numbers)
+    def mixed(value: Any) -> Any:
+        return value
+
+    @service.api(None, numbers)
+    def derived(value: str) -> Any:
+        return value
+
+    apis = service.apis
+    assert (apis["both"].input, apis["both"].output) == (text, numbers)
+    assert apis["both"].route == "/v1/both"
+    assert apis["only_input"].input is text
+    assert isinstance(apis["only_input"].output, JSON)
+    assert (apis["mixed"].input, apis["mixed"].output) == (text, numbers)
+    assert isinstance(apis["derived"].input, Text)
+    assert apis["derived"].output is numbers
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "says"),
+    [
+        ((JSON(),), {"input": JSON()}, "given twice"),
+        ((JSON(), JSON()), {"output": JSON()}, "given twice"),
+        ((JSON(), JSON(), JSON()), {}, "given twice"),
+        ((JSON, JSON), {}, "JSON'> is no descriptor"),
+        ((), {"input": JSON}, "JSON'> is no descriptor"),
+        ((nothing, JSON()), {}, "is no descriptor"),
+    ],
+)
+def test_descriptors_that_are_none_or_too_many(
+    given: Any, named: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Service("svc").api(*given, **named)
+
+
+async def test_a_forgotten_await_is_told_as_such() -> None:
+    async def infer(value: Any) -> Any:
+        return value
+
+    for output in (JSON(), NumpyNdarray(), NumpyNdarray(dtype="float64"), Text()):
+
+        async def predict(value: Any) -> Any:
+            return infer(value)  # the mistake itself
+
+        status, body = await ask(register(predict, input=JSON(), output=output))
+        assert status == 500
+        error = json.loads(body)["error"]
+        assert error["code"] == "bad_output"
+        assert "'predict' returned a coroutine" in error["message"]
+        assert "infer" in error["message"]
+        assert "`await` missing" in error["message"]
+        assert "ndarray" not in error["message"]
+    # No RuntimeWarning for the coroutine: it would fail the test.
+    gc.collect()
 
 
 def test_a_builtin_without_a_signature_is_refused() -> None:

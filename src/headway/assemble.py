@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from headway.api.access_log import AccessLog
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
 from headway.api.handler import Endpoint
@@ -30,12 +31,12 @@ from headway.config.resolved import ResolvedConfig
 from headway.config.schema import ApiServerConfig, RunnerConfig
 from headway.errors import ConfigError, HeadwayError, RunnerStartError
 from headway.http.limits import HttpLimits
+from headway.http.request import Application
 from headway.http.server import HttpServer
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import (
     BUILD_INFO,
     REFUSED,
-    REQUEST_DURATION,
     WASTED_ROWS,
 )
 from headway.runnable import Runnable
@@ -272,7 +273,9 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     registry.gauge(BUILD_INFO, (__version__, platform.python_version())).set(1)
     settings = config.config.api_server
     state: dict[str, Any] = {}
-    pool = ThreadPool(threads=settings.threads)
+    pool = ThreadPool(
+        threads=settings.threads, refused=registry.counter(REFUSED, ("threads",))
+    )
     most = settings.max_concurrency
     admission = Admission(
         max_concurrency=None if most is None else math.ceil(most / workers),
@@ -283,7 +286,6 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     )
     endpoints = _build_endpoints(
         service=service,
-        settings=settings,
         admission=admission,
         pool=pool,
         registry=registry,
@@ -293,7 +295,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     )
     built: list[ApiWorker] = []
     is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
-    application = ApiApplication(
+    application: Application = ApiApplication(
         endpoints=endpoints,
         pages=make_pages(
             service=service,
@@ -302,8 +304,9 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
             is_draining=is_draining,
         ),
         loop=loop,
-        access_log=config.config.logging.access,
     )
+    if config.config.logging.access:
+        application = AccessLog(application=application, clock=clock)
     server = HttpServer(
         application=application,
         limits=HttpLimits(
@@ -331,10 +334,9 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     return built[0]
 
 
-def _build_endpoints(  # noqa: PLR0913 - what every endpoint of a worker shares
+def _build_endpoints(
     *,
     service: Service,
-    settings: ApiServerConfig,
     admission: Admission,
     pool: ThreadPool,
     registry: MetricsRegistry,
@@ -342,15 +344,12 @@ def _build_endpoints(  # noqa: PLR0913 - what every endpoint of a worker shares
     loop: asyncio.AbstractEventLoop,
     state: dict[str, Any],
 ) -> Mapping[str, Endpoint]:
-    duration = REQUEST_DURATION.with_bounds(tuple(settings.metrics.duration_buckets_s))
     return {
         api.route: Endpoint(
             api=api,
             admission=admission,
             pool=pool,
-            meters=EndpointMeters(
-                registry=registry, endpoint=api.route, duration=duration
-            ),
+            meters=EndpointMeters(registry=registry, endpoint=api.route),
             clock=clock,
             loop=loop,
             state=state,

@@ -19,8 +19,9 @@ from headway.assemble import (
 )
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
-from headway.listen import bind_http
+from headway.listen import bind_http, url_of
 from headway.metrics import MetricsRegistry
+from headway.plan import describe, warn_of_ignored
 from headway.run_dir import RunDir
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import ThreadExecutor
@@ -110,7 +111,11 @@ class EmbeddedServer:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.set)
-        registry = MetricsRegistry(self._run_dir.metrics_slot("embedded"))
+        metrics = self._config.config.api_server.metrics
+        registry = MetricsRegistry(
+            self._run_dir.metrics_slot("embedded"),
+            duration_bounds_s=metrics.duration_buckets_s,
+        )
         registry.start()
         try:
             await self._serve(registry, told)
@@ -121,6 +126,8 @@ class EmbeddedServer:
     async def _serve(self, registry: MetricsRegistry, told: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         settings = self._config.config.api_server
+        for runner in describe(self._service).runners:
+            warn_of_ignored(runner, self._config.runner(runner.name))
         sockets = bind_http(settings.host, settings.port, 1)
         clients = build_clients(
             service=self._service,
@@ -141,13 +148,12 @@ class EmbeddedServer:
             clock=self._clock,
             loop=loop,
         )
-        port = sockets[0].getsockname()[1]
+        url = url_of(sockets[0], settings.host, tls=settings.ssl_certfile is not None)
         await worker.start()
         try:
             await worker.wait_ready()
-            host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
             self._announce(
-                f"{self._service.name} is ready at http://{host}:{port} "
+                f"{self._service.name} is ready at {url} "
                 "(one process; --production serves with several)"
             )
             await told.wait()

@@ -24,7 +24,7 @@ HeadwayError                       500 internal
 ├── RefusedError                   refused before any work was done, retryable
 │   ├── TooManyRequestsError       429 too_many_requests
 │   ├── OverloadedError            503 overloaded, with a computed Retry-After
-│   └── UnavailableError           503 unavailable: runner restarting, or draining
+│   └── UnavailableError           503 unavailable: the runner is not up
 ├── DeadlineExceededError          504 deadline_exceeded
 ├── CallError                      500, the user's code failed; has an error id
 │   ├── ApiFunctionError           500 api_function_failed
@@ -260,13 +260,16 @@ class TooManyRequestsError(RefusedError):
 
 
 class OverloadedError(RefusedError):
-    """The backlog is such that the deadline cannot be met, or a queue is full."""
+    """The backlog is such that the deadline cannot be met, or a queue is full.
+
+    The queues are those of runners and that of the threads of sync API functions.
+    """
 
     code = "overloaded"
 
 
 class UnavailableError(RefusedError):
-    """The runner is starting again, or the server drains."""
+    """The runner is being started, for the first time or after it died."""
 
     code = "unavailable"
 

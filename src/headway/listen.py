@@ -10,7 +10,7 @@ import socket
 from headway.errors import PortTakenError, StartError
 from headway.transport.unix import unix_socket
 
-__all__ = ["bind_http", "bind_unix"]
+__all__ = ["bind_http", "bind_unix", "url_of"]
 
 _UNIX_BACKLOG = 1024
 
@@ -51,6 +51,22 @@ def bind_http(host: str, port: int, count: int) -> list[socket.socket]:
             "another with --host and --port"
         ) from error
     return sockets
+
+
+def url_of(bound: socket.socket, host: str, *, tls: bool) -> str:
+    """Return where a browser on this machine finds a server.
+
+    Args:
+        bound: One of its sockets, for the port.
+        host: As configured.
+        tls: Whether it speaks HTTPS.
+    """
+    if host in ("0.0.0.0", "::"):
+        host = "localhost"
+    elif ":" in host:
+        host = f"[{host}]"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://{host}:{bound.getsockname()[1]}"
 
 
 def bind_unix(path: str) -> socket.socket:

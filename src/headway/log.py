@@ -50,6 +50,12 @@ def configure(
     logging.captureWarnings(True)
 
 
+def _message(record: logging.LogRecord) -> str:
+    message = record.getMessage()
+    # A warning's further lines repeat the source line that its first one names.
+    return message.partition("\n")[0] if record.name == "py.warnings" else message
+
+
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     parts = []
     if record.exc_info:
@@ -69,7 +75,7 @@ class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         seconds = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         # Escaped, so that what a client sends cannot look like a record of its own.
-        message = _escape(record.getMessage())
+        message = _escape(_message(record))
         line = (
             f"{seconds}.{int(record.msecs):03d} {record.levelname} "
             f"{self._process_name} {message}"
@@ -91,7 +97,7 @@ class _JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "process": self._process_name,
             "logger": record.name,
-            "message": _encodable(record.getMessage()),
+            "message": _encodable(_message(record)),
         }
         traceback = _traceback(self, record)
         if traceback:

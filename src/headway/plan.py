@@ -1,9 +1,10 @@
-"""What will be served and by how many processes: pure, from a service and its settings.
+"""What will be served and by how many processes, from a service and its settings.
 
 A short-lived process describes the service, so that the supervisor never imports the
 user's code; the supervisor plans replicas from the description.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,17 @@ from headway.config.schema import RunnerConfig
 from headway.service import Service
 from headway.signature import MethodSpec
 
-__all__ = ["ReplicaPlan", "RunnerPlan", "ServicePlan", "describe", "plan_replicas"]
+__all__ = [
+    "ReplicaPlan",
+    "RunnerPlan",
+    "ServicePlan",
+    "describe",
+    "plan_replicas",
+    "warn_of_ignored",
+]
+
+_log = logging.getLogger(__name__)
+_GPU = "nvidia.com/gpu"
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -72,7 +83,7 @@ def describe(service: Service) -> ServicePlan:
                 name=runner.name,
                 methods={name: method.spec for name, method in runner.methods.items()},
                 options=options,
-                uses_gpu="nvidia.com/gpu"
+                uses_gpu=_GPU
                 in ((supported,) if isinstance(supported, str) else supported),
                 multi_threaded=runner.runnable_class.SUPPORTS_CPU_MULTI_THREADING,
             )
@@ -110,6 +121,19 @@ def plan_replicas(
         threads = max(int((cpu or default) / replicas), 1)
         return [ReplicaPlan(threads if runner.multi_threaded else 1)] * replicas
     return [ReplicaPlan(1)] * max(int(cpu * each), 1)
+
+
+def warn_of_ignored(runner: RunnerPlan, config: RunnerConfig) -> None:
+    """Log which of a runner's resources are given in vain."""
+    if config.resources.gpu and not runner.uses_gpu:
+        _log.warning(
+            "runner %r: resources.%s is %r, which has no effect: its model cannot use "
+            "GPUs (SUPPORTED_RESOURCES of its runnable does not name %s)",
+            runner.name,
+            _GPU,
+            config.resources.gpu,
+            _GPU,
+        )
 
 
 def _gpu_ids(gpu: int | list[Any] | tuple[Any, ...] | None) -> list[str]:

@@ -73,7 +73,7 @@ class RunnerMethod:
 
         Raises:
             OverloadedError: The runner's backlog cannot meet the deadline.
-            UnavailableError: The runner is starting again.
+            UnavailableError: The runner is being started, maybe again.
             DeadlineExceededError: The request's deadline passed.
             ModelCallError: The model raised on this call's rows.
         """
@@ -205,13 +205,14 @@ class Runner:
         """What carries the calls.
 
         Raises:
-            UsageError: If the runner is not being served and not initialised.
+            UsageError: If no service that is being served lists the runner, and it
+                is not initialised.
         """
         if self._backend is None:
             raise UsageError(
-                f"runner {self.name!r} is not being served: call "
-                "`runner.init_local()` in a notebook or test, or serve the service "
-                "that lists it with `headway serve`"
+                f"runner {self.name!r} has no model to call: if a service uses it, add "
+                "it to Service(runners=[...]) and serve that with `headway serve`; in "
+                "a notebook or test, call `runner.init_local()` first"
             )
         return self._backend
 

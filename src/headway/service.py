@@ -135,8 +135,6 @@ class Service:
     @overload
     def api(
         self,
-        function: None = None,
-        /,
         *,
         input: IODescriptor | None = None,
         output: IODescriptor | None = None,
@@ -145,11 +143,21 @@ class Service:
         doc: str | None = None,
     ) -> Callable[[_F], _F]: ...
 
+    @overload
     def api(
         self,
-        function: Callable[..., Any] | None = None,
+        input: IODescriptor | None,
         /,
+        output: IODescriptor | None = None,
         *,
+        route: str | None = None,
+        name: str | None = None,
+        doc: str | None = None,
+    ) -> Callable[[_F], _F]: ...
+
+    def api(
+        self,
+        *given: Any,
         input: IODescriptor | None = None,  # noqa: A002 - the surface's name
         output: IODescriptor | None = None,
         route: str | None = None,
@@ -159,7 +167,7 @@ class Service:
         """Serve a function; sync ones run in a thread pool.
 
         Args:
-            function: The function, when used without parentheses.
+            given: The function, when used without parentheses, or input and output.
             input: Descriptor of the body; derived from the type hint if None.
             output: Descriptor of the result; derived from the type hint if None.
             route: Path; "/" + name if None.
@@ -171,15 +179,41 @@ class Service:
 
         Raises:
             ConfigError: If the name or route is taken or malformed, the function
-                needs more than an input and a context, or a type hint cannot be
-                served.
+                needs more than an input and a context, a type hint cannot be served,
+                or a descriptor is none or given twice.
         """
+        is_bare = len(given) == 1 and not isinstance(given[0], IODescriptor | None)
+        descriptors = self._descriptors(() if is_bare else given, input, output)
 
         def register(function: _F) -> _F:
-            self._register(function, input, output, route, name, doc)
+            self._register(function, *descriptors, route, name, doc)
             return function
 
-        return register if function is None else register(function)
+        return register(given[0]) if is_bare else register
+
+    def _descriptors(
+        self,
+        given: Sequence[Any],
+        input: Any,  # noqa: A002 - the surface's name
+        output: Any,
+    ) -> tuple[IODescriptor | None, IODescriptor | None]:
+        """Return input and output, given by position or by name."""
+        pair = [input, output]
+        for place, descriptor in enumerate(given):
+            if place > 1 or (descriptor is not None and pair[place] is not None):
+                raise ConfigError(
+                    f"service {self.name!r}: an API has one input and one output, as "
+                    "in `@svc.api(input=JSON(), output=JSON())`; here one is given "
+                    "twice"
+                )
+            pair[place] = pair[place] if descriptor is None else descriptor
+        for descriptor in pair:
+            if not isinstance(descriptor, IODescriptor | None):
+                raise ConfigError(
+                    f"service {self.name!r}: {descriptor!r} is no descriptor; make "
+                    "one, as in `@svc.api(input=JSON(), output=JSON())`"
+                )
+        return pair[0], pair[1]
 
     def _register(
         self,
@@ -207,7 +241,7 @@ class Service:
         if not callable(function):
             raise ConfigError(
                 f"service {self.name!r}: {function!r} is no function; descriptors are "
-                "named, as in `@svc.api(input=JSON(), output=JSON())`"
+                "given as in `@svc.api(input=JSON(), output=JSON())`"
             )
         name = name or getattr(function, "__name__", None)
         if name is None:

@@ -17,7 +17,7 @@ from headway.config.resolved import ResolvedConfig
 from headway.config.schema import RestartConfig
 from headway.control import Described, ProcessSpec
 from headway.errors import StartError
-from headway.listen import bind_http, bind_unix
+from headway.listen import bind_http, bind_unix, url_of
 from headway.metrics import MetricsRegistry, zero_gauges
 from headway.metrics.families import PROCESS_RESTARTS
 from headway.plan import (
@@ -27,6 +27,7 @@ from headway.plan import (
     api_worker_environment,
     available_cores,
     plan_replicas,
+    warn_of_ignored,
 )
 from headway.run_dir import RunDir
 from headway.store.pins import PINS_VARIABLE
@@ -130,13 +131,10 @@ class Supervisor:
                 group.create_task(child.start())
         for child in children:
             child.keep()
-        port = http[0].getsockname()[1]
-        scheme = "http" if settings.ssl_certfile is None else "https"
-        host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
-        self._announce(
-            f"{plan.name} is ready at {scheme}://{host}:{port} "
-            f"({workers} API workers, {len(self._runners)} runner processes)"
-        )
+        url = url_of(http[0], settings.host, tls=settings.ssl_certfile is not None)
+        api_workers = _counted(workers, "API worker", "API workers")
+        runners = _counted(len(self._runners), "runner process", "runner processes")
+        self._announce(f"{plan.name} is ready at {url} ({api_workers}, {runners})")
 
     async def _describe(self) -> ServicePlan:
         spec = self._spec("describe", "describe", ResolvedConfig(), [])
@@ -154,6 +152,7 @@ class Supervisor:
     ) -> None:
         """Add the processes of a runner."""
         settings = config.runner(runner.name)
+        warn_of_ignored(runner, settings)
         replicas = plan_replicas(runner, settings, available_cores())
         listening = self._bind(self._run_dir.runner_socket(index))
         spec = self._spec(
@@ -259,6 +258,10 @@ class Supervisor:
         config = self._api_workers[0].spec.config.config
         # A worker gives up by itself at its own time-out, a little earlier.
         return config.api_server.shutdown_timeout_s + _RUNNER_STOP_S
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 class _first_error:

@@ -138,7 +138,10 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
             listening=sockets[0],
             clock=clock,
         )
-    registry = MetricsRegistry(run_dir.metrics_slot(spec.name))
+    registry = MetricsRegistry(
+        run_dir.metrics_slot(spec.name),
+        duration_bounds_s=spec.config.config.api_server.metrics.duration_buckets_s,
+    )
     registry.start()
     if spec.role == "runner":
         index = [runner.name for runner in service.runners].index(spec.runner)

@@ -46,7 +46,7 @@ class Recorder:
         else:
             request.respond(200, b"text/plain", request.body)
 
-    def reject(self, error: HeadwayError) -> Answer:
+    def reject(self, error: HeadwayError, request: Request) -> Answer:
         self.rejected.append(error)
         body = {"error": {"code": error.code, "message": error.message, "id": None}}
         return error.status, JSON, json.dumps(body).encode(), ()

@@ -18,7 +18,7 @@ from headway.http.swagger import ASSET_PREFIX, asset
 
 __all__ = ["ApiApplication", "Page"]
 
-_log = logging.getLogger("headway.access")
+_log = logging.getLogger(__name__)
 
 Page = Callable[[], Awaitable[tuple[int, bytes, bytes]]]
 """Makes (status, content type, body) of a page of Headway's own."""
@@ -34,7 +34,6 @@ class ApiApplication:
         endpoints: By path.
         pages: By path.
         loop: Runs the pages.
-        access_log: Whether to log a line for each request.
     """
 
     def __init__(
@@ -43,20 +42,16 @@ class ApiApplication:
         endpoints: Mapping[str, Endpoint],
         pages: Mapping[str, Page],
         loop: asyncio.AbstractEventLoop,
-        access_log: bool,
     ) -> None:
         self._endpoints = dict(endpoints)
         self._pages = dict(pages)
         self._loop = loop
-        self._access_log = access_log
         self._assets: dict[str, tuple[bytes, bytes]] = {}
         self._serving: set[asyncio.Task[None]] = set()
 
     def handle(self, request: Request) -> None:
         """Serve a request: `respond` is called now or later."""
         endpoint = self._endpoints.get(request.path)
-        if self._access_log:
-            _log.info("%s %s", request.method, request.path)
         if endpoint is not None:
             if request.method == "POST":
                 endpoint.handle(request)
@@ -65,7 +60,7 @@ class ApiApplication:
             return
         self._handle_page(request)
 
-    def reject(self, error: HeadwayError) -> Answer:
+    def reject(self, error: HeadwayError, request: Request) -> Answer:
         """Render an error of the HTTP protocol itself."""
         return render_error(error)
 

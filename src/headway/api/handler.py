@@ -23,6 +23,7 @@ from headway.errors import (
     ApiFunctionError,
     DeadlineExceededError,
     HeadwayError,
+    OutputError,
 )
 from headway.http.request import Request
 from headway.service import Api
@@ -126,6 +127,7 @@ class Endpoint:
 
     async def _serve(self, served: _Served, value: Any, priority: int) -> None:
         request = served.request
+        result: Any = None
         DEADLINE.set(served.deadline)
         PRIORITY.set(priority)
         try:
@@ -152,7 +154,8 @@ class Endpoint:
                 request, ApiFunctionError("the API function was cancelled")
             )
             raise
-        except HeadwayError as error:
+        except HeadwayError as caught:
+            error = self._explained(caught, result)
             # A 500 is a fault in the service, so its author gets the traceback.
             is_fault = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
             self.answer_error(
@@ -176,6 +179,17 @@ class Endpoint:
         result = await self._pool.run(api.function, *args)
         # A sync wrapper around an async function returns what is to be awaited.
         return await result if inspect.isawaitable(result) else result
+
+    def _explained(self, error: HeadwayError, result: Any) -> HeadwayError:
+        """Return the error, or what has led to it: a forgotten `await`."""
+        if not (isinstance(error, OutputError) and inspect.iscoroutine(result)):
+            return error
+        result.close()  # else Python warns of it too, later and of somewhere else
+        return OutputError(
+            f"the API function {self._api.name!r} returned a coroutine "
+            f"({result.__qualname__}) in place of its result: is an `await` missing, "
+            "as in `return await runner.predict.async_run(x)`?"
+        )
 
     def _context(self, request: Request) -> Context:
         headers = {

@@ -8,7 +8,6 @@ from headway.metrics.families import (
     REQUEST_DURATION,
     REQUESTS,
     REQUESTS_IN_PROGRESS,
-    Family,
 )
 
 __all__ = ["EndpointMeters"]
@@ -20,22 +19,15 @@ class EndpointMeters:
     Args:
         registry: Keeps the numbers.
         endpoint: Its route.
-        duration: The histogram's family, with the configured buckets.
     """
 
     __slots__ = ("_by_status", "_duration", "_endpoint", "_registry", "in_progress")
 
-    def __init__(
-        self,
-        *,
-        registry: MetricsRegistry,
-        endpoint: str,
-        duration: Family = REQUEST_DURATION,
-    ) -> None:
+    def __init__(self, *, registry: MetricsRegistry, endpoint: str) -> None:
         self._registry = registry
         self._endpoint = endpoint
         self._by_status: dict[int, Counter] = {}
-        self._duration = registry.histogram(duration, (endpoint,))
+        self._duration = registry.histogram(REQUEST_DURATION, (endpoint,))
         self.in_progress = registry.gauge(REQUESTS_IN_PROGRESS, (endpoint,))
 
     def answered(self, status: int, seconds: float) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from headway.errors import OverloadedError
+from headway.metrics import Counter
 
 __all__ = ["ThreadPool"]
 
@@ -20,12 +21,14 @@ class ThreadPool:
 
     Args:
         threads: How many run at once.
+        refused: Counts refusals.
     """
 
-    def __init__(self, *, threads: int) -> None:
+    def __init__(self, *, threads: int, refused: Counter) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="headway-api")
         self._most = threads * (1 + _WAITING_PER_THREAD)
         self._taken = 0
+        self._refused = refused
 
     async def run(self, function: Any, *args: Any) -> Any:
         """Run a function in a thread, with the caller's context variables.
@@ -34,6 +37,7 @@ class ThreadPool:
             OverloadedError: If too many wait for a thread.
         """
         if self._taken >= self._most:
+            self._refused.add()
             raise OverloadedError(
                 f"{self._taken} requests run in or wait for the threads of sync API "
                 "functions; make them async, or raise api_server.threads",

@@ -1,4 +1,4 @@
-"""One client's connection: bytes in, requests out, answers back in their order.
+"""One client's connection as the event loop sees it: bytes in, requests out.
 
 Made by `http.server` per connection; calls `Application.handle` for each complete
 request, which answers through `Request.respond`. Heads are parsed by httptools once
@@ -7,14 +7,14 @@ per distinct head (`http.head`), bodies are cut out here.
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
 from headway.errors import HeadwayError, RequestError, RequestTimeoutError
 from headway.http.chunked import ChunkedBody, body_too_large
+from headway.http.connection import Connection
 from headway.http.head import CHUNKED, Head, HeadCache, HeadProbe
 from headway.http.limits import HttpLimits
 from headway.http.request import Application, Request
@@ -23,9 +23,6 @@ from headway.http.response import CONTINUE, ResponseHeads
 __all__ = ["Edge", "HttpProtocol"]
 
 logger = logging.getLogger(__name__)
-
-_JOINED_BYTES = 65_536
-"""Answers up to here are copied behind their head; larger ones are sent as two."""
 
 _NO_HEAD = Head(
     method="GET",
@@ -55,69 +52,21 @@ class Edge(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Called when the last connection is gone."""
 
 
-class HttpProtocol(asyncio.Protocol):
-    """The state of one connection.
-
-    What has come and is no complete request yet is in `_buffer`, `_head` and `_body`;
-    what is complete and unanswered is in `_queue`, oldest first.
+class HttpProtocol(Connection):
+    """One connection: what the event loop, the server and the client's bytes do to it.
 
     Args:
         edge: What the connections share.
     """
 
-    __slots__ = (
-        "_answered",
-        "_at",
-        "_began",
-        "_body",
-        "_buffer",
-        "_clean",
-        "_closing",
-        "_deaf",
-        "_edge",
-        "_handle",
-        "_head",
-        "_known_heads",
-        "_last",
-        "_linger",
-        "_now",
-        "_prefixes",
-        "_probe",
-        "_queue",
-        "_reading",
-        "_stalled",
-        "_transport",
-        "_unsent",
-        "_write_paused",
-    )
+    __slots__ = ("_edge", "_handle", "_known_heads")
 
     def __init__(self, edge: Edge) -> None:
+        super().__init__(responses=edge.responses, now=edge.now)
         # Shared, bound once for the hot path.
         self._edge = edge
         self._handle = edge.application.handle
         self._known_heads = edge.heads.known
-        self._prefixes = edge.responses.prefixes
-        self._now = edge.now
-        # Of the connection.
-        self._transport: asyncio.Transport | None = None
-        self._queue: deque[Request] = deque()
-        self._last = 0.0  # when something last came, or was last seen under way
-        self._answered = False  # at least one answer was sent
-        self._deaf = False  # what comes from now on is dropped
-        self._linger = False  # ... and close only once the client has
-        self._closing = False
-        self._stalled = False  # reading is paused
-        self._write_paused = False
-        self._unsent = 0  # bytes that the client had not taken at the last sweep
-        self._reading = False  # inside _read, which looks at the queue itself
-        # Of the request that is being read.
-        self._clean = True  # nothing of it has come, and it may be read
-        self._buffer = b""
-        self._at = 0
-        self._began: float | None = None
-        self._probe: HeadProbe | None = None
-        self._head: Head | None = None
-        self._body: bytearray | ChunkedBody = bytearray()
 
     # --- the loop calls these
 
@@ -229,9 +178,6 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.abort()
 
     # --- reading
-
-    def _has_partial(self) -> bool:
-        return self._head is not None or self._at < len(self._buffer)
 
     def _read(self, now: float) -> None:
         """Read all the requests that the buffer holds."""
@@ -372,12 +318,12 @@ class HttpProtocol(asyncio.Protocol):
         self._clean = False
         request = Request(self, head, head.method, head.path, b"", self._last)
         self._queue.append(request)
-        request.respond(*self._edge.application.reject(error))
+        request.respond(*self._edge.application.reject(error, request))
 
     def _answer_failure(self, request: Request) -> None:
         logger.exception("the application raised while it took a request")
         error = HeadwayError("The server failed; the log says why.")
-        request.respond(*self._edge.application.reject(error))
+        request.respond(*self._edge.application.reject(error, request))
 
     def _lose_requests(self) -> None:
         queue = self._queue
@@ -388,130 +334,3 @@ class HttpProtocol(asyncio.Protocol):
                     request.hang_up()
                 except Exception:  # the others must hear it too
                     logger.exception("a handler failed to take a hang-up")
-
-    # --- pausing
-
-    def _stall(self) -> None:
-        if not self._stalled and self._transport is not None:
-            self._stalled = True
-            self._began = None
-            self._transport.pause_reading()
-
-    def _continue(self) -> None:
-        """Read on after a pause, first what had come before it."""
-        if (
-            not self._stalled
-            or self._write_paused
-            or self._reading
-            or self._transport is None
-            or self._transport.is_closing()
-        ):
-            return
-        self._stalled = False
-        self._transport.resume_reading()
-        self._read(self._now())
-
-    # --- answering
-
-    def answer(
-        self,
-        request: Request,
-        status: int,
-        content_type: bytes,
-        body: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
-    ) -> None:
-        """Send the answer when its turn has come; `Request.respond` calls this."""
-        queue = self._queue
-        prefix = self._prefixes.get((status, content_type))
-        if (
-            prefix is not None
-            and not headers
-            and request.head.plain
-            and len(queue) == 1
-            and not self._reading
-            and not self._stalled
-            and len(body) <= _JOINED_BYTES
-        ):
-            queue.popleft()
-            self._answered = True
-            self._clean = self._head is None and not self._buffer
-            self._transport.write(  # type: ignore[union-attr]  # queued: connected
-                b"%b%d\r\n\r\n%b" % (prefix, len(body), body)
-            )
-            return
-        request.payload = self._render(request, status, content_type, body, headers)
-        if queue and queue[0] is request:
-            self._flush()
-
-    def _render(
-        self,
-        request: Request,
-        status: int,
-        content_type: bytes,
-        body: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
-    ) -> tuple[bytes, ...]:
-        head = request.head
-        responses = self._edge.responses
-        is_last = request is self._queue[-1]
-        if responses.closing and is_last and not self._has_partial():
-            self._deaf = True
-        connection = None
-        if self._deaf and is_last:
-            connection = b"close"
-        elif not head.is_http_11:
-            connection = b"keep-alive"
-        first, second = responses.render(
-            status,
-            content_type,
-            body,
-            headers,
-            connection=connection,
-            head_only=head.method == "HEAD",
-        )
-        if len(second) <= _JOINED_BYTES:
-            return (first + second,)
-        return (first, second)
-
-    def _flush(self) -> None:
-        """Send the answers whose turn has come."""
-        queue = self._queue
-        parts: list[bytes] = []
-        while queue and queue[0].payload is not None:
-            parts.extend(queue.popleft().payload or ())
-        self._answered = True
-        if len(parts) > 1 and sum(map(len, parts)) <= _JOINED_BYTES:
-            parts = [b"".join(parts)]
-        for part in parts:
-            self._write(part)
-        if self._reading:
-            return  # _settle follows
-        if self._deaf and not queue:
-            self._close()
-        elif self._stalled:
-            self._continue()
-        else:
-            self._clean = not (queue or self._has_partial())
-
-    def _write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is not None and not transport.is_closing():
-            transport.write(data)
-
-    def _close(self) -> None:
-        """Close once all is sent; after a refusal, once the client has heard it."""
-        transport = self._transport
-        if transport is None or self._closing:
-            return
-        self._closing = self._deaf = True
-        self._clean = False
-        self._last = self._now()
-        self._unsent = 0
-        if self._linger and not self._stalled and not transport.is_closing():
-            # Closing with unread bytes would reset the connection, and with it the
-            # answer; so the client is left to close, or the sweep does it.
-            if transport.can_write_eof():
-                transport.write_eof()
-        else:
-            transport.close()

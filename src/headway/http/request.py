@@ -118,6 +118,9 @@ class Application(Protocol):
         """Take a complete request; see to it that `request.respond` is called."""
         ...
 
-    def reject(self, error: HeadwayError) -> Answer:
-        """Render an error of the protocol itself, before or without a request."""
+    def reject(self, error: HeadwayError, request: Request) -> Answer:
+        """Render an error of the protocol itself, which will be the request's answer.
+
+        A request whose head could not be read has no path.
+        """
         ...

@@ -23,10 +23,18 @@ class MetricsRegistry:
     Args:
         path: The process's slot, `<run_dir>/metrics/<slot>.bin`, which no other
             process writes to; None counts in memory only.
+        duration_bounds_s: Upper bounds of the buckets of all histograms of seconds,
+            in place of their families' own.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        duration_bounds_s: tuple[float, ...] | None = None,
+    ) -> None:
         self._slot = Slot(path)
+        self._duration_bounds_s = duration_bounds_s
         self._started = False
         self._lock = Lock()
         self._counters: dict[_Key, Counter] = {}
@@ -84,6 +92,8 @@ class MetricsRegistry:
         found = self._histograms.get((family.name, labels))
         if found is not None:
             return found
+        if self._duration_bounds_s is not None and family.unit == "seconds":
+            family = family.with_bounds(self._duration_bounds_s)
         with self._lock:
             record = self._record(family, labels, "histogram")
             made = Histogram(self._slot.cells, record.cell, family.bounds, family.scale)

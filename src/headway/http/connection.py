@@ -1,0 +1,213 @@
+"""One client's connection: its state, and answers sent in the order of the requests.
+
+http.protocol is made of it, and adds how requests are read.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from headway.http.chunked import ChunkedBody
+from headway.http.head import Head, HeadProbe
+from headway.http.request import Request
+from headway.http.response import ResponseHeads
+
+__all__ = ["Connection"]
+
+_JOINED_BYTES = 65_536
+"""Answers up to here are copied behind their head; larger ones are sent as two."""
+
+
+class Connection(asyncio.Protocol):
+    """The state of one connection, and the half of its work that answers.
+
+    What has come and is no complete request yet is in `_buffer`, `_head` and `_body`;
+    what is complete and unanswered is in `_queue`, oldest first.
+
+    Args:
+        responses: Heads of answers.
+        now: The time.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_at",
+        "_began",
+        "_body",
+        "_buffer",
+        "_clean",
+        "_closing",
+        "_deaf",
+        "_head",
+        "_last",
+        "_linger",
+        "_now",
+        "_prefixes",
+        "_probe",
+        "_queue",
+        "_reading",
+        "_responses",
+        "_stalled",
+        "_transport",
+        "_unsent",
+        "_write_paused",
+    )
+
+    def __init__(self, *, responses: ResponseHeads, now: Callable[[], float]) -> None:
+        self._responses = responses
+        self._prefixes = responses.prefixes
+        self._now = now
+        # Of the connection.
+        self._transport: asyncio.Transport | None = None
+        self._queue: deque[Request] = deque()
+        self._last = 0.0  # when something last came, or was last seen under way
+        self._answered = False  # at least one answer was sent
+        self._deaf = False  # what comes from now on is dropped
+        self._linger = False  # ... and close only once the client has
+        self._closing = False
+        self._stalled = False  # reading is paused
+        self._write_paused = False
+        self._unsent = 0  # bytes that the client had not taken at the last sweep
+        self._reading = False  # inside _read, which looks at the queue itself
+        # Of the request that is being read.
+        self._clean = True  # nothing of it has come, and it may be read
+        self._buffer = b""
+        self._at = 0
+        self._began: float | None = None
+        self._probe: HeadProbe | None = None
+        self._head: Head | None = None
+        self._body: bytearray | ChunkedBody = bytearray()
+
+    def _has_partial(self) -> bool:
+        return self._head is not None or self._at < len(self._buffer)
+
+    def _read(self, now: float) -> None:
+        """Read all the requests that the buffer holds; the protocol's."""
+        raise NotImplementedError
+
+    # --- pausing
+
+    def _stall(self) -> None:
+        if not self._stalled and self._transport is not None:
+            self._stalled = True
+            self._began = None
+            self._transport.pause_reading()
+
+    def _continue(self) -> None:
+        """Read on after a pause, first what had come before it."""
+        if (
+            not self._stalled
+            or self._write_paused
+            or self._reading
+            or self._transport is None
+            or self._transport.is_closing()
+        ):
+            return
+        self._stalled = False
+        self._transport.resume_reading()
+        self._read(self._now())
+
+    # --- answering
+
+    def answer(
+        self,
+        request: Request,
+        status: int,
+        content_type: bytes,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+    ) -> None:
+        """Send the answer when its turn has come; `Request.respond` calls this."""
+        queue = self._queue
+        prefix = self._prefixes.get((status, content_type))
+        if (
+            prefix is not None
+            and not headers
+            and request.head.plain
+            and len(queue) == 1
+            and not self._reading
+            and not self._stalled
+            and len(body) <= _JOINED_BYTES
+        ):
+            queue.popleft()
+            self._answered = True
+            self._clean = self._head is None and not self._buffer
+            self._transport.write(  # type: ignore[union-attr]  # queued: connected
+                b"%b%d\r\n\r\n%b" % (prefix, len(body), body)
+            )
+            return
+        request.payload = self._render(request, status, content_type, body, headers)
+        if queue and queue[0] is request:
+            self._flush()
+
+    def _render(
+        self,
+        request: Request,
+        status: int,
+        content_type: bytes,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+    ) -> tuple[bytes, ...]:
+        head = request.head
+        responses = self._responses
+        is_last = request is self._queue[-1]
+        if responses.closing and is_last and not self._has_partial():
+            self._deaf = True
+        connection = None
+        if self._deaf and is_last:
+            connection = b"close"
+        elif not head.is_http_11:
+            connection = b"keep-alive"
+        first, second = responses.render(
+            status,
+            content_type,
+            body,
+            headers,
+            connection=connection,
+            head_only=head.method == "HEAD",
+        )
+        if len(second) <= _JOINED_BYTES:
+            return (first + second,)
+        return (first, second)
+
+    def _flush(self) -> None:
+        """Send the answers whose turn has come."""
+        queue = self._queue
+        parts: list[bytes] = []
+        while queue and queue[0].payload is not None:
+            parts.extend(queue.popleft().payload or ())
+        self._answered = True
+        if len(parts) > 1 and sum(map(len, parts)) <= _JOINED_BYTES:
+            parts = [b"".join(parts)]
+        for part in parts:
+            self._write(part)
+        if self._reading:
+            return  # _settle follows
+        if self._deaf and not queue:
+            self._close()
+        elif self._stalled:
+            self._continue()
+        else:
+            self._clean = not (queue or self._has_partial())
+
+    def _write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
+
+    def _close(self) -> None:
+        """Close once all is sent; after a refusal, once the client has heard it."""
+        transport = self._transport
+        if transport is None or self._closing:
+            return
+        self._closing = self._deaf = True
+        self._clean = False
+        self._last = self._now()
+        self._unsent = 0
+        if self._linger and not self._stalled and not transport.is_closing():
+            # Closing with unread bytes would reset the connection, and with it the
+            # answer; so the client is left to close, or the sweep does it.
+            if transport.can_write_eof():
+                transport.write_eof()
+        else:
+            transport.close()
