@@ -1,6 +1,7 @@
-"""Imports a service by name: `service:svc`, `service.py:svc`, `package.module:svc`.
+"""Imports a service by name: `service:svc`, `package.module:svc`, `a/service.py:svc`.
 
-Every process that serves calls it; what goes wrong is one line that says where.
+Every process that serves calls it, after the CLI has turned a path into a module and
+its folder; what goes wrong is one line that says where.
 """
 
 import importlib
@@ -12,7 +13,35 @@ from types import ModuleType
 from headway.errors import HeadwayError, ServiceImportError
 from headway.service import Service
 
-__all__ = ["load_service", "service_dir"]
+__all__ = ["load_service", "locate", "service_dir"]
+
+
+def locate(reference: str, working_dir: Path | None) -> tuple[str, Path]:
+    """Return the reference with a module in place of a path, and the working folder.
+
+    Args:
+        reference: `module:variable` or `path/to/module.py:variable`.
+        working_dir: Where modules are looked for; None: in the folder of the path, or
+            here if it is none.
+
+    Raises:
+        ServiceImportError: If a path names no file, or one outside `working_dir`.
+    """
+    name, colon, variable = reference.partition(":")
+    if "/" not in name:
+        return reference, working_dir or Path()
+    path = (working_dir or Path()).joinpath(name).expanduser().resolve()
+    if path.suffix != ".py" and not path.is_dir():
+        path = path.with_name(path.name + ".py")
+    if not path.exists():
+        raise ServiceImportError(f"{reference}: there is no file {path}")
+    folder = path.parent if working_dir is None else working_dir.resolve()
+    if not path.is_relative_to(folder):
+        raise ServiceImportError(
+            f"{reference}: {path} is not in {folder}, which --working-dir names"
+        )
+    module = ".".join(path.relative_to(folder).with_suffix("").parts)
+    return f"{module}{colon}{variable}", folder
 
 
 def service_dir(reference: str, working_dir: Path) -> Path:
@@ -84,20 +113,32 @@ def _import(name: str, reference: str, working_dir: Path) -> ModuleType:
                 f"{working_dir.resolve()}; go to the folder of your service or name it "
                 "with --working-dir"
             ) from error
-        raise _import_failed(reference, error) from error
+        raise _import_failed(reference, error, working_dir) from error
     except Exception as error:
         # A user's module may raise anything.
-        raise _import_failed(reference, error) from error
+        raise _import_failed(reference, error, working_dir) from error
 
 
-def _import_failed(reference: str, error: Exception) -> ServiceImportError:
+def _import_failed(
+    reference: str, error: Exception, working_dir: Path
+) -> ServiceImportError:
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "importlib" not in frame.filename]
+    # Rather the user's line than one of a package that it calls.
+    own = [frame for frame in frames if _is_users(frame.filename, working_dir)]
     where = ""
     if isinstance(error, SyntaxError):
         where = f" ({error.filename}, line {error.lineno})"
     elif own:
         where = f" ({own[-1].filename}, line {own[-1].lineno})"
+    elif frames:
+        where = f" ({frames[-1].filename}, line {frames[-1].lineno})"
     return ServiceImportError(
         f"{reference}: importing it raised {type(error).__name__}: {error}{where}"
+    )
+
+
+def _is_users(filename: str, working_dir: Path) -> bool:
+    path = Path(filename)
+    return path.is_relative_to(working_dir.resolve()) and not (
+        {"site-packages", "dist-packages"} & set(path.parts)
     )

@@ -43,7 +43,17 @@ from tests.config.resolving import refusal
         (
             "runners:\n  traffic:\n    timeout: 80",
             "headway.yaml:2: runners.traffic: the service has no runner 'traffic'; it "
-            "has credit.risk-model, iris",
+            "has credit.risk-model, iris; for every runner, set runners.timeout",
+        ),
+        (
+            "runners:\n  iris:\n    traffic:\n      timeout: 80",
+            "headway.yaml:3: runners.iris.traffic: unknown key; did you mean "
+            "runners.iris.timeout?",
+        ),
+        (
+            "api_server:\n  traffic:\n    timeout: 80",
+            "headway.yaml:2: api_server.traffic: unknown key; did you mean "
+            "api_server.timeout?",
         ),
         (
             "runners:\n  resources:\n    gpu: 1",
@@ -67,6 +77,11 @@ from tests.config.resolving import refusal
         ),
         (
             "runners:\n  zoo:\n    timeout: 5",
+            "headway.yaml:2: runners.zoo: the service has no runner 'zoo'; it has "
+            "credit.risk-model, iris; for every runner, set runners.timeout",
+        ),
+        (
+            "runners:\n  zoo:",
             "headway.yaml:2: runners.zoo: the service has no runner 'zoo'; it has "
             "credit.risk-model, iris",
         ),

@@ -17,7 +17,7 @@ from headway.config.flags import serve_flags
 from headway.config.resolve import resolve
 from headway.config.resolved import ResolvedConfig
 from headway.config.show import render_config
-from headway.loader import load_service, service_dir
+from headway.loader import load_service, locate, service_dir
 from headway.log import configure
 from headway.plan import ServicePlan, describe
 from headway.run_dir import RunDir
@@ -56,9 +56,8 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--working-dir",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path(),
-    show_default="here",
-    help="Where the service's modules are looked for.",
+    help="Where the service's modules are looked for. Default: here, or the folder of "
+    "a SERVICE that is a path.",
 )
 @click.option(
     "--print-config",
@@ -72,22 +71,23 @@ def serve(
     development: bool,
     reload: bool,
     config_file: Path | None,
-    working_dir: Path,
+    working_dir: Path | None,
     print_config: bool,
     **flags: Any,
 ) -> None:
-    """Serve a SERVICE, as in `service:svc`.
+    """Serve a SERVICE, as in `service:svc` or `path/to/service.py:svc`.
 
     Swagger UI is at /, metrics are at /metrics. SIGTERM and Ctrl-C drain: requests that
     were accepted are answered first.
     """
     if production and development:
         raise click.UsageError("--production and --development exclude each other")
+    service, folder = locate(service, working_dir)
 
     def resolve_for(plan: ServicePlan) -> ResolvedConfig:
         return resolve(
             config_file=config_file,
-            service_dir=service_dir(service, working_dir),
+            service_dir=service_dir(service, folder),
             environ=os.environ,
             flags={key.replace("__", "."): value for key, value in flags.items()},
             runner_options={runner.name: runner.options for runner in plan.runners},
@@ -97,14 +97,14 @@ def serve(
         )
 
     if reload:
-        _reload(service, working_dir, production)
+        _reload(service, folder, production)
     elif print_config:
-        plan = describe(load_service(service, working_dir))
+        plan = describe(load_service(service, folder))
         click.echo(render_config(resolve_for(plan)), nl=False)
     elif production:
-        _serve_production(service, working_dir, resolve_for)
+        _serve_production(service, folder, resolve_for)
     else:
-        _serve_embedded(service, working_dir, resolve_for)
+        _serve_embedded(service, folder, resolve_for)
 
 
 def _announce(line: str) -> None:

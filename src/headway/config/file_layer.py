@@ -129,6 +129,10 @@ class _FileReader:
             if near is None and not looks_like_runner:
                 raise self._unknown(full, entry, set(GENERAL))
             hint = f"did you mean {near!r}?" if near else _listed(self._runners)
+            if near is None and entry.value:
+                # Maybe a section of other products, as `traffic`, and no runner.
+                keys = " and ".join(f"runners.{key}" for key in entry.value)
+                hint += f"; for every runner, set {keys}"
             raise ConfigError(
                 f"{self._file}:{entry.line}: runners.{name}: the service has no "
                 f"runner {name!r}; {hint}"
