@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
+from headway.api.blocking_calls import BLOCKING_CALLS
 from headway.api.flight import Flight
 from headway.api.terms import DEFAULT_PRIORITY
 from headway.clock import Clock
@@ -168,9 +169,11 @@ class RunnerClient:
                 "an async API function, or make the function a plain `def`"
             )
         # Its own deadline ends the wait, and the loop's thread settles it.
-        return asyncio.run_coroutine_threadsafe(
+        future = asyncio.run_coroutine_threadsafe(
             self.call(method, args, kwargs), self._loop
-        ).result()
+        )
+        calls = BLOCKING_CALLS.get(None)
+        return future.result() if calls is None else calls.wait(future)
 
     def _board(self, key: bytes, pickled: bool, deadline: float) -> Flight:
         """Return the flight that leaves this turn with calls like this one."""

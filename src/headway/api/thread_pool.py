@@ -8,6 +8,7 @@ import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from headway.api.blocking_calls import BLOCKING_CALLS, BlockingCalls
 from headway.errors import OverloadedError
 from headway.metrics import Counter
 
@@ -43,13 +44,20 @@ class ThreadPool:
                 "functions; make them async, or raise api_server.threads",
                 retry_after_s=1.0,
             )
+        calls = BlockingCalls()
         context = contextvars.copy_context()
+        context.run(BLOCKING_CALLS.set, calls)
         future = self._pool.submit(context.run, function, *args)
         self._taken += 1
         loop = asyncio.get_running_loop()
         # The thread counts until it is over, even if its caller has gone.
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped, but what it waits for can.
+            calls.cancel()
+            raise
 
     def _release(self) -> None:
         self._taken -= 1

@@ -4,6 +4,7 @@ assemble builds it; the process that serves starts, drains and closes it.
 """
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from headway.service import Hook, Service
 __all__ = ["ApiWorker", "Link"]
 
 _log = logging.getLogger(__name__)
+_CONNECT_S = 1.0
+"""Then it listens all the same: /readyz has to tell that a runner is not up."""
 
 
 class Link(Protocol):
@@ -86,6 +89,10 @@ class ApiWorker:
                     f"the start-up hook {_name_of(hook)} raised "
                     f"{type(error).__name__}: {error}"
                 ) from error
+        # To runners that are up this takes a moment, and no request is refused for it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CONNECT_S):
+                await self.wait_ready()
         await self._server.start()
 
     async def wait_ready(self) -> None:

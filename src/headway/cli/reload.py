@@ -3,6 +3,7 @@
 cli/serve calls it; the watching is watchfiles' (the extra `reload`).
 """
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ _STOP_S = 35.0
 
 
 def run_reloading(arguments: Sequence[str], folder: Path) -> None:
-    """Serve until Ctrl-C, starting again whenever a source file in `folder` changes.
+    """Serve until Ctrl-C or SIGTERM, anew whenever a source file in `folder` changes.
 
     A server that cannot start is tried again after the next change.
 
@@ -36,6 +37,7 @@ def run_reloading(arguments: Sequence[str], folder: Path) -> None:
         raise MissingExtraError(
             "--reload needs watchfiles: pip install 'headway[reload]'"
         ) from error
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = [sys.executable, "-m", "headway", *arguments]
     server = subprocess.Popen(command)
     try:
@@ -52,7 +54,7 @@ def run_reloading(arguments: Sequence[str], folder: Path) -> None:
                 _stop(server)
                 server = subprocess.Popen(command)
     except KeyboardInterrupt:
-        pass  # Ctrl-C is how this ends; it has reached the server as well
+        pass  # Ctrl-C or SIGTERM is how this ends
     finally:
         _stop(server)
 
