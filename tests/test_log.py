@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -155,3 +156,19 @@ def test_a_process_writes_to_standard_error() -> None:
     )
     assert result.stdout == ""
     assert result.stderr.endswith(" ERROR supervisor bad\n")
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_warning_is_one_line(kind: Any) -> None:
+    stream = io.StringIO()
+    configure("api-0", format=kind, stream=stream)
+    warnings.showwarning(
+        RuntimeWarning("coroutine 'infer' was never awaited"),
+        RuntimeWarning,
+        __file__,
+        1,
+    )
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert "\\n" not in text
+    assert "was never awaited" in text

@@ -121,10 +121,17 @@ def _serve_production(
     from headway.supervisor import Supervisor
 
     configure("supervisor")
+
+    def resolve_and_log(plan: ServicePlan) -> ResolvedConfig:
+        config = resolve_for(plan)
+        settings = config.config.logging
+        configure("supervisor", settings.level, settings.format)
+        return config
+
     supervisor = Supervisor(
         service=service,
         working_dir=working_dir.resolve(),
-        resolve=resolve_for,
+        resolve=resolve_and_log,
         run_dir=RunDir.create(),
         clock=MonotonicClock(),
         announce=_announce,
