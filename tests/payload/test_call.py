@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.errors import UsageError, WireError
@@ -223,7 +223,9 @@ def test_only_raw_dtypes_are_taken_from_the_wire(dtype: str) -> None:
         raw_dtype(dtype)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # NumPy's, of old names
 @given(st.text(max_size=5))
+@example("a5")
 def test_any_text_is_a_dtype_or_a_wire_error(text: str) -> None:
     try:
         dtype = raw_dtype(text)

@@ -98,17 +98,19 @@ class Dispatcher:
         if flying is None:
             self._idle.remove(executor)
         self._count_replicas()
-        if flying is None:
-            return
-        batch, _ = flying
-        self._scheduler.finished(
-            batch.number, batch.key.method, batch.rows, 0, None, self._clock.now()
-        )
-        batch.attempts += 1
-        if batch.attempts < _ATTEMPTS and self._scheduler.replicas:
+        if flying is not None:
+            batch, _ = flying
+            self._scheduler.finished(
+                batch.number, batch.key.method, batch.rows, 0, None, self._clock.now()
+            )
+            batch.attempts += 1
             self._again.append(batch)
-        else:
-            self._finish(batch, [Failure(batch.pieces, self._lost())], 0.0, 0.0)
+        again, self._again = self._again, []
+        for batch in again:
+            if batch.attempts < _ATTEMPTS and self._scheduler.replicas:
+                self._again.append(batch)
+            else:
+                self._finish(batch, [Failure(batch.pieces, self._lost())], 0.0, 0.0)
         self._wake()
 
     def _lost(self) -> RunnerLostError:

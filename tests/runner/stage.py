@@ -1,0 +1,206 @@
+"""A runner on a stage: real inbox, dispatcher and scheduler, replicas that obey."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from headway.batching.scheduler import Scheduler, SchedulerLimits
+from headway.clock import MonotonicClock
+from headway.metrics import MetricsRegistry
+from headway.payload.call import Buffer, EncodedCall
+from headway.runner.batch import Batch, Outcome, compute
+from headway.runner.dispatcher import Dispatcher
+from headway.runner.executor import Done
+from headway.runner.inbox import Inbox, MethodLimits
+from headway.runner.meters import RunnerMeters
+from headway.signature import MethodSpec
+from headway.wire import ReadyRecord, encode_calls, encode_cancel
+from tests.payload.hop import Named, Recorder, answers_of, encode, spec
+
+Model = Callable[..., Any]
+SPECS: Mapping[str, MethodSpec] = {
+    "predict": spec(),
+    "other": MethodSpec("other", batchable=True),
+    "whole": MethodSpec("whole"),
+}
+
+
+def double(rows: Any) -> Any:
+    return rows * 2
+
+
+class Replica:
+    """An executor that computes when it is told to."""
+
+    blocks = False
+
+    def __init__(self, model: Model = double) -> None:
+        self.model = model
+        self.batches: list[Batch] = []
+        self._done: Done | None = None
+        self._started = asyncio.Event()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._done is not None
+
+    def start(self, batch: Batch, done: Done) -> None:
+        assert self._done is None, "one batch at a time"
+        self.batches.append(batch)
+        self._done = done
+        self._started.set()
+
+    async def busy(self) -> Batch:
+        """Return the batch at hand, once there is one."""
+        async with asyncio.timeout(10):
+            while not self.is_busy:
+                self._started.clear()
+                await self._started.wait()
+        return self.batches[-1]
+
+    def finish(self, took_s: float = 0.001) -> None:
+        outcomes: list[Outcome] = compute(
+            self.batches[-1],
+            Named(predict=self.model, other=self.model, whole=self.model),
+            SPECS,
+        )
+        done, self._done = self._done, None
+        assert done is not None
+        done(self, self.batches[-1], outcomes, took_s)
+
+    async def serve(self, batches: int = 1) -> None:
+        """Compute so many batches as they come."""
+        for _ in range(batches):
+            await self.busy()
+            self.finish()
+
+
+class Client(Recorder):
+    """An API worker's channel: sends cohorts, keeps the answers."""
+
+    def __init__(self, stage: "Stage") -> None:
+        super().__init__()
+        self._stage = stage
+        self._encoded: dict[int, list[EncodedCall]] = {}
+        self._heard = asyncio.Event()
+        stage.inbox.channel_opened(self)
+        self.sent.clear()  # READY
+
+    def send(self, buffers: Sequence[Buffer]) -> None:
+        super().send(buffers)
+        self._heard.set()
+
+    async def heard(self) -> None:
+        """Return once anything was answered from here on."""
+        self._heard.clear()
+        async with asyncio.timeout(10):
+            await self._heard.wait()
+
+    def call(
+        self,
+        *arrays: Any,
+        number: int = 1,
+        deadline_s: float = 60.0,
+        method: str = "predict",
+    ) -> None:
+        """Send a cohort of one call for each array."""
+        encoded = encode(SPECS[method], [((array,), {}) for array in arrays])
+        assert len({call.key for call in encoded}) == 1
+        self._encoded[number] = encoded
+        now = time.monotonic()
+        frame = encode_calls(
+            cohort_id=number,
+            key=encoded[0].key,
+            rows=[call.rows for call in encoded],
+            sizes=[call.nbytes for call in encoded] if encoded[0].pickled else (),
+            parts=[part for call in encoded for part in call.parts],
+            payload_bytes=sum(call.nbytes for call in encoded),
+            priority=0,
+            deadline=now + deadline_s,
+            sent_at=now,
+        )
+        self._stage.inbox.frame_received(self, memoryview(b"".join(frame)))
+
+    def cancel(self, *calls: int, number: int = 1) -> None:
+        frame = encode_cancel(cohort_id=number, calls=calls)
+        self._stage.inbox.frame_received(self, memoryview(frame))
+
+    def answers(self, number: int = 1) -> list[Any]:
+        """Return each call's answer; fails if one has none, or two."""
+        one = Recorder()
+        one.sent = [
+            bytes(frame)
+            for frame in self.frames()
+            if int.from_bytes(frame[8:12], "little") == number
+        ]
+        return answers_of(one, self._encoded[number])
+
+
+class Stage:
+    """A dispatcher with its inbox; add replicas and clients."""
+
+    def __init__(
+        self,
+        *,
+        max_rows: int = 100,
+        max_latency_s: float = 60.0,
+        joins: bool = True,
+        limits: SchedulerLimits | None = None,
+        scheduler: Scheduler | None = None,
+    ) -> None:
+        self.registry = MetricsRegistry(None)
+        self.registry.start()
+        self.scheduler = scheduler or Scheduler(
+            limits=limits or SchedulerLimits(), replicas=0
+        )
+        self.dispatcher = Dispatcher(
+            name="model",
+            scheduler=self.scheduler,
+            meters=RunnerMeters(
+                registry=self.registry, runner="model", methods=list(SPECS)
+            ),
+            clock=MonotonicClock(),
+            loop=asyncio.get_running_loop(),
+        )
+        self.inbox = Inbox(
+            ready=ReadyRecord(runner="model", pid=1),
+            limits={
+                name: MethodLimits(max_rows, max_latency_s, joins and one.batchable)
+                for name, one in SPECS.items()
+            },
+            sink=self.dispatcher,
+        )
+        self.dispatcher.start(self.inbox)
+
+    def replica(self, model: Model = double) -> Replica:
+        made = Replica(model)
+        self.dispatcher.add_replica(made)
+        return made
+
+    def client(self) -> Client:
+        return Client(self)
+
+    def counted(self, name: str) -> int:
+        """Return the sum of a counter or gauge over its labels."""
+        return sum(
+            int(sample.value)
+            for sample in self.registry.samples()
+            if sample.family.name == name
+        )
+
+
+async def turn() -> None:
+    """Let the loop run what is due now."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def rows(*values: float) -> Any:
+    return np.array(values, "f8")
+
+
+def same(answer: Any, *values: float) -> bool:
+    return isinstance(answer, np.ndarray) and answer.tolist() == list(values)

@@ -1,0 +1,428 @@
+"""The dispatcher: every call is answered once, whatever its replicas do."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import numpy as np
+import pytest
+
+from headway.batching.cohort import Cohort
+from headway.batching.scheduler import (
+    Dispatch,
+    Late,
+    Scheduler,
+    SchedulerLimits,
+    Wait,
+)
+from headway.errors import (
+    DeadlineExceededError,
+    ModelCallError,
+    OverloadedError,
+    RunnerLostError,
+    UnavailableError,
+    WireError,
+)
+from headway.payload.call import ARRAYS, CallKey, _encode_key
+from headway.wire import ReadyRecord, encode_calls, encode_ready
+from tests.runner.stage import Client, Stage, rows, same, turn
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    made = Stage()
+    yield made
+    made.dispatcher.close()
+
+
+async def test_what_one_pass_brings_goes_as_one_batch(stage: Stage) -> None:
+    one, other, replica = stage.client(), stage.client(), stage.replica()
+    one.call(rows(1, 2), rows(3))
+    other.call(rows(4))
+    batch = await replica.busy()
+    assert (batch.rows, batch.calls) == (4, 3)
+    idle = [stage.dispatcher.is_idle]
+    replica.finish()
+    assert [answer.tolist() for answer in one.answers()] == [[2, 4], [6]]
+    assert [answer.tolist() for answer in other.answers()] == [[8]]
+    assert [*idle, stage.dispatcher.is_idle] == [False, True]
+    assert stage.counted("headway_runner_rows_total") == 4
+    assert stage.counted("headway_runner_queue_rows") == 0
+
+
+async def test_what_comes_while_all_are_busy_goes_next(stage: Stage) -> None:
+    client, replica = stage.client(), stage.replica()
+    client.call(rows(1), number=1)
+    await replica.busy()
+    for number in (2, 3):
+        client.call(rows(number), number=number)
+    await turn()
+    assert len(replica.batches) == 1
+    replica.finish()
+    await replica.serve()
+    assert [batch.rows for batch in replica.batches] == [1, 2]
+    assert same(client.answers(3)[0], 6)
+
+
+async def test_methods_and_shapes_do_not_mix(stage: Stage) -> None:
+    client, replica = stage.client(), stage.replica()
+    client.call(rows(1), number=1)
+    client.call(rows(2), number=2, method="other")
+    client.call(np.ones((1, 2)), number=3)
+    client.call(rows(4), number=4, method="whole")
+    await replica.serve(4)
+    assert [batch.calls for batch in replica.batches] == [1] * 4
+    for number, answer in ((1, [2.0]), (2, [4.0]), (3, [[2.0, 2.0]]), (4, [8.0])):
+        assert client.answers(number)[0].tolist() == answer
+
+
+async def test_a_split_call_is_answered_once_and_whole() -> None:
+    stage = Stage(max_rows=4)
+    client, replicas = stage.client(), [stage.replica(), stage.replica()]
+    client.call(np.arange(11.0), rows(7))
+    first, second = [await replica.busy() for replica in replicas]
+    assert {first.rows, second.rows} == {4}
+    for replica in replicas:  # in whichever order: parts are put in theirs
+        replica.finish()
+    await turn()
+    for replica in replicas:
+        if replica.is_busy:
+            replica.finish()
+    whole, other = client.answers()
+    assert whole.tolist() == (2 * np.arange(11.0)).tolist()
+    assert same(other, 14)
+    stage.dispatcher.close()
+
+
+async def test_a_part_that_fails_fails_its_call_only_and_at_once() -> None:
+    stage = Stage(max_rows=4)
+
+    def refuse(x: np.ndarray) -> np.ndarray:
+        if (x < 0).any():
+            raise ValueError("negative")
+        return x * 2
+
+    client, replicas = stage.client(), [stage.replica(refuse), stage.replica(refuse)]
+    client.call(np.array([-1.0] * 8 + [1.0] * 8), rows(7))
+    for replica in replicas:
+        await replica.busy()
+    for replica in replicas:
+        replica.finish()
+    # The 8 rows that were still in the queue are not computed.
+    await turn()
+    (last,) = [replica for replica in replicas if replica.is_busy]
+    assert last.batches[-1].rows == 1
+    last.finish()
+    failed, answered = client.answers()
+    assert isinstance(failed, ModelCallError)
+    assert same(answered, 14)
+    assert stage.dispatcher.is_idle
+    stage.dispatcher.close()
+
+
+async def test_a_batch_of_a_dead_replica_goes_elsewhere(stage: Stage) -> None:
+    client, doomed = stage.client(), stage.replica()
+    client.call(rows(1), rows(2, 3))
+    await doomed.busy()
+    other = stage.replica()
+    stage.dispatcher.remove_replica(doomed)
+    assert client.frames() == []
+    await other.serve()
+    assert [answer.tolist() for answer in client.answers()] == [[2], [4, 6]]
+    doomed.finish()  # its answer comes too late, and is not given
+    assert [answer.tolist() for answer in client.answers()] == [[2], [4, 6]]
+    assert stage.dispatcher.is_idle
+
+
+async def test_a_batch_that_kills_two_replicas_fails(stage: Stage) -> None:
+    client = stage.client()
+    replicas = [stage.replica() for _ in range(3)]
+    client.call(rows(666))
+    for _ in range(2):
+        await turn()
+        (victim,) = [replica for replica in replicas if replica.is_busy]
+        replicas.remove(victim)
+        stage.dispatcher.remove_replica(victim)
+    (answer,) = client.answers()
+    assert isinstance(answer, RunnerLostError)
+    assert answer.retry_after_s == 1.0
+    client.call(rows(1), number=2)
+    await replicas[0].serve()
+    assert same(client.answers(2)[0], 2)
+
+
+async def test_the_death_of_the_last_replica_fails_its_batch_at_once(
+    stage: Stage,
+) -> None:
+    client, only = stage.client(), stage.replica()
+    client.call(rows(1))
+    await only.busy()
+    client.call(rows(2), number=2)
+    stage.dispatcher.remove_replica(only)
+    assert isinstance(client.answers()[0], RunnerLostError)
+    # What waits is not lost: it waits for the next one, until it is due.
+    await stage.replica().serve()
+    assert same(client.answers(2)[0], 4)
+
+
+async def test_a_batch_that_waits_for_its_retry_fails_with_the_last_replica(
+    stage: Stage,
+) -> None:
+    client, doomed, busy = stage.client(), stage.replica(), stage.replica()
+    client.call(rows(1), number=1)
+    await busy.busy()
+    client.call(rows(2), number=2)
+    await doomed.busy()
+    stage.dispatcher.remove_replica(doomed)  # its batch waits for the other
+    stage.dispatcher.remove_replica(busy)
+    assert isinstance(client.answers(1)[0], RunnerLostError)
+    assert isinstance(client.answers(2)[0], RunnerLostError)
+    assert stage.dispatcher.is_idle
+
+
+async def test_an_idle_replica_may_leave(stage: Stage) -> None:
+    client, one, other = stage.client(), stage.replica(), stage.replica()
+    stage.dispatcher.remove_replica(other)
+    client.call(rows(1))
+    await one.serve()
+    assert same(client.answers()[0], 2)
+
+
+async def test_replicas_are_waited_for(stage: Stage) -> None:
+    waiting = asyncio.ensure_future(stage.dispatcher.wait_replicas(2))
+    stage.replica()
+    await turn()
+    assert not waiting.done()
+    stage.replica()
+    await waiting
+    await stage.dispatcher.wait_replicas(2)
+
+
+async def test_what_was_cancelled_is_not_computed(stage: Stage) -> None:
+    client, replica = stage.client(), stage.replica()
+    client.call(rows(0), number=9)
+    await replica.busy()
+    client.call(rows(1), rows(2), rows(3))
+    client.cancel(0, 2)
+    client.cancel(0)
+    client.cancel(5)
+    client.cancel(0, number=77)
+    replica.finish()
+    await replica.serve()
+    assert replica.batches[-1].rows == 1
+    answers = client.answers()
+    assert isinstance(answers[0], UnavailableError)
+    assert same(answers[1], 4)
+    assert isinstance(answers[2], UnavailableError)
+    assert stage.counted("headway_cancelled_rows_total") == 2
+
+
+async def test_what_is_being_computed_is_answered_though_cancelled(
+    stage: Stage,
+) -> None:
+    client, replica = stage.client(), stage.replica()
+    client.call(rows(1))
+    await replica.busy()
+    client.cancel(0)
+    replica.finish()
+    assert same(client.answers()[0], 2)
+
+
+async def test_the_rest_of_a_split_call_can_be_cancelled() -> None:
+    stage = Stage(max_rows=4)
+    client, replica = stage.client(), stage.replica()
+    client.call(np.arange(11.0), rows(7))
+    await replica.busy()
+    client.cancel(0)
+    replica.finish()
+    await replica.serve()
+    assert [batch.rows for batch in replica.batches] == [4, 1]
+    cancelled, answered = client.answers()
+    assert isinstance(cancelled, UnavailableError)
+    assert same(answered, 14)
+    stage.dispatcher.close()
+
+
+async def test_all_of_a_split_call_can_be_cancelled_before_it_starts() -> None:
+    stage = Stage(max_rows=4)
+    client, replica = stage.client(), stage.replica()
+    client.call(rows(0), number=2)
+    await replica.busy()
+    client.call(np.arange(11.0))
+    client.cancel(0)
+    replica.finish()
+    await turn()
+    assert len(replica.batches) == 1
+    assert isinstance(client.answers()[0], UnavailableError)
+    stage.dispatcher.close()
+
+
+async def test_a_lost_channel_withdraws_its_calls(stage: Stage) -> None:
+    gone, stays, replica = stage.client(), stage.client(), stage.replica()
+    stays.call(rows(0), number=2)
+    await replica.busy()
+    gone.call(rows(1), rows(2))
+    stays.call(rows(3))
+    stage.inbox.channel_lost(gone, ConnectionResetError("gone"))
+    assert stage.inbox.channels == [stays]
+    replica.finish()
+    await replica.serve()
+    assert replica.batches[-1].rows == 1
+    assert same(stays.answers()[0], 6)
+    assert stage.counted("headway_cancelled_rows_total") == 2
+
+
+async def test_what_is_due_is_answered_while_all_are_busy(stage: Stage) -> None:
+    client, replica = stage.client(), stage.replica()
+    client.call(rows(0), number=2)
+    await replica.busy()
+    client.call(rows(1), deadline_s=0.02)
+    client.call(rows(5), number=3)
+    began = time.monotonic()
+    await client.heard()
+    assert 0.01 < time.monotonic() - began < 1.0
+    assert isinstance(client.answers()[0], DeadlineExceededError)
+    replica.finish()
+    await replica.serve()
+    assert same(client.answers(3)[0], 10)
+    assert stage.counted("headway_refused_total") == 1
+
+
+async def test_max_latency_ends_a_wait_as_overload() -> None:
+    stage = Stage(max_latency_s=0.02)
+    client = stage.client()  # and no replica at all
+    client.call(rows(1))
+    await client.heard()
+    assert isinstance(client.answers()[0], OverloadedError)
+    stage.dispatcher.close()
+
+
+async def test_a_split_call_that_is_due_is_answered_once_though_a_part_fails() -> None:
+    stage = Stage(max_rows=4)
+
+    def fail(x: np.ndarray) -> np.ndarray:
+        raise ValueError("no")
+
+    client, replica = stage.client(), stage.replica(fail)
+    client.call(np.arange(11.0), rows(7), deadline_s=0.02)
+    await replica.busy()
+    await client.heard()
+    replica.finish()
+    assert [type(answer) for answer in client.answers()] == [DeadlineExceededError] * 2
+    assert stage.dispatcher.is_idle
+    stage.dispatcher.close()
+
+
+async def test_refusals_say_why() -> None:
+    stage = Stage(limits=SchedulerLimits(max_queue_rows=2))
+    client = stage.client()
+    client.call(rows(1, 2), number=1)
+    client.call(rows(3), rows(4), number=2)
+    client.call(rows(5), number=3, deadline_s=-1.0)
+    for answer in client.answers(2):
+        assert isinstance(answer, OverloadedError)
+        assert "its queue is full" in answer.message
+        assert answer.retry_after_s is not None
+    assert isinstance(client.answers(3)[0], DeadlineExceededError)
+    assert stage.counted("headway_refused_total") == 3
+    stage.dispatcher.close()
+
+
+async def test_what_cannot_be_met_is_refused_or_dropped(stage: Stage) -> None:
+    client, replica = stage.client(), stage.replica()
+    for _ in range(3):
+        stage.scheduler.cost("predict").observe(1, 5.0, time.monotonic())
+    client.call(rows(0), number=1)
+    await replica.busy()
+    client.call(rows(1), number=2, deadline_s=6.0)
+    (refused,) = client.answers(2)
+    assert isinstance(refused, OverloadedError)
+    assert "does not let the deadline be met" in refused.message
+    client.call(rows(2), number=3, deadline_s=30.0)
+    stage.scheduler.cost("predict").observe(1, 5.0, time.monotonic())
+    for _ in range(3):  # the model turns slow
+        stage.scheduler.cost("predict").observe(1, 500.0, time.monotonic())
+    replica.finish()
+    await turn()
+    (dropped,) = client.answers(3)
+    assert isinstance(dropped, OverloadedError)
+    assert "could not answer in time" in dropped.message
+
+
+class Hesitant(Scheduler):
+    """Waits once before each batch."""
+
+    def __init__(self) -> None:
+        super().__init__(limits=SchedulerLimits(), replicas=0)
+        self.waits = 0
+        self._has_waited = False
+
+    def decide(self, now: float) -> Dispatch | Wait | Late | None:
+        if self.queue.rows and not self._has_waited:
+            self._has_waited = True
+            self.waits += 1
+            return Wait(now + 0.002)
+        self._has_waited = False
+        return super().decide(now)
+
+
+async def test_a_wait_ends_by_the_alarm() -> None:
+    scheduler = Hesitant()
+    stage = Stage(scheduler=scheduler)
+    client, replica = stage.client(), stage.replica()
+    client.call(rows(1))
+    began = time.monotonic()
+    await replica.serve()
+    assert time.monotonic() - began >= 0.002
+    assert same(client.answers()[0], 2)
+    assert scheduler.waits >= 1
+    stage.dispatcher.close()
+
+
+@pytest.fixture
+async def client(stage: Stage) -> Client:
+    return stage.client()
+
+
+def bad_frames() -> Iterator[tuple[bytes, str]]:
+    key = _encode_key(CallKey("nothing", ARRAYS))
+    fields = {"sizes": (), "parts": [], "payload_bytes": 0, "priority": 0}
+    times = {"deadline": 1e12, "sent_at": 0.0}
+    for rows_, method, says in (
+        ((1,), "nothing", "unknown method 'nothing'"),
+        ((1, 0), "predict", "a call without rows"),
+    ):
+        key = _encode_key(CallKey(method, ARRAYS))
+        frame = encode_calls(cohort_id=1, key=key, rows=rows_, **fields, **times)  # type: ignore[arg-type]  # many types
+        yield b"".join(frame), says
+    yield encode_ready(ReadyRecord(runner="x", pid=1)), "a frame of kind 3"
+
+
+@pytest.mark.parametrize(("frame", "says"), list(bad_frames()))
+async def test_what_no_api_worker_would_send_ends_the_channel(
+    stage: Stage, client: Client, frame: bytes, says: str
+) -> None:
+    with pytest.raises(WireError, match=says):
+        stage.inbox.frame_received(client, memoryview(frame))
+
+
+async def test_the_memory_of_keys_is_bounded(
+    stage: Stage, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headway.runner.inbox._KEYS_KEPT", 2)
+    replica = stage.replica()
+    for width in range(1, 8):
+        client.call(np.ones((1, width)), number=width)
+        await replica.serve()
+        assert client.answers(width)[0].shape == (1, width)
+    assert len(stage.inbox._keys) <= 2
+
+
+async def test_forgetting_what_is_gone_is_fine(stage: Stage, client: Client) -> None:
+    client.call(rows(1))
+    cohorts: dict[int, Cohort] = stage.inbox._cohorts[client]
+    (cohort,) = cohorts.values()
+    stage.inbox.channel_lost(client, None)
+    stage.inbox.forget(cohort)
+    async with asyncio.timeout(1):
+        await stage.inbox.wait_deserted()

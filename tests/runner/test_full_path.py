@@ -1,0 +1,327 @@
+"""From a runner's handle to the model and back, with thousands of calls at once."""
+
+import asyncio
+import contextlib
+import random
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headway.api.runner_client import DEADLINE, RunnerClient
+from headway.batching.scheduler import Scheduler, SchedulerLimits
+from headway.clock import MonotonicClock
+from headway.errors import (
+    DeadlineExceededError,
+    ModelCallError,
+    RunnerLostError,
+    UnavailableError,
+    WireError,
+)
+from headway.listen import bind_unix
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import REFUSED, WASTED_ROWS
+from headway.runner.dispatcher import Dispatcher
+from headway.runner.executor import InlineExecutor, ThreadExecutor
+from headway.runner.inbox import Inbox, MethodLimits
+from headway.runner.meters import RunnerMeters
+from headway.runner.replica import Replica
+from headway.runner.replica_link import ReplicaLink
+from headway.runner.server import ReplicaServer, RunnerServer
+from headway.signature import MethodSpec
+from headway.transport.local import LocalChannel
+from headway.transport.unix import UnixLink
+from headway.wire import ReadyRecord, encode_cancel
+
+CLOCK = MonotonicClock()
+READY = ReadyRecord(runner="model", pid=1)
+SPECS = {
+    "predict": MethodSpec("predict", batchable=True),
+    "name": MethodSpec("name", batchable=True),
+    "whole": MethodSpec("whole"),
+}
+
+
+class Model:
+    """Marks rows, refuses negative ones, and can be held up."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def predict(self, x: Any) -> Any:
+        assert self.gate.wait(10)
+        self.batches.append(len(x))
+        if (x < 0).any():
+            raise ValueError("negative")
+        return x * 2 + 1
+
+    def name(self, rows: list[str], *, suffix: str) -> list[str]:
+        return [row + suffix for row in rows]
+
+    def whole(self, *args: Any, **kwargs: Any) -> Any:
+        return [args, kwargs]
+
+
+def build(max_rows: int = 64) -> tuple[Inbox, Dispatcher, Scheduler]:
+    registry = MetricsRegistry(None)
+    registry.start()
+    scheduler = Scheduler(limits=SchedulerLimits(), replicas=0)
+    dispatcher = Dispatcher(
+        name="model",
+        scheduler=scheduler,
+        meters=RunnerMeters(registry=registry, runner="model", methods=list(SPECS)),
+        clock=CLOCK,
+        loop=asyncio.get_running_loop(),
+    )
+    inbox = Inbox(
+        ready=READY,
+        limits={
+            name: MethodLimits(max_rows, 60.0, spec.batchable)
+            for name, spec in SPECS.items()
+        },
+        sink=dispatcher,
+    )
+    return inbox, dispatcher, scheduler
+
+
+def make_client(timeout_s: float = 30.0) -> RunnerClient:
+    registry = MetricsRegistry(None)
+    registry.start()
+    return RunnerClient(
+        name="model",
+        timeout_s=timeout_s,
+        max_bytes=2**30,
+        clock=CLOCK,
+        loop=asyncio.get_running_loop(),
+        wasted_rows=registry.counter(WASTED_ROWS, ("model",)),
+        refused=lambda reason: registry.counter(REFUSED, (reason,)),
+    )
+
+
+@contextlib.asynccontextmanager
+async def embedded(
+    model: Model, max_rows: int = 64
+) -> AsyncIterator[tuple[RunnerClient, Dispatcher]]:
+    """Yield a client of a runner in this process, its model in a thread."""
+    loop = asyncio.get_running_loop()
+    inbox, dispatcher, _ = build(max_rows)
+    executor = ThreadExecutor(runnable=model, specs=SPECS, loop=loop, name="model")
+    dispatcher.start(inbox)
+    dispatcher.add_replica(executor)
+    client = make_client()
+    channel, _ = LocalChannel.connect(client, inbox, loop)
+    await client.wait_ready()
+    try:
+        yield client, dispatcher
+    finally:
+        model.gate.set()
+        channel.close()
+        await executor.aclose()
+        dispatcher.close()
+
+
+@contextlib.asynccontextmanager
+async def in_processes(
+    models: list[Model], folder: Path
+) -> AsyncIterator[tuple[RunnerClient, RunnerServer, list[ReplicaServer]]]:
+    """Yield a client of a runner with its replicas, over sockets as in production."""
+    inbox, dispatcher, _ = build()
+    replicas, links = [], []
+    for index, model in enumerate(models):
+        path = str(folder / f"r0-{index}")
+        replica = Replica(ready=READY, runnable=model, specs=SPECS)
+        replicas.append(ReplicaServer(listening=bind_unix(path), replica=replica))
+        await replicas[-1].start()
+        links.append(
+            UnixLink(path=path, owner=ReplicaLink(dispatcher=dispatcher, clock=CLOCK))
+        )
+    path = str(folder / "r0")
+    executor = InlineExecutor(runnable=Model(), specs=SPECS)
+    server = RunnerServer(
+        listening=bind_unix(path),
+        inbox=inbox,
+        dispatcher=dispatcher,
+        links=links,
+        attach=None if links else lambda: dispatcher.add_replica(executor),
+    )
+    await server.start()
+    client = make_client()
+    link = UnixLink(path=path, owner=client)
+    link.start()
+    await client.wait_ready()
+    try:
+        yield client, server, replicas
+    finally:
+        await link.aclose()
+        await server.drain(5.0)
+        await server.aclose()
+        for one in replicas:
+            await one.drain(5.0)
+            await one.aclose()
+
+
+async def check_many(client: RunnerClient, count: int, seed: int) -> None:
+    """Make calls of varying rows at varying times; each checks its own answer."""
+    random_ = random.Random(seed)
+
+    async def check(number: int) -> None:
+        await asyncio.sleep(random_.choice([0, 0, 0, 0.001, 0.005]))
+        rows = random_.choice([1, 1, 1, 2, 5, 30, 150])
+        kind = random_.random()
+        x = np.arange(rows, dtype="f8") + 1000 * number
+        if kind < 0.7:
+            answer = await client.call(SPECS["predict"], (x,), {})
+            assert answer.tolist() == (x * 2 + 1).tolist()
+        elif kind < 0.8:
+            x[random_.randrange(rows)] = -1
+            with pytest.raises(ModelCallError, match="error id"):
+                await client.call(SPECS["predict"], (x,), {})
+        elif kind < 0.9:
+            names = [f"{number}/{row}" for row in range(rows)]
+            suffix = random_.choice("ab")
+            answer = await client.call(SPECS["name"], (names,), {"suffix": suffix})
+            assert answer == [name + suffix for name in names]
+        elif kind < 0.95:
+            answer = await client.call(SPECS["whole"], (number,), {"k": "v"})
+            assert answer == [(number,), {"k": "v"}]
+        else:
+            with contextlib.suppress(TimeoutError):  # its client hangs up
+                async with asyncio.timeout(random_.choice([0, 0.0005])):
+                    await client.call(SPECS["predict"], (x,), {})
+
+    await asyncio.gather(*(check(number) for number in range(count)))
+
+
+async def test_thousands_of_calls_in_one_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("CRITICAL")
+    model = Model()
+    async with embedded(model) as (client, dispatcher):
+        await check_many(client, 3000, seed=1)
+        await client.call(SPECS["predict"], (np.ones(1),), {})
+        async with asyncio.timeout(5):
+            while not dispatcher.is_idle:  # noqa: ASYNC110 - the cancelled ones' end
+                await asyncio.sleep(0.001)
+        assert client._flights == {}
+        assert client._bytes == 0
+    assert max(model.batches) <= 64
+    assert len(model.batches) < 3000, "calls shared batches"
+
+
+@pytest.mark.parametrize("replicas", [0, 2])
+async def test_thousands_of_calls_over_sockets(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, replicas: int
+) -> None:
+    caplog.set_level("CRITICAL")
+    models = [Model() for _ in range(replicas)]
+    async with in_processes(models, tmp_path) as (client, _, _):
+        await check_many(client, 2000, seed=2)
+    assert all(model.batches for model in models), "each replica had its share"
+
+
+async def test_a_cancelled_call_is_not_computed() -> None:
+    model = Model()
+    async with embedded(model) as (client, dispatcher):
+        model.gate.clear()
+        first = asyncio.ensure_future(client.call(SPECS["predict"], (np.zeros(1),), {}))
+        while dispatcher.is_idle:  # noqa: ASYNC110 - until it has the first
+            await asyncio.sleep(0)
+        calls = [
+            asyncio.ensure_future(client.call(SPECS["predict"], (np.ones(n),), {}))
+            for n in (1, 2, 3)
+        ]
+        await asyncio.sleep(0.01)
+        calls[1].cancel()
+        await asyncio.sleep(0.01)
+        model.gate.set()
+        await asyncio.gather(first, calls[0], calls[2])
+        assert model.batches == [1, 4]
+
+
+async def test_a_deadline_ends_the_wait_of_a_call_in_flight() -> None:
+    model = Model()
+    async with embedded(model) as (client, _):
+        model.gate.clear()
+        DEADLINE.set(CLOCK.now() + 0.02)
+        with pytest.raises(DeadlineExceededError):
+            await client.call(SPECS["predict"], (np.zeros(1),), {})
+        with pytest.raises(DeadlineExceededError, match="before runner 'model'"):
+            await client.call(SPECS["predict"], (np.zeros(1),), {})
+
+
+async def test_a_replica_that_is_lost_gives_its_batch_to_another(
+    tmp_path: Path,
+) -> None:
+    models = [Model(), Model()]
+    async with in_processes(models, tmp_path) as (client, server, _):
+        # Its process dies with a batch at hand: the connection ends.
+        unix_link: Any = server._links[1]
+        link: Any = unix_link._owner
+        sent: list[Any] = []
+        channel = link._channel
+
+        def die(frame: Any) -> None:
+            sent.append(frame)
+            channel.close()
+
+        channel.send = die
+        answer = await client.call(SPECS["predict"], (np.ones(3),), {})
+        assert sent, "the doomed one had it first"
+        assert answer.tolist() == [3, 3, 3]
+        assert models[0].batches == [3]
+        # The link connects anew, and the replica serves again.
+        await server._dispatcher.wait_replicas(2)
+
+
+async def test_a_lost_runner_fails_what_it_had_at_once(tmp_path: Path) -> None:
+    model = Model()
+    async with in_processes([model], tmp_path) as (client, server, _):
+        (channel,) = server._inbox.channels
+        call = asyncio.ensure_future(client.call(SPECS["predict"], (np.ones(1),), {}))
+        await asyncio.sleep(0)
+        channel.close()
+        with pytest.raises(RunnerLostError):
+            await call
+        assert not client.is_ready
+        with pytest.raises(UnavailableError):
+            await client.call(SPECS["predict"], (np.ones(1),), {})
+        await client.wait_ready()  # it connects anew by itself
+        answer = await client.call(SPECS["predict"], (np.ones(1),), {})
+        assert answer.tolist() == [3]
+
+
+async def test_a_server_whose_clients_stay_ends_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with in_processes([Model()], tmp_path) as (_, server, replicas):
+        await server.drain(0.01)
+        await replicas[0].drain(0.01)
+    assert "still connected" in caplog.text
+
+
+class Deaf:
+    """A channel that goes nowhere."""
+
+    def send(self, buffers: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+async def test_frames_of_the_wrong_kind_are_refused() -> None:
+    _, dispatcher, _ = build()
+    cancel = memoryview(encode_cancel(cohort_id=1, calls=[0]))
+    link = ReplicaLink(dispatcher=dispatcher, clock=CLOCK)
+    with pytest.raises(WireError, match="a replica sent a frame of kind 2"):
+        link.frame_received(Deaf(), cancel)
+    replica = Replica(ready=READY, runnable=Model(), specs=SPECS)
+    with pytest.raises(WireError, match="a runner sent a frame of kind 2"):
+        replica.frame_received(Deaf(), cancel)
+    # One that was never ready may go without anybody noticing.
+    link.channel_opened(Deaf())
+    link.channel_lost(Deaf(), None)

@@ -1,0 +1,146 @@
+"""The warm-up: teaches the cost model, and says what does not work."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from headway.batching.scheduler import Scheduler, SchedulerLimits
+from headway.clock import MonotonicClock
+from headway.errors import RunnerStartError
+from headway.runnable import Runnable
+from headway.runner.inbox import MethodLimits
+from headway.runner.warmup import warm_up
+
+
+class Model(Runnable):
+    """Notes what it is called with."""
+
+    def __init__(self, **samples: Any) -> None:
+        self.samples = samples
+        self.seen: list[tuple[str, Any]] = []
+
+    @Runnable.method(batchable=True)
+    def predict(self, x: Any) -> Any:
+        self.seen.append(("predict", x))
+        return x
+
+    @Runnable.method(batchable=True, batch_dim=1)
+    def sideways(self, x: Any, scale: float) -> Any:
+        self.seen.append(("sideways", x))
+        return x * scale
+
+    @Runnable.method
+    def whole(self, x: Any) -> Any:
+        self.seen.append(("whole", x))
+        return x
+
+    @Runnable.method(batchable=True)
+    def fail(self, x: Any) -> Any:
+        raise ValueError("needs a GPU")
+
+    def warmup_samples(self) -> Mapping[str, tuple[Any, ...]]:
+        return self.samples
+
+
+class Slow:
+    """A clock of which each reading takes a second."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        self.time += 1.0
+        return self.time
+
+
+def warm(
+    model: Runnable,
+    *,
+    max_rows: int = 100,
+    max_latency_s: float = 60.0,
+    clock: Any = None,
+) -> Scheduler:
+    specs = {spec.name: spec for spec in model.method_specs().values()}
+    scheduler = Scheduler(limits=SchedulerLimits())
+    warm_up(
+        runner="model",
+        runnable=model,
+        specs=specs,
+        limits={
+            name: MethodLimits(max_rows, max_latency_s, spec.batchable)
+            for name, spec in specs.items()
+        },
+        scheduler=scheduler,
+        clock=clock or MonotonicClock(),
+    )
+    return scheduler
+
+
+def test_sizes_double_up_to_the_cap_and_are_learned() -> None:
+    model = Model(predict=(np.ones((1, 3)),))
+    scheduler = warm(model, max_rows=20)
+    sizes = [x.shape for _, x in model.seen]
+    assert sorted(set(sizes)) == [(n, 3) for n in (1, 2, 4, 8, 16, 20)]
+    assert scheduler.cost("predict").knows
+    assert scheduler.cost("predict").mean(20) > 0
+
+
+def test_other_arguments_and_axes() -> None:
+    model = Model(sideways=(np.ones((3, 1)), 2.0), whole=("x",))
+    warm(model, max_rows=4)
+    shapes = {x.shape for name, x in model.seen if name == "sideways"}
+    assert shapes == {(3, 1), (3, 2), (3, 4)}
+    assert {x for name, x in model.seen if name == "whole"} == {"x"}
+
+
+@pytest.mark.parametrize(
+    "sample", [[{"a": 1}], pd.DataFrame({"a": [1]}), np.array([None])]
+)
+def test_samples_of_every_container(sample: Any) -> None:
+    model = Model(predict=(sample,))
+    warm(model, max_rows=3)
+    assert {len(x) for _, x in model.seen} == {1, 2, 3}
+
+
+def test_a_model_without_samples_is_not_run() -> None:
+    model = Model()
+    assert not warm(model).cost("predict").knows
+    assert model.seen == []
+
+
+def test_large_batches_are_left_out_when_they_take_too_long() -> None:
+    model = Model(predict=(np.ones((1, 3)),))
+    warm(model, max_rows=2**20, clock=Slow())
+    assert max(len(x) for _, x in model.seen) <= 4
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "says"),
+    [
+        (Model(fail=(np.ones(1),)), {}, "'fail' failed on 1 warm-up rows: ValueError"),
+        (
+            Model(predict=(np.ones(1),)),
+            {"max_latency_s": 1e-12},
+            "more than max_latency_ms",
+        ),
+        (Model(nothing=(np.ones(1),)), {}, "'nothing', which is none of its methods"),
+    ],
+)
+def test_what_cannot_serve_does_not_start(
+    model: Model, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(RunnerStartError, match=says):
+        warm(model, **options)
+
+
+class Broken(Model):
+    def warmup_samples(self) -> Mapping[str, tuple[Any, ...]]:
+        raise FileNotFoundError("sample.npy")
+
+
+def test_samples_that_cannot_be_had_do_not_start() -> None:
+    with pytest.raises(RunnerStartError, match=r"FileNotFoundError: sample\.npy"):
+        warm(Broken())
