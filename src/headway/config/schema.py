@@ -70,7 +70,9 @@ class LoggingConfig(_Section, frozen=True):
     format: Literal["text", "json"] = "text"
     """`text`: a line for the eye. `json`: one JSON object a line."""
     access: bool = False
-    """Whether each request is logged: method, path, status, bytes, milliseconds."""
+    """Whether each request is logged once it is answered: method, path, status, bytes
+    of the answer's body, milliseconds. Status 499: the client hung up before. JSON has a
+    key for each. The level has to be info or debug."""
 
 
 class ApiServerConfig(_Section, frozen=True):
