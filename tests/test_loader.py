@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.errors import ServiceImportError
-from headway.loader import load_service, locate
+from headway.errors import ModelNotFoundError, ServiceImportError
+from headway.loader import load_service, locate, service_dir
 
 _SERVICE = "import headway\nsvc = headway.Service('found')\n"
 
@@ -96,3 +96,93 @@ def test_a_package_in_the_users_folder_is_not_the_users(tmp_path: Path) -> None:
     sys.path.insert(0, str(package))
     with pytest.raises(ServiceImportError, match=r"uses_package\.py, line 2\)"):
         load_service("uses_package:svc", tmp_path)
+
+
+MODULES = {
+    "two.py": _SERVICE + "other = headway.Service('other')\nnumber = 5\n",
+    "none.py": "number = 5\n",
+    "twice.py": _SERVICE + "again = svc\n",
+    "broken.py": "def f(:\n",
+    "raising.py": "\n\nraise ZeroDivisionError('oh')\n",
+    "leaving.py": "import sys\nsys.exit('usage: leaving [-h]')\n",
+    "nulls.py": "a = 1\0",
+    "needing.py": "import no_such_package\n",
+    "lacking.py": "import headway\nheadway.models.get('no_such_model')\n",
+    "package/__init__.py": "",
+    "package/inner.py": _SERVICE,
+}
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Path:
+    """Return a folder with one module of each kind."""
+    for name, text in MODULES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("two:svc", "found"),
+        ("two:other", "other"),
+        ("twice", "found"),
+        ("twice.py", "found"),
+        ("package.inner:svc", "found"),
+    ],
+)
+def test_a_service_is_found(modules: Path, reference: str, name: str) -> None:
+    assert load_service(reference, modules).name == name
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("", "names no service: write module:variable"),
+        (":svc", "names no service: write module:variable"),
+        ("a b:svc", "names no service: write module:variable"),
+        ("5:svc", "names no service: write module:variable"),
+        ("missing:svc", "there is no module 'missing' in {}; go to the folder"),
+        ("package.missing:svc", "there is no module 'package.missing' in {}"),
+        ("two", "makes svc, other; name it, as in two:svc"),
+        ("none", "makes none; name it"),
+        ("two:nothing", "'nothing' does not exist; did you mean two:svc, two:other"),
+        ("two:number", "'number' is no headway.Service; did you mean two:svc"),
+        ("none:number", "is no headway.Service; the module makes no Service"),
+        ("broken:svc", "raised SyntaxError: * ({}/broken.py, line 1)"),
+        ("raising:svc", "raised ZeroDivisionError: oh ({}/raising.py, line 3)"),
+        ("leaving:svc", "raised SystemExit: usage: leaving [-h] ({}/leaving.py, *"),
+        ("nulls:svc", "source code string cannot contain null bytes ("),
+        ("needing:svc", "No module named 'no_such_package' ({}/needing.py, line 1)"),
+    ],
+)
+def test_a_bad_reference_is_one_clear_line(
+    modules: Path, reference: str, says: str
+) -> None:
+    with pytest.raises(ServiceImportError) as caught:
+        load_service(reference, modules)
+    message = caught.value.message
+    assert "\n" not in message
+    at = 0
+    for part in says.format(modules).split("*"):
+        assert part.strip() in message[at:], message
+        at = message.index(part.strip(), at)
+
+
+def test_what_headway_itself_says_comes_through(modules: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="no_such_model"):
+        load_service("lacking:svc", modules)
+
+
+def test_the_configuration_is_looked_for_beside_the_service(modules: Path) -> None:
+    assert service_dir("two:svc", modules) == modules
+    assert service_dir("package.inner:svc", modules) == modules / "package"
+    assert service_dir("package:svc", modules) == modules / "package"
+
+
+def test_the_folder_is_put_on_the_path_once(modules: Path) -> None:
+    for name in ("two:svc", "twice:svc"):
+        load_service(name, modules)
+    assert sys.path.count(str(modules)) == 1

@@ -114,13 +114,13 @@ def _import(name: str, reference: str, working_dir: Path) -> ModuleType:
                 "with --working-dir"
             ) from error
         raise _import_failed(reference, error, working_dir) from error
-    except Exception as error:
-        # A user's module may raise anything.
+    except (Exception, SystemExit) as error:
+        # A user's module may raise anything, and a script's end be its own.
         raise _import_failed(reference, error, working_dir) from error
 
 
 def _import_failed(
-    reference: str, error: Exception, working_dir: Path
+    reference: str, error: BaseException, working_dir: Path
 ) -> ServiceImportError:
     frames = traceback.extract_tb(error.__traceback__)
     # Rather the user's line than one of a package that it calls.

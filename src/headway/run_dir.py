@@ -75,5 +75,5 @@ def _remove_if_stale(path: Path) -> None:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         shutil.rmtree(path, ignore_errors=True)
-    except OSError:
-        return
+    except (OSError, ValueError, OverflowError):
+        return  # somebody else's: a number that no process has

@@ -173,7 +173,13 @@ class Runner:
         general = {"max_batch_size": max_batch_size, "max_latency_ms": max_latency_ms}
         options = {}
         for method in self.methods:
-            given = {**general, **method_configs.get(method, {})}
+            own = method_configs.get(method, {})
+            if not isinstance(own, Mapping):
+                raise ConfigError(
+                    f"runner {self.name!r}, method {method!r}: give its options by "
+                    f"name, as in {{'max_batch_size': 32}}, not {own!r}"
+                )
+            given = {**general, **own}
             try:
                 options[method] = msgspec.convert(given, MethodOptions, strict=True)
             except msgspec.ValidationError as error:
