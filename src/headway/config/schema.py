@@ -71,8 +71,8 @@ class LoggingConfig(_Section, frozen=True):
     """`text`: a line for the eye. `json`: one JSON object a line."""
     access: bool = False
     """Whether each request is logged once it is answered: method, path, status, bytes
-    of the answer's body, milliseconds. Status 499: the client hung up before. JSON has a
-    key for each. The level has to be info or debug."""
+    of the answer's body, milliseconds. Status 499: the client hung up before. JSON has
+    a key for each. The level has to be info or debug."""
 
 
 class ApiServerConfig(_Section, frozen=True):
