@@ -86,7 +86,12 @@ class Demo:
         if arguments.serve:
             self._stay(server, url)
             return True
-        results = self._climb(rungs, url)
+        try:
+            results = self._climb(rungs, url)
+        except DemoError as error:
+            if server.process.poll() is None:
+                raise
+            raise server.failure(f"ended with {server.process.returncode}") from error
         code = self._children.stop(server, STOP_TIMEOUT_S)
         print(f"\n{render_table(results)}")
         if arguments.json is not None:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import deque
 from typing import NamedTuple
 
 from children import DemoError
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ENDING_S = 5  # for requests in flight
 GRACE_S = 30  # for Locust's own start and end
+RATE_REPORTS = 5  # the rate that is shown is over so many reports
 
 
 class Rung(NamedTuple):
@@ -82,14 +84,20 @@ class Ladder:
 
     def _follow(self, events, rung, batches, progress):
         result = None
-        ends_at = time.monotonic() + rung.seconds
+        counts = deque(maxlen=RATE_REPORTS)
         for line in events:
             values = json.loads(line)
             event = values.pop("event")
             if event == "progress":
-                left_s = max(0, round(ends_at - time.monotonic()))
+                now = time.monotonic()
+                if not counts:
+                    ends_at = now + rung.seconds
+                counts.append((now, values["requests"]))
+                then, count = counts[0]
+                rps = (values["requests"] - count) / max(now - then, 0.001)
+                left_s = max(0, round(ends_at - now))
                 progress(
-                    f"{values['users']:5} users  {values['rps']:6.1f} RPS  "
+                    f"{values['users']:5} users  {rps:6.1f} RPS  "
                     f"{values['failures']} failures  {left_s:3} s left"
                 )
             elif event == "result":
@@ -100,8 +108,12 @@ class Ladder:
 
     def _batches(self):
         """Return how many batches the model has got, and how many rows in them."""
-        with urllib.request.urlopen(f"{self._url}/metrics", timeout=10) as response:
-            text = response.read().decode()
+        url = f"{self._url}/metrics"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as response:
+                text = response.read().decode()
+        except OSError as error:
+            raise DemoError(f"{url} does not answer: {error}") from error
         name = "headway_runner_batch_size_rows"
         totals = {f"{name}_count": 0.0, f"{name}_sum": 0.0}
         for family in text_string_to_metric_families(text):

@@ -92,7 +92,6 @@ class Watch:
             self._tell(
                 "progress",
                 users=self._environment.runner.user_count,
-                rps=stats.total.current_rps,
                 requests=stats.total.num_requests,
                 failures=stats.total.num_failures,
             )

@@ -166,9 +166,8 @@ def test_failed_requests_fail_the_demo(tmp_path: Path) -> None:
     ("moment", "number"),
     [
         ("$ python train.py", signal.SIGTERM),
-        ("$ headway", signal.SIGINT),
+        ("$ headway", signal.SIGHUP),
         ("rung 1 of 1", signal.SIGINT),
-        ("rung 1 of 1", signal.SIGHUP),
     ],
 )
 def test_interrupt_leaves_nothing(moment: str, number: signal.Signals) -> None:
@@ -197,8 +196,8 @@ def test_serve_stays_up_until_interrupted() -> None:
 
 
 def test_dead_server_ends_the_demo() -> None:
-    with demo("--serve") as run:
-        run.read_until("Ctrl-C stops all of it")
+    with demo("--ladder", "5/5", "--seconds", "2") as run:
+        run.read_until("rung 1 of 1")
         [server] = [pid for pid in run.processes() if _is_supervisor(pid)]
         os.kill(server, signal.SIGKILL)
         wait_gone([server])
