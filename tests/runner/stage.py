@@ -175,6 +175,11 @@ class Stage:
         )
         self.dispatcher.start(self.inbox)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is being computed."""
+        return is_idle(self.dispatcher)
+
     def replica(self, model: Model = double) -> Replica:
         made = Replica(model)
         self.dispatcher.add_replica(made)
@@ -190,6 +195,12 @@ class Stage:
             for sample in self.registry.samples()
             if sample.family.name == name
         )
+
+
+def is_idle(dispatcher: Dispatcher) -> bool:
+    """Return whether nothing waits and nothing is being computed."""
+    waiting = dispatcher._scheduler.queue.rows
+    return not (waiting or dispatcher._flying or dispatcher._again)
 
 
 async def turn() -> None:

@@ -41,11 +41,11 @@ async def test_what_one_pass_brings_goes_as_one_batch(stage: Stage) -> None:
     other.call(rows(4))
     batch = await replica.busy()
     assert (batch.rows, batch.calls) == (4, 3)
-    idle = [stage.dispatcher.is_idle]
+    idle = [stage.is_idle]
     replica.finish()
     assert [answer.tolist() for answer in one.answers()] == [[2, 4], [6]]
     assert [answer.tolist() for answer in other.answers()] == [[8]]
-    assert [*idle, stage.dispatcher.is_idle] == [False, True]
+    assert [*idle, stage.is_idle] == [False, True]
     assert stage.counted("headway_runner_rows_total") == 4
     assert stage.counted("headway_runner_queue_rows") == 0
 
@@ -116,7 +116,7 @@ async def test_a_part_that_fails_fails_its_call_only_and_at_once() -> None:
     failed, answered = client.answers()
     assert isinstance(failed, ModelCallError)
     assert same(answered, 14)
-    assert stage.dispatcher.is_idle
+    assert stage.is_idle
     stage.dispatcher.close()
 
 
@@ -131,7 +131,7 @@ async def test_a_batch_of_a_dead_replica_goes_elsewhere(stage: Stage) -> None:
     assert [answer.tolist() for answer in client.answers()] == [[2], [4, 6]]
     doomed.finish()  # its answer comes too late, and is not given
     assert [answer.tolist() for answer in client.answers()] == [[2], [4, 6]]
-    assert stage.dispatcher.is_idle
+    assert stage.is_idle
 
 
 async def test_a_batch_that_kills_two_replicas_fails(stage: Stage) -> None:
@@ -177,7 +177,7 @@ async def test_a_batch_that_waits_for_its_retry_fails_with_the_last_replica(
     stage.dispatcher.remove_replica(busy)
     assert isinstance(client.answers(1)[0], RunnerLostError)
     assert isinstance(client.answers(2)[0], RunnerLostError)
-    assert stage.dispatcher.is_idle
+    assert stage.is_idle
 
 
 async def test_an_idle_replica_may_leave(stage: Stage) -> None:
@@ -309,7 +309,7 @@ async def test_a_split_call_that_is_due_is_answered_once_though_a_part_fails() -
     await client.heard()
     replica.finish()
     assert [type(answer) for answer in client.answers()] == [DeadlineExceededError] * 2
-    assert stage.dispatcher.is_idle
+    assert stage.is_idle
     stage.dispatcher.close()
 
 

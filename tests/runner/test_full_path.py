@@ -35,6 +35,7 @@ from headway.signature import MethodSpec
 from headway.transport.local import LocalChannel
 from headway.transport.unix import UnixLink
 from headway.wire import ReadyRecord, encode_cancel
+from tests.runner.stage import is_idle
 
 CLOCK = MonotonicClock()
 READY = ReadyRecord(runner="model", pid=1)
@@ -206,7 +207,7 @@ async def test_thousands_of_calls_in_one_process(
         await check_many(client, 3000, seed=1)
         await client.call(SPECS["predict"], (np.ones(1),), {})
         async with asyncio.timeout(5):
-            while not dispatcher.is_idle:  # noqa: ASYNC110 - the cancelled ones' end
+            while not is_idle(dispatcher):  # noqa: ASYNC110 - the cancelled ones' end
                 await asyncio.sleep(0.001)
         assert client._flights == {}
         assert client._bytes == 0
@@ -230,7 +231,7 @@ async def test_a_cancelled_call_is_not_computed() -> None:
     async with embedded(model) as (client, dispatcher):
         model.gate.clear()
         first = asyncio.ensure_future(client.call(SPECS["predict"], (np.zeros(1),), {}))
-        while dispatcher.is_idle:  # noqa: ASYNC110 - until it has the first
+        while is_idle(dispatcher):  # noqa: ASYNC110 - until it has the first
             await asyncio.sleep(0)
         calls = [
             asyncio.ensure_future(client.call(SPECS["predict"], (np.ones(n),), {}))
