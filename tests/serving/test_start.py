@@ -14,6 +14,8 @@ from tests.serving.client import Response, request
 from tests.serving.processes import wait_gone
 from tests.serving.server import Server
 
+pytestmark = pytest.mark.timeout(60)  # several processes start in each
+
 
 def _failed_start(server: Server) -> str:
     """Return the one line of a server that cannot start."""

@@ -30,7 +30,15 @@ from headway.signature import MethodSpec
 from headway.transport.base import Channel
 from headway.wire import CallsFrame
 
-__all__ = ["Batch", "CohortLoad", "Failure", "Outcome", "Success", "compute"]
+__all__ = [
+    "Batch",
+    "CohortLoad",
+    "Failure",
+    "Outcome",
+    "Success",
+    "compute",
+    "model_error",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -289,6 +297,7 @@ def compute(
         spec = specs[name]
         args, kwargs = batch.arguments(spec.batch_dim[0])
         result = getattr(runnable, name)(*args, **kwargs)
+        return [_encode(batch, result, spec.batch_dim[1])]
     except Exception as error:  # noqa: BLE001 - a user's model may raise anything
         calls = batch.calls
         if calls > 1:
@@ -296,17 +305,14 @@ def compute(
             return [
                 outcome for half in halves for outcome in compute(half, runnable, specs)
             ]
-        return [Failure(batch.pieces, _model_error(name, error))]
-    try:
-        return [_encode(batch, result, spec.batch_dim[1])]
-    except OutputError as error:
-        _log.error("%s", error.message)
-        return [Failure(batch.pieces, error)]
-    except Exception as error:  # noqa: BLE001 - so may what a model returns
-        return [Failure(batch.pieces, _model_error(name, error))]
+        if isinstance(error, OutputError):
+            _log.error("%s", error.message)
+            return [Failure(batch.pieces, error)]
+        return [Failure(batch.pieces, model_error(name, error))]
 
 
-def _model_error(method: str, error: Exception) -> ModelCallError:
+def model_error(method: str, error: Exception) -> ModelCallError:
+    """Log what a model raised, and return the error that its caller gets."""
     error_id = uuid.uuid4().hex[:12]
     _log.error("method %r failed, error id %s", method, error_id, exc_info=error)
     return ModelCallError(

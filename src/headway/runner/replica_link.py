@@ -9,7 +9,14 @@ from headway.batching.cohort import Piece
 from headway.clock import Clock
 from headway.errors import WireError
 from headway.payload.call import CallKey
-from headway.runner.batch import Batch, CohortLoad, Failure, Outcome, Success
+from headway.runner.batch import (
+    Batch,
+    CohortLoad,
+    Failure,
+    Outcome,
+    Success,
+    model_error,
+)
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
 from headway.transport.base import Channel
@@ -64,7 +71,12 @@ class ReplicaLink:
 
     def start(self, batch: Batch, done: Done) -> None:
         """Send a batch to the replica."""
-        sizes, parts, payload_bytes = batch.payload()
+        try:
+            sizes, parts, payload_bytes = batch.payload()
+        except Exception as error:  # noqa: BLE001 - reading a user's object to split it
+            failure = Failure(batch.pieces, model_error(batch.key.method, error))
+            done(self, batch, [failure], 0.0)
+            return
         rows = batch.call_rows()
         self._batch, self._done = batch, done
         self._outcomes, self._missing = [], len(rows)

@@ -1,0 +1,94 @@
+"""Clients that ask without a pause until they are told to stop."""
+
+import asyncio
+import time
+from typing import NamedTuple, Self
+
+from tests.serving.client import Connection, Response
+
+__all__ = ["Answer", "Load"]
+
+
+class Answer(NamedTuple):
+    """What one request got; `response` is None if its connection was lost."""
+
+    response: Response | None
+    sent_at: float
+    took_s: float
+
+    @property
+    def status(self) -> int:
+        """The answer's status; 0 without an answer."""
+        return 0 if self.response is None else self.response.status
+
+
+class Load:
+    """Asks /crawl over many keep-alive connections and checks each answer.
+
+    Args:
+        port: Of the server.
+        clients: Connections; each has one request under way.
+    """
+
+    def __init__(self, port: int, *, clients: int = 40) -> None:
+        self._port = port
+        self._clients = clients
+        self._is_over = False
+        self._changed = asyncio.Event()
+        self.answers: list[Answer] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._client(i)) for i in range(self._clients)
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 15)
+
+    def stop(self) -> None:
+        """Let every client end after the answer that it waits for."""
+        self._is_over = True
+
+    async def wait_answers(self, count: int, status: int = 200) -> None:
+        """Wait until so many more answers of a status have come."""
+        seen = len(self.answers)
+        async with asyncio.timeout(15):
+            while sum(a.status == status for a in self.answers[seen:]) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def _client(self, number: int) -> None:
+        row = number * 1_000_000
+        while not self._is_over:
+            try:
+                connection = await Connection.open(self._port)
+            except ConnectionError:
+                return  # nobody listens any longer
+            try:
+                while not self._is_over:
+                    row += 1
+                    if not await self._ask(connection, row):
+                        break
+            finally:
+                await connection.close()
+
+    async def _ask(self, connection: Connection, row: int) -> bool:
+        """Ask once; return whether the connection can be asked again."""
+        response: Response | None = None
+        sent_at = time.monotonic()
+        try:
+            async with asyncio.timeout(15):
+                response = await connection.request("/crawl", [row])
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # an answer of its own kind: None
+        self.answers.append(Answer(response, sent_at, time.monotonic() - sent_at))
+        self._changed.set()
+        if response is None:
+            return False
+        if response.status == 200:
+            assert response.json() == [2 * row]
+        else:
+            await asyncio.sleep(0.005)  # as a client would, though not as long
+        return response.headers.get("connection") != "close"

@@ -1,0 +1,32 @@
+"""One copy of the model, however many API workers there are."""
+
+import sys
+
+import pytest
+
+from tests.serving.client import request
+from tests.serving.processes import pss_bytes
+from tests.serving.server import Server
+
+pytestmark = pytest.mark.timeout(60)  # several processes start in each
+
+MB = 10**6
+MODEL_BYTES = 500 * MB
+
+
+async def _memory(workers: int) -> int:
+    config = f"api_server: {{workers: {workers}}}"
+    with Server("big_model:svc", production=True, config=config) as server:
+        for row in range(4 * workers):
+            assert (await request(server.port, "/predict", [row])).json() == [1]
+        pids = [server.pid, *server.processes().values()]
+        assert len(pids) == workers + 2
+        return sum(map(pss_bytes, pids))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells PSS")
+async def test_a_further_api_worker_takes_no_model() -> None:
+    one = await _memory(1)
+    four = await _memory(4)
+    assert one > MODEL_BYTES
+    assert (four - one) / 3 < 60 * MB
