@@ -25,7 +25,7 @@ from headway.errors import (
 )
 from headway.payload.call import ARRAYS, CallKey, _encode_key
 from headway.wire import ReadyRecord, encode_calls, encode_ready
-from tests.runner.stage import Client, Stage, rows, same, turn
+from tests.runner.stage import Client, Model, Stage, double, rows, same, turn
 
 
 @pytest.fixture
@@ -228,9 +228,16 @@ async def test_what_is_being_computed_is_answered_though_cancelled(
     assert same(client.answers()[0], 2)
 
 
-async def test_the_rest_of_a_split_call_can_be_cancelled() -> None:
+def fail_zero(x: np.ndarray) -> np.ndarray:
+    if 0 in x:
+        raise ValueError("zero")
+    return x * 2
+
+
+@pytest.mark.parametrize("model", [double, fail_zero])
+async def test_the_rest_of_a_split_call_can_be_cancelled(model: Model) -> None:
     stage = Stage(max_rows=4)
-    client, replica = stage.client(), stage.replica()
+    client, replica = stage.client(), stage.replica(model)
     client.call(np.arange(11.0), rows(7))
     await replica.busy()
     client.cancel(0)
@@ -254,6 +261,7 @@ async def test_all_of_a_split_call_can_be_cancelled_before_it_starts() -> None:
     await turn()
     assert len(replica.batches) == 1
     assert isinstance(client.answers()[0], UnavailableError)
+    assert stage.inbox._cohorts == {client: {}}, "what is over is forgotten"
     stage.dispatcher.close()
 
 

@@ -43,6 +43,15 @@ def test_byte_by_byte() -> None:
     ]
 
 
+def test_a_short_frame_after_a_long_one_is_not_kept_waiting() -> None:
+    cutter = FrameCutter()
+    long, short = frame(b"x" * 1000), frame(b"")
+    stream = long + short
+    # Cut in the long one, and in the length of the short one.
+    chunks = [stream[:500], stream[500 : len(long) + 2], stream[len(long) + 2 :]]
+    assert feed_all(cutter, chunks) == [long, short]
+
+
 def test_a_frame_within_a_chunk_is_a_view_of_it() -> None:
     chunk = frame(b"one") + frame(b"two")
     views = list(FrameCutter().feed(chunk))
