@@ -1,0 +1,107 @@
+"""The runner's end of a replica: what comes too late, or cannot be sent at all."""
+
+from typing import Any
+
+import numpy as np
+
+from headway.clock import MonotonicClock
+from headway.errors import ModelCallError
+from headway.payload.result import encode_array
+from headway.runner.replica_link import ReplicaLink
+from headway.wire import (
+    ErrorRecord,
+    ReadyRecord,
+    encode_failure,
+    encode_ready,
+    encode_results,
+)
+from tests.payload.hop import Recorder
+from tests.runner.stage import Stage, rows, same, turn
+
+READY = memoryview(encode_ready(ReadyRecord(runner="model", pid=1)))
+
+
+def results(number: int, first: int, *values: float) -> memoryview:
+    key, raw = encode_array(rows(*values), 0)
+    frame = encode_results(
+        cohort_id=number,
+        first=first,
+        calls=len(values),
+        key=key,
+        sizes=(),
+        parts=[raw],
+        payload_bytes=len(raw),
+        backlog_s=0.0,
+        queue_s=0.0,
+        compute_s=0.001,
+        batch_rows=len(values),
+    )
+    return memoryview(b"".join(frame))
+
+
+def failure(number: int, first: int) -> memoryview:
+    error = ErrorRecord("model_failed", "no", "abc")
+    return memoryview(
+        encode_failure(cohort_id=number, first=first, calls=1, error=error)
+    )
+
+
+def linked(stage: Stage) -> tuple[ReplicaLink, Recorder]:
+    link = ReplicaLink(dispatcher=stage.dispatcher, clock=MonotonicClock())
+    channel = Recorder()
+    link.channel_opened(channel)
+    link.frame_received(channel, READY)
+    return link, channel
+
+
+async def test_answers_may_come_in_pieces() -> None:
+    stage = Stage()
+    client, (link, channel) = stage.client(), linked(stage)
+    client.call(rows(1), rows(2), rows(3))
+    await turn()
+    assert len(channel.frames()) == 1
+    link.frame_received(channel, failure(1, 1))
+    link.frame_received(channel, results(1, 2, 6.0))
+    assert client.frames() == []
+    link.frame_received(channel, results(1, 0, 2.0))
+    first, second, third = client.answers()
+    assert same(first, 2)
+    assert isinstance(second, ModelCallError)
+    assert same(third, 6)
+    stage.dispatcher.close()
+
+
+async def test_answers_to_another_batch_are_nobodys() -> None:
+    stage = Stage()
+    client, (link, channel) = stage.client(), linked(stage)
+    client.call(rows(1))
+    await turn()
+    link.frame_received(channel, results(77, 0, 5.0))
+    link.frame_received(channel, failure(77, 0))
+    assert client.frames() == []
+    link.frame_received(channel, results(1, 0, 2.0))
+    link.frame_received(channel, results(1, 0, 2.0))
+    link.frame_received(channel, failure(1, 0))
+    assert same(client.answers()[0], 2)
+    stage.dispatcher.close()
+
+
+class Unreadable:
+    """Pickles, but cannot be read where the runner's queue is."""
+
+    def __reduce__(self) -> Any:
+        return int, ("not a number",)
+
+
+async def test_a_call_that_cannot_be_split_fails_alone() -> None:
+    stage = Stage(max_rows=2)
+    client, (link, channel) = stage.client(), linked(stage)
+    client.call([Unreadable(), 1, 2, 3])
+    client.call(np.ones(1), number=2)
+    await turn()
+    assert isinstance(client.answers()[0], ModelCallError)
+    assert len(channel.frames()) == 1
+    link.frame_received(channel, results(2, 0, 2.0))
+    assert same(client.answers(2)[0], 2)
+    assert stage.is_idle
+    stage.dispatcher.close()
