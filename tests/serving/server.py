@@ -133,6 +133,10 @@ class Server:
         """Where the log ends now, for `wait_for`."""
         return len(self._lines)
 
+    def has(self, text: str, *, after: int = 0) -> bool:
+        """Return whether a line from `after` on has a text in it."""
+        return any(text in line for line in self._lines[after:])
+
     def wait_for(self, pattern: str, *, after: int = 0, timeout_s: float = 20) -> str:
         """Return the first line from `after` on in which a pattern is found."""
         wanted = re.compile(pattern)

@@ -24,14 +24,15 @@ async def _read(port: int, path: str, body: object) -> Connection:
     return connection
 
 
-@pytest.mark.parametrize("path", ["/wait", "/block", "/nap"])
-async def test_the_deadline_of_a_request(production: bool, path: str) -> None:
+async def test_the_deadline_of_a_request(production: bool) -> None:
     config = "api_server: {timeout: 0.3}"
     with Server("crawl:svc", production=production, config=config) as server:
-        began = time.monotonic()
-        response = await request(server.port, path, "2")
-        assert 0.25 < time.monotonic() - began < 1.5
-        assert (response.status, response.error["code"]) == (504, "deadline_exceeded")
+        for path in ("/wait", "/block", "/nap"):
+            began = time.monotonic()
+            response = await request(server.port, path, "2")
+            assert 0.25 < time.monotonic() - began < 1.5
+            assert response.status == 504
+            assert response.error["code"] == "deadline_exceeded"
         assert (await request(server.port, "/wait", "0")).status == 200
 
 
