@@ -1,6 +1,8 @@
 """Where a server says that it is."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,15 @@ def test_a_unix_socket_that_cannot_be_says_what_to_do(
     (tmp_path / "taken").touch()
     with pytest.raises(StartError, match="point TMPDIR to a folder with a short path"):
         bind_unix(str(tmp_path / name))
+
+
+def test_the_limit_of_open_files_is_raised_to_what_the_system_allows() -> None:
+    lowered = """
+import resource
+from headway.listen import allow_connections
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+allow_connections()
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+"""
+    subprocess.run([sys.executable, "-c", lowered], check=True)

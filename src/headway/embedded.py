@@ -19,7 +19,7 @@ from headway.assemble import (
 )
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
-from headway.listen import bind_http, url_of
+from headway.listen import allow_connections, bind_http, url_of
 from headway.metrics import MetricsRegistry
 from headway.plan import describe, warn_of_ignored
 from headway.run_dir import RunDir
@@ -116,6 +116,7 @@ class EmbeddedServer:
             self._run_dir.metrics_slot("embedded"),
             duration_bounds_s=metrics.duration_buckets_s,
         )
+        allow_connections()
         registry.start()
         try:
             await self._serve(registry, told)

@@ -5,14 +5,30 @@ queue instead of being refused.
 """
 
 import errno
+import logging
+import resource
 import socket
 
 from headway.errors import PortTakenError, StartError
 from headway.transport.unix import unix_socket
 
-__all__ = ["bind_http", "bind_unix", "url_of"]
+__all__ = ["allow_connections", "bind_http", "bind_unix", "url_of"]
 
+_log = logging.getLogger(__name__)
 _UNIX_BACKLOG = 1024
+
+
+def allow_connections() -> None:
+    """Raise this process's limit of open files, and its children's, to the hard one.
+
+    Each connection is an open file, and the soft limit is often 1,024.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:
+        # macOS refuses "unlimited" as a soft limit.
+        _log.debug("the limit of open files stays as it is: %s", error)
 
 
 def bind_http(host: str, port: int, count: int) -> list[socket.socket]:

@@ -17,7 +17,7 @@ from headway.config.resolved import ResolvedConfig
 from headway.config.schema import RestartConfig
 from headway.control import Described, ProcessSpec
 from headway.errors import StartError
-from headway.listen import bind_http, bind_unix, url_of
+from headway.listen import allow_connections, bind_http, bind_unix, url_of
 from headway.metrics import MetricsRegistry, zero_gauges
 from headway.metrics.families import PROCESS_RESTARTS
 from headway.plan import (
@@ -82,6 +82,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.set)
+        allow_connections()
         self._registry.start()
         starting = loop.create_task(self._start())
         waiting = loop.create_task(told.wait())
