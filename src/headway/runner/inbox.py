@@ -95,7 +95,8 @@ class Inbox:
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
         """Withdraw everything that its API worker waited for."""
-        if error is not None:
+        if isinstance(error, WireError):
+            # A worker that just went away is the supervisor's to report.
             _log.warning("lost the channel to an API worker: %s", error)
         for cohort in self._cohorts.pop(channel).values():
             for call in cohort.remaining_calls():
