@@ -4,6 +4,7 @@ The supervisor has one for each API worker, runner and replica.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -146,9 +147,9 @@ class Child:
             return
         if self._control is not None:
             await self._control.send(Drain())
-        if not self._is_up and self._process.returncode is None:
+        if not self._is_up:
             # It may be loading a model, and so not listen to messages.
-            self._process.terminate()
+            self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._process.wait()
@@ -165,8 +166,14 @@ class Child:
 
     def kill(self) -> None:
         """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Not by the methods of the process: they reap one that has just ended, and
+        # asyncio then never learns its exit code.
         if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
     async def _close_control(self) -> None:
         control, self._control = self._control, None
