@@ -15,6 +15,7 @@ from headway.assemble import (
     build_clients,
     build_runner_core,
     load_model,
+    spare_collections,
     warm_core,
 )
 from headway.clock import Clock
@@ -153,6 +154,7 @@ class EmbeddedServer:
         await worker.start()
         try:
             await worker.wait_ready()
+            spare_collections()
             self._announce(
                 f"{self._service.name} is ready at {url} "
                 "(one process; --production serves with several)"

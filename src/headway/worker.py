@@ -22,6 +22,7 @@ from headway.assemble import (
     build_clients,
     build_replica,
     build_runner_server,
+    spare_collections,
 )
 from headway.clock import MonotonicClock
 from headway.control import ControlChannel, Described, Failed, ProcessSpec, Ready
@@ -86,6 +87,7 @@ async def _run(name: str, control: ControlChannel) -> int:
             return 0
         serving = _build(spec, service)
         await serving.start()
+        spare_collections()
     except HeadwayError as error:
         _log.debug("cannot start", exc_info=True)
         await control.send(Failed(error.message))

@@ -30,3 +30,12 @@ async def test_a_further_api_worker_takes_no_model() -> None:
     four = await _memory(4)
     assert one > MODEL_BYTES
     assert (four - one) / 3 < 60 * MB
+
+
+@pytest.mark.parametrize("production", [False, True], ids=["embedded", "production"])
+async def test_what_is_loaded_is_kept_out_of_collections(production: bool) -> None:
+    with Server("frozen:svc", production=production) as server:
+        frozen = (await request(server.port, "/frozen", None)).json()
+    # A full collection would walk the modules of every process, in tens of
+    # milliseconds.
+    assert min(frozen.values()) > 10_000
