@@ -108,10 +108,6 @@ class EmbeddedServer:
         Raises:
             StartError: If the server cannot start.
         """
-        told = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told.set)
         metrics = self._config.config.api_server.metrics
         registry = MetricsRegistry(
             self._run_dir.metrics_slot("embedded"),
@@ -120,12 +116,12 @@ class EmbeddedServer:
         allow_connections()
         registry.start()
         try:
-            await self._serve(registry, told)
+            await self._serve(registry)
         finally:
             registry.close()
             self._run_dir.remove()
 
-    async def _serve(self, registry: MetricsRegistry, told: asyncio.Event) -> None:
+    async def _serve(self, registry: MetricsRegistry) -> None:
         loop = asyncio.get_running_loop()
         settings = self._config.config.api_server
         for runner in describe(self._service).runners:
@@ -150,6 +146,10 @@ class EmbeddedServer:
             clock=self._clock,
             loop=loop,
         )
+        # Only now: until the models are loaded, a signal ends the process at once.
+        told = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
         url = url_of(sockets[0], settings.host, tls=settings.ssl_certfile is not None)
         await worker.start()
         try:

@@ -136,6 +136,19 @@ def test_a_signal_while_the_models_load(number: signal.Signals) -> None:
         server.close()
 
 
+def test_a_signal_while_the_model_of_one_process_loads(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    environment = {"FAULT": "gate", "GATE": str(gate)}
+    server = Server("faults:svc", production=False, environment=environment)
+    try:
+        server.start()
+        with gate.open("w"):  # opens once the model reads it
+            assert server.stop(signal.SIGTERM) == -signal.SIGTERM
+    finally:
+        server.close()
+
+
 def test_no_process_outlives_a_supervisor_killed_while_models_load() -> None:
     server = Server("faults:svc", production=True, environment={"FAULT": "hang"})
     try:
