@@ -226,20 +226,28 @@ async def test_thousands_of_calls_over_sockets(
     assert all(model.batches for model in models), "each replica had its share"
 
 
+async def _rows_wait(dispatcher: Dispatcher, rows: int) -> None:
+    """Return in the turn of the loop in which so many rows wait for the model."""
+    async with asyncio.timeout(5):
+        while dispatcher._scheduler.queue.rows != rows:  # noqa: ASYNC110 - turns
+            await asyncio.sleep(0)
+
+
 async def test_a_cancelled_call_is_not_computed() -> None:
     model = Model()
     async with embedded(model) as (client, dispatcher):
         model.gate.clear()
         first = asyncio.ensure_future(client.call(SPECS["predict"], (np.zeros(1),), {}))
-        while is_idle(dispatcher):  # noqa: ASYNC110 - until it has the first
-            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while is_idle(dispatcher):  # noqa: ASYNC110 - until it has the first
+                await asyncio.sleep(0)
         calls = [
             asyncio.ensure_future(client.call(SPECS["predict"], (np.ones(n),), {}))
             for n in (1, 2, 3)
         ]
-        await asyncio.sleep(0.01)
+        await _rows_wait(dispatcher, 6)
         calls[1].cancel()
-        await asyncio.sleep(0.01)
+        await _rows_wait(dispatcher, 4)
         model.gate.set()
         await asyncio.gather(first, calls[0], calls[2])
         assert model.batches == [1, 4]
