@@ -7,9 +7,10 @@ model's signatures; runner_handle makes a Runner of it; runner/ calls it.
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
+from headway.errors import RunnerStartError
 from headway.signature import BatchDim, MethodSpec, batch_dims
 
-__all__ = ["Runnable"]
+__all__ = ["Runnable", "read_samples"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "__headway_method__"
@@ -104,3 +105,33 @@ class Runnable:
         the first request.
         """
         return {}
+
+
+def read_samples(
+    runner: str, runnable: Runnable, specs: Mapping[str, MethodSpec]
+) -> Mapping[str, tuple[Any, ...]]:
+    """Return a runnable's `warmup_samples` after looking at their names.
+
+    Args:
+        runner: Its name, for the message.
+        runnable: Has the samples.
+        specs: Its methods.
+
+    Raises:
+        RunnerStartError: If that raises anything, or there is one for no method.
+    """
+    try:
+        samples = runnable.warmup_samples()
+    except Exception as error:
+        # A user's method may raise anything.
+        raise RunnerStartError(
+            f"runner {runner!r}: warmup_samples() raised {type(error).__name__}: "
+            f"{error}"
+        ) from error
+    for method in samples:
+        if method not in specs:
+            raise RunnerStartError(
+                f"runner {runner!r}: warmup_samples() has one for {method!r}, which "
+                f"is none of its methods {sorted(specs)}"
+            )
+    return samples

@@ -99,7 +99,7 @@ def test_rows_are_counted_on_their_axis() -> None:
     assert rows_first(array, 1, 5, "predict").shape == (5, 2)
     assert rows_first(array, 0, 2, "predict") is array
     assert rows_first([1, 2], 1, 2, "predict") == [1, 2]
-    with pytest.raises(OutputError, match="ndarray with 2 rows for a batch of 5"):
+    with pytest.raises(OutputError, match="ndarray with 2 rows along batch_dim 0"):
         rows_first(array, 0, 5, "predict")
 
 

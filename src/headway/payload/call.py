@@ -24,8 +24,10 @@ __all__ = [
     "CallEncoder",
     "CallKey",
     "EncodedCall",
+    "agreed_rows",
     "decode_key",
     "raw_bytes",
+    "row_arguments",
 ]
 
 Buffer = bytes | bytearray | memoryview
@@ -137,8 +139,8 @@ class CallEncoder:
     ) -> EncodedCall:
         places: dict[int | str, Any] = dict(enumerate(args))
         places.update(kwargs)
-        columns = _row_arguments(method, args, kwargs) if method.batchable else {}
-        rows = _agreed_rows(method, columns)
+        columns = row_arguments(method, args, kwargs) if method.batchable else {}
+        rows = agreed_rows(method, columns)
         if not rows:
             blob = _pickle((args, kwargs), method)
             key = _encode_key(CallKey(method.name, OPAQUE))
@@ -176,10 +178,14 @@ class CallEncoder:
         self._keys[method.name, array.dtype, array.shape[1:]] = key
 
 
-def _row_arguments(
+def row_arguments(
     method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[int | str, Any]:
-    """Return the arguments that hold rows, with their rows on axis 0."""
+    """Return the arguments that hold rows, with their rows on axis 0.
+
+    Raises:
+        UsageError: If one has no such axis as `batch_dim` names.
+    """
     columns: dict[int | str, Any] = {}
     for place, value in enumerate(args):
         kind = kind_of(value)
@@ -207,7 +213,12 @@ def _rows_first(value: Any, kind: str | None, method: MethodSpec) -> Any:
     return np.moveaxis(value, axis, 0)
 
 
-def _agreed_rows(method: MethodSpec, columns: dict[int | str, Any]) -> int:
+def agreed_rows(method: MethodSpec, columns: dict[int | str, Any]) -> int:
+    """Return the rows that all of the arguments have; 0 if none has any.
+
+    Raises:
+        UsageError: If they differ.
+    """
     counts = {place: row_count(column) for place, column in columns.items()}
     if len(set(counts.values())) > 1:
         raise UsageError(

@@ -23,6 +23,7 @@ __all__ = [
     "encode_array",
     "encode_blobs",
     "join",
+    "on_axis_0",
     "rows_first",
     "take",
 ]
@@ -54,16 +55,23 @@ def rows_first(result: Any, axis: int, rows: int, method: str) -> Any:
     Raises:
         OutputError: If the result has no rows, or not as many as the batch.
     """
-    if axis and kind_of(result) in ("array", "objects") and result.ndim > axis:
-        result = np.moveaxis(result, axis, 0)
-    count = row_count(result)
+    placed = on_axis_0(result, axis)
+    count = row_count(placed)
     if count != rows:
         got = "no rows" if count is None else f"{count} rows"
         raise OutputError(
-            f"method {method!r} returned {type(result).__name__} with {got} for a "
-            f"batch of {rows}: a batchable method returns one row for each row that "
-            "it gets, along batch_dim; else declare it batchable=False"
+            f"method {method!r} returned {type(result).__name__} with {got} along "
+            f"batch_dim {axis} for a batch of {rows}: a batchable method returns one "
+            "row for each row that it gets; set batch_dim to the axis of the rows, or "
+            "batchable=False (`headway check` tries a service's methods on batches)"
         )
+    return placed
+
+
+def on_axis_0(result: Any, axis: int) -> Any:
+    """Return a result with its rows on axis 0; only arrays have another."""
+    if axis and kind_of(result) in ("array", "objects") and result.ndim > axis:
+        return np.moveaxis(result, axis, 0)
     return result
 
 

@@ -14,7 +14,7 @@ from headway.batching.scheduler import Scheduler
 from headway.clock import Clock
 from headway.errors import RunnerStartError
 from headway.payload.rows import join, kind_of
-from headway.runnable import Runnable
+from headway.runnable import Runnable, read_samples
 from headway.runner.inbox import MethodLimits
 from headway.signature import MethodSpec
 
@@ -41,7 +41,7 @@ def warm_up(
         RunnerStartError: If a method fails on its own sample, or takes longer than
             `max_latency_ms` allows any request.
     """
-    for method, sample in _samples(runner, runnable, specs).items():
+    for method, sample in read_samples(runner, runnable, specs).items():
         spec = specs[method]
         largest = limits[method].max_rows if spec.batchable else 1
         began = clock.now()
@@ -65,26 +65,6 @@ def warm_up(
                 f"ms, more than max_latency_ms ({limits[method].max_latency_s * 1e3:g})"
                 " allows: no request could be answered; raise max_latency_ms"
             )
-
-
-def _samples(
-    runner: str, runnable: Runnable, specs: Mapping[str, MethodSpec]
-) -> Mapping[str, tuple[Any, ...]]:
-    try:
-        samples = runnable.warmup_samples()
-    except Exception as error:
-        # A user's method may raise anything.
-        raise RunnerStartError(
-            f"runner {runner!r}: warmup_samples() raised {type(error).__name__}: "
-            f"{error}"
-        ) from error
-    for method in samples:
-        if method not in specs:
-            raise RunnerStartError(
-                f"runner {runner!r}: warmup_samples() has one for {method!r}, which "
-                f"is none of its methods {sorted(specs)}"
-            )
-    return samples
 
 
 def _sizes(largest: int) -> Iterator[int]:
