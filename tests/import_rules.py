@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"context", "io", "payload", "store", "wire", "wire_errors"}),
     frozenset({"runnable", "runner_handle"}),
     frozenset({"frameworks", "loader", "model", "model_draft", "models", "service"}),
-    frozenset({"batching"}),
+    frozenset({"batching", "consistency"}),
     frozenset({"transport"}),
     frozenset({"http"}),
     frozenset({"api", "runner"}),

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from headway.cli.check import check
 from headway.cli.models import models
 from headway.cli.serve import serve
 from headway.errors import HeadwayError
@@ -22,6 +23,7 @@ def headway() -> None:
 
 
 headway.add_command(serve)
+headway.add_command(check)
 headway.add_command(models)
 
 

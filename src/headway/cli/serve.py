@@ -4,7 +4,6 @@ cli/main adds it; it resolves the configuration and runs the embedded server or 
 supervisor.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +11,13 @@ from typing import Any
 
 import click
 
+from headway.cli.service_options import (
+    config_option,
+    resolve_plan,
+    working_dir_option,
+)
 from headway.clock import MonotonicClock
 from headway.config.flags import serve_flags
-from headway.config.resolve import resolve
 from headway.config.resolved import ResolvedConfig
 from headway.config.show import render_config
 from headway.loader import load_service, locate, service_dir
@@ -46,19 +49,8 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--development", is_flag=True, hidden=True, help="The default.")
 @click.option("--reload", is_flag=True, help="Start again when a source file changes.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    help="The configuration. Default: $HEADWAY_CONFIG, else headway.yaml beside the "
-    "service.",
-)
-@click.option(
-    "--working-dir",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where the service's modules are looked for. Default: here, or the folder of "
-    "a SERVICE that is a path.",
-)
+@config_option
+@working_dir_option
 @click.option(
     "--print-config",
     is_flag=True,
@@ -85,15 +77,11 @@ def serve(
     service, folder = locate(service, working_dir)
 
     def resolve_for(plan: ServicePlan) -> ResolvedConfig:
-        return resolve(
+        return resolve_plan(
+            plan,
             config_file=config_file,
-            service_dir=service_dir(service, folder),
-            environ=os.environ,
+            folder=service_dir(service, folder),
             flags={key.replace("__", "."): value for key, value in flags.items()},
-            runner_options={runner.name: runner.options for runner in plan.runners},
-            runner_methods={
-                runner.name: list(runner.methods) for runner in plan.runners
-            },
         )
 
     if reload:

@@ -283,7 +283,10 @@ def _part(piece: Piece, first: int, end: int) -> Piece:
 
 
 def compute(
-    batch: Batch, runnable: object, specs: Mapping[str, MethodSpec]
+    batch: Batch,
+    runnable: object,
+    specs: Mapping[str, MethodSpec],
+    told: set[str] | None = None,
 ) -> list[Outcome]:
     """Run the model on a batch and return what became of its pieces.
 
@@ -291,8 +294,10 @@ def compute(
         batch: The rows.
         runnable: Has the model's methods.
         specs: How each may be called.
+        told: Methods whose batches the log has said to be no use; this adds to it.
     """
     name = batch.key.method
+    told = set() if told is None else told
     try:
         spec = specs[name]
         args, kwargs = batch.arguments(spec.batch_dim[0])
@@ -301,9 +306,15 @@ def compute(
     except Exception as error:  # noqa: BLE001 - a user's model may raise anything
         calls = batch.calls
         if calls > 1:
+            if isinstance(error, OutputError) and name not in told:
+                told.add(name)
+                # Its calls may do alone, and then nobody would see it.
+                _log.warning("a batch is computed again in parts: %s", error.message)
             halves = batch.part(0, calls // 2), batch.part(calls // 2, calls)
             return [
-                outcome for half in halves for outcome in compute(half, runnable, specs)
+                outcome
+                for half in halves
+                for outcome in compute(half, runnable, specs, told)
             ]
         if isinstance(error, OutputError):
             _log.error("%s", error.message)

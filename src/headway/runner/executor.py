@@ -47,11 +47,12 @@ class InlineExecutor:
     def __init__(self, *, runnable: object, specs: Mapping[str, MethodSpec]) -> None:
         self._runnable = runnable
         self._specs = specs
+        self._told: set[str] = set()
 
     def start(self, batch: Batch, done: Done) -> None:
         """Compute a batch and call `done`."""
         began = time.perf_counter()
-        outcomes = compute(batch, self._runnable, self._specs)
+        outcomes = compute(batch, self._runnable, self._specs, self._told)
         done(self, batch, outcomes, time.perf_counter() - began)
 
 
@@ -77,6 +78,7 @@ class ThreadExecutor:
     ) -> None:
         self._runnable = runnable
         self._specs = specs
+        self._told: set[str] = set()
         self._loop = loop
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
 
@@ -94,7 +96,7 @@ class ThreadExecutor:
 
     def _compute(self, batch: Batch) -> tuple[list[Outcome], float]:
         began = time.perf_counter()
-        outcomes = compute(batch, self._runnable, self._specs)
+        outcomes = compute(batch, self._runnable, self._specs, self._told)
         return outcomes, time.perf_counter() - began
 
     async def aclose(self) -> None:

@@ -38,6 +38,7 @@ class Replica:
         self._ready = encode_ready(ready)
         self._runnable = runnable
         self._specs = specs
+        self._told: set[str] = set()
         self._answers = Answers()
         self._is_deserted = asyncio.Event()
         self._is_deserted.set()
@@ -80,7 +81,7 @@ class Replica:
         )
         batch = Batch(pieces=list(cohort.take(rows)), rows=rows)
         began = time.perf_counter()
-        outcomes = compute(batch, self._runnable, self._specs)
+        outcomes = compute(batch, self._runnable, self._specs, self._told)
         took_s = time.perf_counter() - began
         facts = BatchFacts(
             rows=rows, started_at=calls.sent_at, compute_s=took_s, backlog_s=0.0
