@@ -116,6 +116,27 @@ def test_an_array_is_undone_too() -> None:
     assert answers[0].tolist() == [101]
 
 
+def test_a_batch_of_other_rows_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Each call alone has one row, so that no caller would ever see an error."""
+    told: set[str] = set()
+    for _ in range(2):
+        encoded = encode(spec(), arrays([1.0], [2.0], [3.0]))
+        channel, answers = Recorder(), Answers()
+        batch = take(cohort(encoded, channel), 10)
+        model = Named(predict=lambda x: x[:1])
+        answers.add(compute(batch, model, SPECS, told), FACTS)
+        answers.flush()
+        assert [a.tolist() for a in answers_of(channel, encoded)] == [[1], [2], [3]]
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        "a batch is computed again in parts: method 'predict' returned ndarray with 1 "
+        "rows along batch_dim 0 for a batch of 3: a batchable method returns one row "
+        "for each row that it gets; set batch_dim to the axis of the rows, or "
+        "batchable=False (`headway check` tries a service's methods on batches)"
+    )
+
+
 def test_a_whole_call_fails_alone() -> None:
     def fail(*args: Any) -> None:
         raise KeyError("missing")

@@ -38,6 +38,14 @@ class Model(Runnable):
         return x
 
     @Runnable.method(batchable=True)
+    def first(self, x: Any) -> Any:
+        return x[:1]
+
+    @Runnable.method(batchable=True)
+    def turned(self, x: Any) -> Any:
+        return np.transpose(x)
+
+    @Runnable.method(batchable=True)
     def fail(self, x: Any) -> Any:
         raise ValueError("needs a GPU")
 
@@ -62,6 +70,7 @@ def warm(
     max_rows: int = 100,
     max_latency_s: float = 60.0,
     clock: Any = None,
+    joins: bool = True,
 ) -> Scheduler:
     specs = {spec.name: spec for spec in model.method_specs().values()}
     scheduler = Scheduler(limits=SchedulerLimits())
@@ -70,7 +79,7 @@ def warm(
         runnable=model,
         specs=specs,
         limits={
-            name: MethodLimits(max_rows, max_latency_s, spec.batchable)
+            name: MethodLimits(max_rows, max_latency_s, spec.batchable and joins)
             for name, spec in specs.items()
         },
         scheduler=scheduler,
@@ -122,6 +131,21 @@ def test_large_batches_are_left_out_when_they_take_too_long() -> None:
     [
         (Model(fail=(np.ones(1),)), {}, "'fail' failed on 1 warm-up rows: ValueError"),
         (
+            Model(first=([1],)),
+            {},
+            "'first' returned list with 1 rows along batch_dim 0 for a batch of 2",
+        ),
+        (
+            Model(turned=(np.ones((1, 3)),)),
+            {},
+            "'turned' returned ndarray with 3 rows along batch_dim 0 for a batch of 1",
+        ),
+        (
+            Model(sideways=(np.ones(1), 2.0)),
+            {},
+            "'sideways' has its rows on axis 1, but was given ndarray",
+        ),
+        (
             Model(predict=(np.ones(1),)),
             {"max_latency_s": 1e-12},
             "more than max_latency_ms",
@@ -134,6 +158,10 @@ def test_what_cannot_serve_does_not_start(
 ) -> None:
     with pytest.raises(RunnerStartError, match=says):
         warm(model, **options)
+
+
+def test_rows_are_not_counted_where_calls_are_not_joined() -> None:
+    assert warm(Model(first=([1],)), joins=False).cost("first").knows
 
 
 class Broken(Model):

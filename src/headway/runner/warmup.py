@@ -12,7 +12,9 @@ import numpy as np
 
 from headway.batching.scheduler import Scheduler
 from headway.clock import Clock
-from headway.errors import RunnerStartError
+from headway.errors import OutputError, RunnerStartError, UsageError
+from headway.payload.call import agreed_rows, row_arguments
+from headway.payload.result import rows_first
 from headway.payload.rows import join, kind_of
 from headway.runnable import Runnable, read_samples
 from headway.runner.inbox import MethodLimits
@@ -38,16 +40,18 @@ def warm_up(
     """Run each method on its sample, repeated to batches of rising sizes.
 
     Raises:
-        RunnerStartError: If a method fails on its own sample, or takes longer than
-            `max_latency_ms` allows any request.
+        RunnerStartError: If a method fails on its own sample, returns other rows than
+            it got, or takes longer than `max_latency_ms` allows any request.
     """
     for method, sample in read_samples(runner, runnable, specs).items():
         spec = specs[method]
         largest = limits[method].max_rows if spec.batchable else 1
+        joins = limits[method].joins
         began = clock.now()
         for rows in _sizes(largest):
             best = min(
-                _timed(runner, runnable, spec, sample, rows) for _ in range(_REPEATS)
+                _timed(runner, runnable, spec, sample, rows, joins)
+                for _ in range(_REPEATS)
             )
             scheduler.cost(method).observe(rows, best, clock.now())
             if clock.now() - began > _BUDGET_S:
@@ -81,17 +85,37 @@ def _timed(
     spec: MethodSpec,
     sample: Sequence[Any],
     rows: int,
+    joins: bool,
 ) -> float:
     args = [_repeat(value, rows, spec.batch_dim[0]) for value in sample]
     began = time.perf_counter()
     try:
-        getattr(runnable, spec.name)(*args)
+        result = getattr(runnable, spec.name)(*args)
     except Exception as error:
         raise RunnerStartError(
             f"runner {runner!r}: {spec.name!r} failed on {rows} warm-up rows: "
             f"{type(error).__name__}: {error}; mend the model or its `sample`"
         ) from error
-    return time.perf_counter() - began
+    took_s = time.perf_counter() - began
+    if joins:
+        _count_rows(runner, spec, args, result)
+    return took_s
+
+
+def _count_rows(
+    runner: str, spec: MethodSpec, args: Sequence[Any], result: Any
+) -> None:
+    """Refuse a method whose result does not have the rows of its arguments.
+
+    Rows on another axis would go to the wrong callers once it happens to be as long as
+    the batch.
+    """
+    try:
+        rows = agreed_rows(spec, row_arguments(spec, tuple(args), {}))
+        if rows:
+            rows_first(result, spec.batch_dim[1], rows, spec.name)
+    except (OutputError, UsageError) as error:
+        raise RunnerStartError(f"runner {runner!r}: {error.message}") from error
 
 
 def _repeat(value: Any, rows: int, axis: int) -> Any:
