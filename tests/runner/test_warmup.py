@@ -114,6 +114,12 @@ def test_samples_of_every_container(sample: Any) -> None:
     assert {len(x) for _, x in model.seen} == {1, 2, 3}
 
 
+def test_a_sample_without_rows_is_no_batch() -> None:
+    model = Model(predict=(2.5,))
+    warm(model, max_rows=2)
+    assert {x for _, x in model.seen} == {2.5}
+
+
 def test_a_model_without_samples_is_not_run() -> None:
     model = Model()
     assert not warm(model).cost("predict").knows

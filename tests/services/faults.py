@@ -34,6 +34,8 @@ class Fragile(headway.Runnable):
     def predict(self, rows: Any) -> Any:
         if FAULT == "warm":
             raise TypeError("the sample does not fit")
+        if FAULT == "rows":
+            return rows * 2
         return rows
 
     def warmup_samples(self) -> Mapping[str, tuple[Any, ...]]:

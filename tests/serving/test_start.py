@@ -53,6 +53,7 @@ def test_a_wrong_path(production: bool, service: str, says: str) -> None:
         ("missing model", "no_such_model"),
         ("load", "'fragile' cannot load its model: OSError: the weights"),
         ("warm", "'predict' failed on 1 warm-up rows: TypeError"),
+        ("rows", "'predict' returned list with 2 rows along batch_dim 0"),
         ("hook", "start-up hook.* LookupError: the hook found nothing"),
     ],
 )
