@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from headway.batching.cohort import Cohort, Piece
 from headway.batching.scheduler import (
     Dispatch,
+    Evict,
     Late,
     Refusal,
     Scheduler,
@@ -130,7 +131,7 @@ class Simulation:
                     self._note_hold(True)
                 self.at(decision.until, lambda: None)
                 return
-            if isinstance(decision, Late):
+            if isinstance(decision, Late | Evict):
                 self.late.extend(decision.cohorts)
             else:
                 self._start(decision)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.batching.cost_model import CostModel
-from headway.batching.gather import GatherWindow
+from headway.batching.gather import GatherWindow, Waiting
 from headway.batching.scheduler import SchedulerLimits
 from tests.batching.simulation import Simulation, mean
 
@@ -145,7 +145,7 @@ def taught(cycles: int = 10) -> GatherWindow:
     window = GatherWindow(max_wait_s=None)
     for cycle in range(cycles):
         window.completed(16, float(cycle))
-        window.arrived(16, 16, cycle + 0.0003)
+        window.arrived(calls=16, rows=16, at=cycle + 0.0003)
     window.completed(16, float(cycles))
     return window
 
@@ -159,7 +159,7 @@ def price() -> CostModel:
 
 def ask(window: GatherWindow, now: float, waiting: int = 1) -> float | None:
     return window.wait_until(
-        waiting=waiting, room=84, start_s=0.004, cost=price(), now=now
+        Waiting(rows=waiting, room=84, start_s=0.004), price(), now
     )
 
 
@@ -173,18 +173,20 @@ def test_nothing_is_waited_for_before_it_is_known() -> None:
 
 def test_those_who_came_are_not_waited_for() -> None:
     window = taught()
-    window.arrived(16, 16, 10.0001)
+    window.arrived(calls=16, rows=16, at=10.0001)
     assert ask(window, 10.0001, waiting=16) is None
 
 
 def test_arrivals_are_counted_for_the_cycle_that_they_were_sent_in() -> None:
     window = GatherWindow(max_wait_s=None)
-    window.arrived(1, 1, 0.0)  # before any completion: counts for none
+    window.arrived(calls=1, rows=1, at=0.0)  # before any completion: counts for none
     for cycle in range(10):
         window.completed(16, float(cycle))
         if cycle:  # seen only after the next completion, as a busy loop sees them
-            window.arrived(16, 16, cycle - 1 + 0.0003)
-        window.arrived(1, 1, cycle - 1.5)  # of a cycle that is over: too late
+            window.arrived(calls=16, rows=16, at=cycle - 1 + 0.0003)
+        window.arrived(
+            calls=1, rows=1, at=cycle - 1.5
+        )  # of a cycle that is over: too late
     window.completed(16, 10.0)
     assert ask(window, 10.0) is not None
 
@@ -221,7 +223,7 @@ def test_a_wait_ends_after_it_begins(
             window.completed(count, now)
             completed_at = now if count else completed_at
         elif what == "arrive":
-            window.arrived(count + 1, count + 1, now)
+            window.arrived(calls=count + 1, rows=count + 1, at=now)
         else:
             until = ask(window, now, waiting=count + 1)
             if until is not None:

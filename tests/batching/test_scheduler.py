@@ -18,6 +18,7 @@ from headway.batching.cohort import Cohort, Piece
 from headway.batching.gather import GatherWindow
 from headway.batching.scheduler import (
     Dispatch,
+    Evict,
     Late,
     Scheduler,
     SchedulerLimits,
@@ -185,9 +186,9 @@ def test_a_head_that_cannot_be_met_any_more_is_late() -> None:
 def test_a_batch_is_no_larger_than_the_earliest_deadline_allows() -> None:
     made = scheduler(cohort(1, due=NOW + 0.5), *(cohort(1) for _ in range(9)))
     for rows in range(1, 11):
-        teach(made, rows, 0.1 * rows)
+        teach(made, rows, 0.1 + 0.06 * rows)
     pieces = dispatched(made)
-    assert 3 <= len(pieces) <= 4  # the tail of four is near 0.5 s
+    assert 5 <= len(pieces) <= 6  # the tail of six is near 0.5 s
     made = scheduler(cohort(2, due=NOW + 0.25), *(cohort(1) for _ in range(9)))
     teach(made, 2, 0.24)
     teach(made, 10, 9.0)
@@ -315,10 +316,11 @@ class Machine(RuleBasedStateMachine):
             assert refusal.reason in ("deadline_passed", "queue_full", "predicted_late")
             assert refusal.retry_after_s >= 0
 
-    @precondition(lambda self: self.left)
+    @precondition(lambda self: any(one.left for one, _ in self.left))
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        one, call = data.draw(st.sampled_from(list(self.left)))
+        places = [place for place in self.left if place[0].left]
+        one, call = data.draw(st.sampled_from(places))
         rows = self.scheduler.queue.withdraw(one, call)
         assert rows == self.left.pop((one, call))
 
@@ -352,7 +354,7 @@ class Machine(RuleBasedStateMachine):
     def turn(self) -> None:
         while True:
             decision = self.scheduler.decide(self.now)
-            if isinstance(decision, Late):
+            if isinstance(decision, Late | Evict):
                 self._late(decision)
             elif isinstance(decision, Dispatch):
                 self._dispatch(decision)
@@ -360,11 +362,11 @@ class Machine(RuleBasedStateMachine):
                 self._rest(decision)
                 return
 
-    def _late(self, late: Late) -> None:
+    def _late(self, late: Late | Evict) -> None:
         for one in late.cohorts:
             for call in one.remaining_calls():
                 del self.left[one, call]
-            assert one.due < math.inf
+            assert isinstance(late, Evict) or one.due < math.inf
 
     def _dispatch(self, decision: Dispatch) -> None:
         assert len(self.flying) < self.scheduler.replicas
@@ -411,8 +413,10 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "scheduler"):
             return
         queue = self.scheduler.queue
-        assert queue.rows == sum(self.left.values())
-        cohorts = {id(one): one.nbytes for one, _ in self.left}
+        # What was evicted is here still, until the next turn answers it.
+        left = {place: rows for place, rows in self.left.items() if place[0].left}
+        assert queue.rows == sum(left.values())
+        cohorts = {id(one): one.nbytes for one, _ in left}
         assert queue.nbytes == sum(cohorts.values())
         assert self.scheduler.backlog_s(self.now) >= 0
 
@@ -447,7 +451,7 @@ def test_the_window_is_the_methods_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         GatherWindow,
         "arrived",
-        lambda window, calls, rows, at: seen.append((id(window), calls, rows)),
+        lambda window, calls, rows, **_: seen.append((id(window), calls, rows)),
     )
     made.arrive(cohort(1, 2), NOW)
     made.arrive(cohort(5, method="other", key=b"o"), NOW)

@@ -10,6 +10,7 @@ import pytest
 from headway.batching.cohort import Cohort
 from headway.batching.scheduler import (
     Dispatch,
+    Evict,
     Late,
     Scheduler,
     SchedulerLimits,
@@ -365,7 +366,7 @@ class Hesitant(Scheduler):
         self.waits = 0
         self._has_waited = False
 
-    def decide(self, now: float) -> Dispatch | Wait | Late | None:
+    def decide(self, now: float) -> Dispatch | Wait | Late | Evict | None:
         if self.queue.rows and not self._has_waited:
             self._has_waited = True
             self.waits += 1

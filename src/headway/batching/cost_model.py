@@ -4,10 +4,13 @@ The scheduler asks it for the mean and the upper tail; every finished batch teac
 """
 
 import bisect
+import math
+from itertools import accumulate
 
 __all__ = ["CostModel"]
 
-_LEARNING_RATE = 0.1
+_LEARNING_RATE = 0.03
+"""Small, as a sudden change is noticed as a drift; what is slower takes its time."""
 _TAIL_DEVIATIONS = 3.0
 """Mean absolute deviations over the mean: the 99th percentile of a normal sample."""
 _OUTLIER_DEVIATIONS = 6.0
@@ -15,6 +18,12 @@ _DRIFT_AFTER = 3
 """Outliers in a row, all to one side, that are no longer bad luck but a new speed."""
 _REPUBLISH_CHANGE = 0.02
 """Change of a bucket, in proportion to its mean, from which on predictions follow."""
+_DOUBT_DEVIATIONS = 2.0
+"""How far off a learned mean may be, in deviations of it."""
+_FIRST_SCATTER = 0.125
+"""Deviation in proportion to the mean that is assumed as long as there is no other."""
+_LARGEST_STEP = 3.0
+"""By so much the first batch of a size may exceed what its neighbours tell."""
 _SHORTEST_S = 1e-9
 """No batch takes no time: a mean of zero would never be seen to drift."""
 
@@ -24,11 +33,11 @@ class _Bucket:
 
     __slots__ = ("count", "deviation", "mean", "rows")
 
-    def __init__(self, rows: int, seconds: float) -> None:
+    def __init__(self, rows: int, seconds: float, scatter: float) -> None:
         self.count = 1
         self.rows = float(rows)
         self.mean = seconds
-        self.deviation = seconds / 8
+        self.deviation = scatter * seconds
 
     def learn(self, rows: int, seconds: float) -> None:
         self.count += 1
@@ -37,6 +46,12 @@ class _Bucket:
         error = seconds - self.mean
         self.mean += rate * error
         self.deviation += rate * (abs(error) - self.deviation)
+
+    def doubt(self, scatter: float) -> float:
+        """Return how far off the mean may be, given the usual relative scatter."""
+        deviation = max(self.deviation, scatter * self.mean)
+        weight = max(1 / self.count, _LEARNING_RATE / 2)
+        return min(_DOUBT_DEVIATIONS * math.sqrt(weight) * deviation, 0.9 * self.mean)
 
     def outlier(self, seconds: float) -> int:
         """Return 1 or -1 if the sample is far above or below, else 0."""
@@ -59,9 +74,12 @@ class CostModel:
     __slots__ = (
         "_buckets",
         "_drift",
+        "_hopes",
         "_means",
+        "_peaks",
         "_published",
         "_rows",
+        "_scatter",
         "_tails",
         "learned_at",
     )
@@ -72,6 +90,9 @@ class CostModel:
         self._rows: list[float] = []
         self._means: list[float] = []
         self._tails: list[float] = []
+        self._hopes: list[float] = []
+        self._scatter = _FIRST_SCATTER
+        self._peaks: list[float] = []
         self._published: dict[int, tuple[float, float]] = {}
         self.learned_at = float("-inf")
 
@@ -79,6 +100,11 @@ class CostModel:
     def knows(self) -> bool:
         """Whether any batch was observed."""
         return bool(self._rows)
+
+    @property
+    def largest(self) -> int:
+        """Rows of the largest batch observed, about; 0 as long as nothing is known."""
+        return math.ceil(self._rows[-1]) if self._rows else 0
 
     def mean(self, rows: int) -> float:
         """Return the expected seconds of a batch; 0 as long as nothing is known."""
@@ -88,6 +114,38 @@ class CostModel:
         """Return seconds that a batch seldom exceeds; 0 as long as nothing is known."""
         return self._interpolate(self._tails, rows)
 
+    def peak_rate(self, rows: int) -> float:
+        """Return the rows per second of the best batch of at most so many rows.
+
+        Only once something is known.
+        """
+        # Between two known sizes S(n) is straight, so n / S(n) is highest at an end.
+        at = bisect.bisect_right(self._rows, rows)
+        # What is asked for has the benefit of the doubt, and smaller ones have not: so
+        # a size is given up for another only if that is better beyond it, and a size
+        # that had bad luck is tried again.
+        own = rows / self._interpolate(self._hopes, rows)
+        return max(self._peaks[at - 1], own) if at else own
+
+    def fewest_rows(self, rate: float, most: int) -> int:
+        """Return the smallest known size with that many rows per second, or `most`."""
+        # Rounded up to the end of its bucket, which no step of S(n) divides.
+        at = bisect.bisect_left(self._peaks, rate)
+        if at == len(self._rows) or self._rows[at] >= most:
+            return most
+        return math.ceil(self._rows[at])
+
+    def most_rows_within(self, seconds: float, most: int) -> int:
+        """Return the most rows, up to `most`, whose tail is within the time, or 0."""
+        low, high = 0, most
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.tail(middle) <= seconds:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
     def observe(self, rows: int, seconds: float, now: float) -> None:
         """Learn from a finished batch."""
         self.learned_at = now
@@ -95,7 +153,11 @@ class CostModel:
         slot = _slot(rows)
         bucket = self._buckets.get(slot)
         if bucket is None:
-            self._buckets[slot] = _Bucket(rows, seconds)
+            if self._rows:
+                # It may be an outlier, and nothing of its size tells.
+                expected = self.mean(rows)
+                seconds = min(seconds, _LARGEST_STEP * expected)
+            self._buckets[slot] = _Bucket(rows, seconds, self._scatter)
             self._publish()
             return
         side = bucket.outlier(seconds)
@@ -135,13 +197,25 @@ class CostModel:
             for slot in slots
         }
         buckets = [self._buckets[slot] for slot in slots]
-        weights = [float(min(bucket.count, 10)) for bucket in buckets]
+        weights = [min(bucket.count, 1 / _LEARNING_RATE) for bucket in buckets]
         self._rows = [bucket.rows for bucket in buckets]
         self._means = _rising([bucket.mean for bucket in buckets], weights)
         self._tails = _rising(
             [bucket.mean + _TAIL_DEVIATIONS * bucket.deviation for bucket in buckets],
             weights,
         )
+        self._scatter = sum(
+            weight * bucket.deviation / bucket.mean
+            for bucket, weight in zip(buckets, weights, strict=True)
+        ) / sum(weights)
+        doubts = [bucket.doubt(self._scatter) for bucket in buckets]
+        pairs = list(zip(self._means, doubts, strict=True))
+        self._hopes = _rising([mean - doubt for mean, doubt in pairs], weights)
+        rates = [
+            rows / (mean + doubt)
+            for rows, (mean, doubt) in zip(self._rows, pairs, strict=True)
+        ]
+        self._peaks = list(accumulate(rates, max))
 
     def _interpolate(self, curve: list[float], rows: int) -> float:
         if not curve:
@@ -159,11 +233,15 @@ class CostModel:
 
 
 def _slot(rows: int) -> int:
-    """Return the bucket of a size: exact up to 8, then 8 to a doubling."""
-    if rows <= 8:
+    """Return the bucket of a size: exact up to 16, then 8 to a doubling.
+
+    A bucket ends with a round number, as the steps of S(n) do on a GPU: 32 is together
+    with 31, whose time it shares, and not with 33.
+    """
+    if rows <= 16:
         return rows
-    shift = rows.bit_length() - 4
-    return (shift << 3) + (rows >> shift)
+    shift = (rows - 1).bit_length() - 4
+    return (shift << 3) + ((rows - 1) >> shift) + 1
 
 
 def _rising(values: list[float], weights: list[float]) -> list[float]:

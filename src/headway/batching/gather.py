@@ -16,37 +16,59 @@ latencies changes by waiting as
     - l * w                                those whose batch starts later
 
 For arrivals that do not follow completions the three cancel out and the window stays
-closed; it opens only while arrivals crowd after a completion.
+closed; it opens only while arrivals crowd after a completion. The plan is made once for
+each completion and kept, as it costs more than the rest of a decision; the batch goes
+earlier if all who were expected are back.
 """
 
 import bisect
+from itertools import accumulate
 from typing import Final
+
+import msgspec
 
 from headway.batching.cost_model import CostModel
 
-__all__ = ["GatherWindow"]
+__all__ = ["GatherWindow", "Waiting"]
 
-_EDGES: Final = [50e-6 * 2 ** (step / 2) for step in range(30)]
-"""Seconds after a completion at which arrivals are counted: 50 us to 1.2 s."""
+_EDGES: Final = [20e-6 * 2 ** (step / 4) for step in range(64)]
+"""Seconds after a completion at which arrivals are counted: 20 us to 1.1 s."""
 _LEARNING_RATE: Final = 0.1
 _MARGIN: Final = 1.1
 """The gain must exceed the loss by this much, as both are estimates."""
 _WARM_CYCLES: Final = 4
 _SHORTEST_S: Final = 5e-6
+_FEW: Final = 0.005
+"""Share of the returning calls that is no reason to look at a moment."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What could go now."""
+
+    rows: int
+    room: int
+    """Rows that the batch could take besides."""
+    start_s: float
+    """Seconds until another replica could take those who come later; the time of the
+    batch itself if there is no other."""
 
 
 class _Cycle:
     """Calls that arrived from one completion on, until the next but one."""
 
-    __slots__ = ("answered", "counts", "started_at")
+    __slots__ = ("answered", "came", "counts", "is_planned", "started_at", "until")
 
     def __init__(self, *, started_at: float, answered: int) -> None:
         self.started_at = started_at
         self.answered = answered
+        self.came = 0
         self.counts = [0] * (len(_EDGES) + 1)
+        self.is_planned = False
+        self.until: float | None = None
 
-    def count(self, at: float, calls: int) -> None:
-        self.counts[bisect.bisect_left(_EDGES, at - self.started_at)] += calls
+    def count(self, delay_s: float, calls: int) -> None:
+        self.came += calls
+        self.counts[bisect.bisect_left(_EDGES, delay_s)] += calls
 
 
 class GatherWindow:
@@ -60,6 +82,7 @@ class GatherWindow:
         "_call_rows",
         "_current",
         "_cycles",
+        "_lag_s",
         "_max_wait_s",
         "_previous",
         "_returns",
@@ -69,6 +92,7 @@ class GatherWindow:
         self._max_wait_s = max_wait_s
         self._returns = [0.0] * (len(_EDGES) + 1)
         self._call_rows = 1.0
+        self._lag_s = 0.0
         self._cycles = 0
         self._previous: _Cycle | None = None
         self._current: _Cycle | None = None
@@ -84,82 +108,98 @@ class GatherWindow:
         self._previous = self._current
         self._current = _Cycle(started_at=now, answered=answered)
 
-    def arrived(self, calls: int, rows: int, at: float) -> None:
-        """Count calls that were sent at `at`, and the rows that they have."""
+    def arrived(
+        self, *, calls: int, rows: int, at: float, seen_at: float | None = None
+    ) -> None:
+        """Count calls.
+
+        Args:
+            calls: How many.
+            rows: Rows that they have together.
+            at: When they were sent.
+            seen_at: When they were here, if a replica could have taken them then; a
+                busy runner looks only after its batch, which says nothing.
+        """
         self._call_rows += _LEARNING_RATE * (rows / calls - self._call_rows)
         current = self._current
         if current is None:
             return
         if at >= current.started_at:
-            current.count(at, calls)
+            if seen_at is not None:
+                self._lag_s += _LEARNING_RATE * (seen_at - at - self._lag_s)
+            current.count(at - current.started_at + self._lag_s, calls)
         elif self._previous is not None and at >= self._previous.started_at:
-            self._previous.count(at, calls)
+            delay_s = at - self._previous.started_at + self._lag_s
+            self._previous.count(delay_s, calls)
 
     def _learn(self, cycle: _Cycle) -> None:
         self._cycles += 1
         rate = max(_LEARNING_RATE, 1 / self._cycles)
-        for step, count in enumerate(cycle.counts):
-            share = count / cycle.answered
-            self._returns[step] += rate * (share - self._returns[step])
+        keep, share = 1 - rate, rate / cycle.answered
+        self._returns = [
+            keep * old + share * count
+            for old, count in zip(self._returns, cycle.counts, strict=True)
+        ]
 
-    def wait_until(
-        self, *, waiting: int, room: int, start_s: float, cost: CostModel, now: float
-    ) -> float | None:
+    def wait_until(self, waiting: Waiting, cost: CostModel, now: float) -> float | None:
         """Return until when to wait for more rows, or None to dispatch at once.
 
         Args:
-            waiting: Rows that could go now.
-            room: Rows that the batch could take besides.
-            start_s: Seconds until another replica could take those who come later;
-                the time of the batch itself if there is no other.
+            waiting: What could go now.
             cost: Prices the batches.
             now: Monotonic seconds.
         """
         cycle = self._current
         if self._max_wait_s == 0 or cycle is None or self._cycles < _WARM_CYCLES:
             return None
-        elapsed = now - cycle.started_at
-        longest = (
-            start_s
-            if self._max_wait_s is None
-            else min(start_s, self._max_wait_s - elapsed)
-        )
-        best_gain, best_wait = 0.0, None
         # Those who have come already are not waited for again: a closed loop of which
         # everyone is back has nobody left, whatever the average says.
-        left = cycle.answered * sum(self._returns) - sum(cycle.counts)
+        left = cycle.answered * sum(self._returns) - cycle.came
         if left <= 0:
             return None
+        if not cycle.is_planned or (cycle.until is not None and now >= cycle.until):
+            cycle.is_planned = True
+            cycle.until = self._plan(cycle, left, waiting, cost, now)
+        return cycle.until
+
+    def _plan(
+        self,
+        cycle: _Cycle,
+        left: float,
+        waiting: Waiting,
+        cost: CostModel,
+        now: float,
+    ) -> float | None:
+        elapsed = now - cycle.started_at
+        longest = waiting.start_s
+        if self._max_wait_s is not None:
+            longest = min(longest, self._max_wait_s - elapsed)
         # A wait shorter than a timer can measure is over already.
         begin = bisect.bisect_right(_EDGES, elapsed + _SHORTEST_S)
-        rows_each = cycle.answered * self._call_rows
-        to_come = [rows_each * share for share in self._returns[begin:]]
-        total = min(sum(to_come), left * self._call_rows)
-        more = 0.0
-        for step, rows in enumerate(to_come[: len(_EDGES) - begin]):
+        to_come = self._returns[begin:]
+        total = min(cycle.answered * sum(to_come), left) * self._call_rows
+        few = _FEW * sum(self._returns)
+        best_gain, best_wait = 0.0, None
+        for step, share in enumerate(accumulate(to_come[: len(_EDGES) - begin])):
             wait = _EDGES[begin + step] - elapsed
             if wait > longest:
                 break
-            more += rows
-            gathered = min(more, total, room)
-            gain = _gain(
-                waiting, gathered, max(total - gathered, 0.0), wait, start_s, cost
-            )
+            if to_come[step] < few:
+                continue
+            more = min(cycle.answered * self._call_rows * share, total)
+            gathered = min(more, waiting.room)
+            gain = _gain(waiting, gathered, total - gathered, wait, cost)
             if gain > best_gain:
                 best_gain, best_wait = gain, wait
         return None if best_wait is None else now + best_wait
 
 
 def _gain(
-    waiting: int,
-    more: float,
-    later: float,
-    wait: float,
-    start_s: float,
-    cost: CostModel,
+    waiting: Waiting, more: float, later: float, wait: float, cost: CostModel
 ) -> float:
     """Return the seconds of latency that waiting saves, over all rows concerned."""
-    together = cost.mean(round(waiting + more))
-    saved = more * (start_s + cost.mean(round(more)) - wait - together)
-    lost = waiting * (wait + together - cost.mean(waiting)) + later * wait
+    rows = waiting.rows
+    together = cost.mean(round(rows + more))
+    saved = more * (waiting.start_s + cost.mean(round(more)) - wait - together)
+    lost = rows * (wait + together - cost.mean(rows)) + later * wait
     return saved - _MARGIN * lost

@@ -1,14 +1,23 @@
 """The one queue of a runner: earliest due first inside priority classes, with ageing.
 
+A class ages by the batches that pass it over, not by the clock: whatever the model's
+speed and the deadlines, each class gets its turn, the less often the less urgent it is.
 The scheduler pushes, takes and expires; nothing else touches it.
 """
 
+import bisect
 import math
 from collections.abc import Iterator
+from typing import Final
+
+import msgspec
 
 from headway.batching.cohort import Cohort, Piece
 
-__all__ = ["Lane", "Queue"]
+__all__ = ["Ahead", "Lane", "Queue"]
+
+_AGEING_BATCHES: Final = 8
+"""Batches of more urgent classes that lift a waiting class by one."""
 
 
 class Lane:
@@ -33,40 +42,54 @@ class Lane:
 
     def insert(self, cohort: Cohort) -> None:
         """Put a cohort in its place; equal ones stay in order of arrival."""
-        at = 0
-        while at < len(self.cohorts) and self.cohorts[at].due > cohort.due:
-            at += 1
+        at = bisect.bisect_left(self.cohorts, -cohort.due, key=_descending)
         self.cohorts.insert(at, cohort)
         self.rows += cohort.left
 
-    def rows_due_by(self, due: float) -> int:
-        """Return the rows that go before one with that due time."""
-        rows = self.rows
-        for cohort in self.cohorts:
-            if cohort.due <= due:
-                break
-            rows -= cohort.left
-        return rows
+    def remove(self, cohort: Cohort) -> None:
+        """Take out a cohort."""
+        if cohort is self.cohorts[-1]:
+            self.cohorts.pop()
+            return
+        at = bisect.bisect_left(self.cohorts, -cohort.due, key=_descending)
+        del self.cohorts[self.cohorts.index(cohort, at)]
 
-    def rank(self, now: float, ageing_s: float) -> tuple[float, float, int]:
-        """Return the sort key among lanes: the class, one better for each ageing_s."""
-        head = self.head
-        aged = self.priority - (now - head.arrived_at) // ageing_s
-        return (max(aged, 0.0), head.due, head.sequence)
+    def rows_due_by(self, due: float) -> int:
+        """Return the rows that go before one with that due time, at a guess.
+
+        The place in the order is exact; cohorts are taken to be of about one size.
+        """
+        cohorts = self.cohorts
+        if cohorts[0].due <= due:
+            return self.rows
+        later = bisect.bisect_left(cohorts, -due, key=_descending)
+        return self.rows * (len(cohorts) - later) // len(cohorts)
+
+
+def _descending(cohort: Cohort) -> float:
+    return -cohort.due
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """What goes before a cohort."""
+
+    rows: int
+    """Rows of more urgent classes, and earlier ones of its own."""
+    own_rows: int
+    """Those of its own class."""
+    turn_batches: int
+    """Batches from one turn of its class to the next while more urgent ones wait."""
 
 
 class Queue:
-    """Everything that waits for a runner.
+    """Everything that waits for a runner."""
 
-    Args:
-        ageing_s: Seconds of waiting that lift a cohort by one priority class.
-    """
+    __slots__ = ("_lanes", "_passed", "_sequence", "nbytes", "rows")
 
-    __slots__ = ("_ageing_s", "_lanes", "_sequence", "nbytes", "rows")
-
-    def __init__(self, *, ageing_s: float) -> None:
-        self._ageing_s = ageing_s
+    def __init__(self) -> None:
         self._lanes: dict[tuple[int, bytes], Lane] = {}
+        self._passed: dict[int, int] = {}
+        """Batches of more urgent classes since a class had its last turn."""
         self._sequence = 0
         self.rows = 0
         self.nbytes = 0
@@ -83,17 +106,45 @@ class Queue:
         self.rows += cohort.left
         self.nbytes += cohort.nbytes
 
-    def next_lane(self, now: float) -> Lane | None:
+    def next_lane(self) -> Lane | None:
         """Return the lane whose head goes next."""
         if len(self._lanes) == 1:
             return next(iter(self._lanes.values()))
-        return min(
-            self._lanes.values(),
-            key=lambda lane: lane.rank(now, self._ageing_s),
-            default=None,
+        return min(self._lanes.values(), key=self._rank, default=None)
+
+    def _rank(self, lane: Lane) -> tuple[int, float, int]:
+        head = lane.head
+        lifted = self._passed.get(lane.priority, 0) // _AGEING_BATCHES
+        return (lane.priority - lifted, head.due, head.sequence)
+
+    def rows_like(self, lane: Lane) -> int:
+        """Return the rows that may share a batch with a lane's, of whatever class."""
+        if len(self._lanes) == 1:
+            return lane.rows
+        return sum(other.rows for other in self._lanes_like(lane))
+
+    def _lanes_like(self, lane: Lane) -> list[Lane]:
+        """Return the lanes of a key, the most urgent first."""
+        return sorted(
+            (other for other in self._lanes.values() if other.key == lane.key),
+            key=self._rank,
         )
 
     def take(self, lane: Lane, most: int) -> list[Piece]:
+        """Take at most `most` rows: a lane's, then others that may share its batch."""
+        if len(self._lanes) == 1:
+            return self._take_from(lane, most)
+        pieces: list[Piece] = []
+        for other in self._lanes_like(lane):
+            taken = self._take_from(other, most)
+            most -= sum(piece.rows for piece in taken)
+            pieces += taken
+            if most <= 0 or other.cohorts or taken[-1].cohort.alone:
+                break
+        self._count_turn({piece.cohort.priority for piece in pieces})
+        return pieces
+
+    def _take_from(self, lane: Lane, most: int) -> list[Piece]:
         """Take at most `most` rows from a lane, the earliest due first."""
         pieces: list[Piece] = []
         while most > 0 and lane.cohorts:
@@ -106,17 +157,33 @@ class Queue:
             self.rows -= taken
             if cohort.left:
                 break
-            self._drop_head(lane)
+            self._remove(lane, cohort)
             if cohort.alone:
                 break
         return pieces
 
-    def rows_ahead(self, priority: int, due: float) -> int:
-        """Return the rows that go before one of that class and due time."""
-        return sum(
-            lane.rows_due_by(due) if lane.priority == priority else lane.rows
-            for lane in self._lanes.values()
-            if lane.priority <= priority
+    def _count_turn(self, served: set[int]) -> None:
+        """Age the classes that wait while a batch of more urgent ones goes."""
+        most_urgent = min(served)
+        self._passed = {
+            priority: self._passed.get(priority, 0) + (priority > most_urgent)
+            for priority in {lane.priority for lane in self._lanes.values()} - served
+        }
+
+    def ahead(self, priority: int, due: float) -> Ahead:
+        """Return what goes before a cohort of that class and due time."""
+        rows = own_rows = 0
+        most_urgent = priority
+        for lane in self._lanes.values():
+            if lane.priority < priority:
+                rows += lane.rows
+                most_urgent = min(most_urgent, lane.priority)
+            elif lane.priority == priority:
+                own_rows += lane.rows_due_by(due)
+        return Ahead(
+            rows=rows + own_rows,
+            own_rows=own_rows,
+            turn_batches=_AGEING_BATCHES * (priority - most_urgent + 1),
         )
 
     def first_due(self) -> float:
@@ -127,19 +194,22 @@ class Queue:
         """Take out the cohorts that are due already."""
         for lane in list(self._lanes.values()):
             while lane.cohorts and lane.head.due <= now:
-                cohort = lane.head
-                lane.rows -= cohort.left
-                self.rows -= cohort.left
-                self._drop_head(lane)
-                yield cohort
+                yield self._remove(lane, lane.head)
+
+    def evict(self, priority: int) -> Cohort | None:
+        """Take out the cohort that would go last, if it is less urgent than that."""
+        lane = max(
+            self._lanes.values(),
+            key=lambda lane: (lane.priority, lane.cohorts[0].due),
+            default=None,
+        )
+        if lane is None or lane.priority <= priority:
+            return None
+        return self._remove(lane, lane.cohorts[0])
 
     def drop(self, lane: Lane) -> Cohort:
         """Take out a lane's head unserved."""
-        cohort = lane.head
-        lane.rows -= cohort.left
-        self.rows -= cohort.left
-        self._drop_head(lane)
-        return cohort
+        return self._remove(lane, lane.head)
 
     def withdraw(self, cohort: Cohort, call: int) -> int:
         """Drop a call that nobody waits for; return its rows that were still here."""
@@ -150,15 +220,16 @@ class Queue:
         lane.rows -= rows
         self.rows -= rows
         if rows and not cohort.left:
-            lane.cohorts.remove(cohort)
-            self.nbytes -= cohort.nbytes
-            if not lane.cohorts:
-                del self._lanes[lane.priority, lane.key]
+            self._remove(lane, cohort)
         return rows
 
-    def _drop_head(self, lane: Lane) -> None:
-        cohort = lane.cohorts.pop()
-        cohort.left = 0
+    def _remove(self, lane: Lane, cohort: Cohort) -> Cohort:
+        """Take out a cohort and what is left of it."""
+        lane.remove(cohort)
+        lane.rows -= cohort.left
+        self.rows -= cohort.left
         self.nbytes -= cohort.nbytes
+        cohort.left = 0
         if not lane.cohorts:
             del self._lanes[lane.priority, lane.key]
+        return cohort

@@ -8,12 +8,22 @@ import math
 
 import msgspec
 
+from headway.batching.batch_size import Supply, rows_in_time, rows_worthwhile
 from headway.batching.cohort import Cohort, Piece
 from headway.batching.cost_model import CostModel
-from headway.batching.gather import GatherWindow
+from headway.batching.demand import Demand
+from headway.batching.gather import GatherWindow, Waiting
 from headway.batching.queue import Lane, Queue
 
-__all__ = ["Dispatch", "Late", "Refusal", "Scheduler", "SchedulerLimits", "Wait"]
+__all__ = [
+    "Dispatch",
+    "Evict",
+    "Late",
+    "Refusal",
+    "Scheduler",
+    "SchedulerLimits",
+    "Wait",
+]
 
 _TRUST_S = 1.0
 """Age of the last observation up to which a prediction may refuse a request."""
@@ -26,8 +36,6 @@ class SchedulerLimits(msgspec.Struct, frozen=True):
     max_queue_bytes: int = 2**30
     max_wait_s: float | None = None
     """Upper bound of the gather window: None for automatic, 0 for never."""
-    ageing_s: float = 0.5
-    """Waiting that lifts a request by one priority class."""
 
 
 class Dispatch(msgspec.Struct, frozen=True):
@@ -49,6 +57,12 @@ class Late(msgspec.Struct, frozen=True):
     cohorts: list[Cohort]
 
 
+class Evict(msgspec.Struct, frozen=True):
+    """Answer these cohorts that more urgent ones need their place in a full queue."""
+
+    cohorts: list[Cohort]
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why a cohort is not taken, and when a retry has a chance."""
 
@@ -65,15 +79,27 @@ class Scheduler:
         replicas: Replicas that are up; the dispatcher keeps it current.
     """
 
-    __slots__ = ("_busy", "_costs", "_windows", "limits", "queue", "replicas")
+    __slots__ = (
+        "_busy",
+        "_costs",
+        "_demand",
+        "_evicted",
+        "_windows",
+        "limits",
+        "queue",
+        "replicas",
+    )
 
     def __init__(self, *, limits: SchedulerLimits, replicas: int = 1) -> None:
         self.limits = limits
         self.replicas = replicas
-        self.queue = Queue(ageing_s=limits.ageing_s)
+        self.queue = Queue()
         self._windows: dict[str, GatherWindow] = {}
         self._costs: dict[str, CostModel] = {}
+        self._demand = Demand()
+        self._evicted: list[Cohort] = []
         self._busy: dict[int, float] = {}
+        """When each batch that is being computed will be done, by its number."""
 
     def cost(self, method: str) -> CostModel:
         """Return the cost model of a method."""
@@ -95,37 +121,62 @@ class Scheduler:
         refusal = self._refuse(cohort, now)
         if refusal is None:
             self.queue.push(cohort)
+            cost = self.cost(cohort.method)
+            if cost.knows:
+                work_s = cohort.left / cost.peak_rate(_size(cohort))
+                self._demand.add(work_s, now)
             self._window(cohort.method).arrived(
-                len(cohort.rows), cohort.left, cohort.arrived_at
+                calls=len(cohort.rows),
+                rows=cohort.left,
+                at=cohort.arrived_at,
+                seen_at=now if len(self._busy) < self.replicas else None,
             )
         return refusal
 
     def _refuse(self, cohort: Cohort, now: float) -> Refusal | None:
         if cohort.due <= now:
             return Refusal("deadline_passed", 0.0)
-        limits, queue = self.limits, self.queue
-        if (
-            queue.rows + cohort.left > limits.max_queue_rows
-            or queue.nbytes + cohort.nbytes > limits.max_queue_bytes
-        ) and queue.rows:
+        if not self._make_room(cohort):
             return Refusal("queue_full", self.backlog_s(now))
         cost = self.cost(cohort.method)
         if now - cost.learned_at > _TRUST_S:
             return None
-        wait = self._wait_s(queue.rows_ahead(cohort.priority, cohort.due), cohort, now)
-        late = now + wait + cost.mean(_least_rows(cohort)) - cohort.due
+        late = now + self._wait_s(cohort, now) + cost.mean(_least(cohort)) - cohort.due
         return Refusal("predicted_late", late) if late > 0 else None
 
-    def _wait_s(self, rows_ahead: int, cohort: Cohort, now: float) -> float:
+    def _make_room(self, cohort: Cohort) -> bool:
+        """Return whether the queue takes a cohort, if need be for less urgent ones.
+
+        An empty queue takes any.
+        """
+        limits, queue = self.limits, self.queue
+        rows = limits.max_queue_rows - cohort.left
+        nbytes = limits.max_queue_bytes - cohort.nbytes
+        while queue.rows and (queue.rows > rows or queue.nbytes > nbytes):
+            fits = rows >= 0 and nbytes >= 0
+            evicted = queue.evict(cohort.priority) if fits else None
+            if evicted is None:
+                return False
+            self._evicted.append(evicted)
+        return True
+
+    def _wait_s(self, cohort: Cohort, now: float) -> float:
         """Return the seconds until a batch with the cohort's first row starts."""
-        if not rows_ahead and len(self._busy) < self.replicas:
+        ahead = self.queue.ahead(cohort.priority, cohort.due)
+        if not ahead.rows and len(self._busy) < self.replicas:
             return 0.0
-        cost = self.cost(cohort.method)
         # Of those that go alone, the others are taken to be like this one.
-        size = cohort.next_rows if cohort.alone else cohort.max_rows
-        batches = rows_ahead // size
-        first_free = self._first_free_s(now)
-        return first_free + batches * cost.mean(size) / max(self.replicas, 1)
+        size = _size(cohort)
+        batches = min(
+            ahead.rows // size, ahead.turn_batches * (ahead.own_rows // size + 1)
+        )
+        return self._batches_s(batches, size, self.cost(cohort.method), now)
+
+    def _batches_s(self, batches: int, size: int, cost: CostModel, now: float) -> float:
+        """Return the seconds until so many batches of a size have begun."""
+        return self._first_free_s(now) + batches * cost.mean(size) / max(
+            self.replicas, 1
+        )
 
     def _first_free_s(self, now: float) -> float:
         if len(self._busy) < self.replicas or not self._busy:
@@ -134,61 +185,92 @@ class Scheduler:
 
     def backlog_s(self, now: float) -> float:
         """Return the seconds that a row arriving now would wait, at a guess."""
-        lane = self.queue.next_lane(now)
+        lane = self.queue.next_lane()
         if lane is None:
             return self._first_free_s(now)
-        return self._wait_s(self.queue.rows, lane.head, now)
+        size = _size(lane.head)
+        batches = self.queue.rows // size
+        return self._batches_s(batches, size, self.cost(lane.head.method), now)
 
-    def decide(self, now: float) -> Dispatch | Wait | Late | None:
+    def decide(self, now: float) -> Dispatch | Wait | Late | Evict | None:
         """Return what to do now; None while there is nothing to do.
 
         While nobody is idle, that is to wait until something is due.
 
-        After a Dispatch or Late, ask again.
+        After a Dispatch, Late or Evict, ask again.
         """
+        if self._evicted:
+            evicted, self._evicted = self._evicted, []
+            return Evict(evicted)
         late = list(self.queue.expire(now))
         if late:
             return Late(late)
-        idle = self.replicas - len(self._busy)
-        lane = self.queue.next_lane(now)
+        lane = self.queue.next_lane()
         if lane is None:
             return None
+        idle = self.replicas - len(self._busy)
         if idle <= 0:
             due = self.queue.first_due()
             return None if due == math.inf else Wait(due)
         head = lane.head
-        cost = self.cost(head.method)
-        if self._cannot_meet(head, cost, now):
+        if head.alone:
+            rows = self._rows_alone(head, now)
+        else:
+            rows = self._rows(lane, idle, now)
+        if not rows:
             return Late([self.queue.drop(lane)])
-        most = _most_rows(head, cost, now)
-        if idle == 1 and not head.alone and lane.rows < most:
-            until = self._gather(lane, most, cost, now)
+        if idle == 1 and not head.alone:
+            until = self._gather(lane, now)
             if until is not None:
                 return Wait(until)
-        pieces = self.queue.take(lane, most)
+        pieces = self.queue.take(lane, rows)
         return Dispatch(pieces, sum(piece.rows for piece in pieces))
 
-    def _cannot_meet(self, head: Cohort, cost: CostModel, now: float) -> bool:
-        if now - cost.learned_at > _TRUST_S:
-            return False
-        return now + cost.mean(_least_rows(head)) > head.due
+    def _rows_alone(self, head: Cohort, now: float) -> int:
+        """Return the rows of a call that goes alone; 0 if it cannot be in time."""
+        cost = self.cost(head.method)
+        rows = head.next_rows
+        is_late = now + cost.mean(rows) > head.due
+        return 0 if is_late and self._trusts(cost, now) else rows
 
-    def _gather(
-        self, lane: Lane, most: int, cost: CostModel, now: float
-    ) -> float | None:
-        batch_s = cost.mean(lane.rows)
+    def _rows(self, lane: Lane, idle: int, now: float) -> int:
+        """Return the rows of the next batch; 0 if its first call cannot be in time."""
+        head = lane.head
+        cost = self.cost(head.method)
+        load = min(self._demand.load(now) / self.replicas, 1.0)
+        supply = Supply(idle, load)
+        least = min(head.next_rows, head.max_rows)
+        waiting = self.queue.rows_like(lane)
+        rows = max(rows_worthwhile(waiting, head.max_rows, supply, cost), least)
+        if not self._trusts(cost, now):
+            return rows
+        slack_s = head.due - now
+        return rows_in_time(rows, least, slack_s, supply, head.max_rows, cost)
+
+    def _trusts(self, cost: CostModel, now: float) -> bool:
+        """Return whether a prediction may refuse somebody."""
+        return now - cost.learned_at <= _TRUST_S
+
+    def _gather(self, lane: Lane, now: float) -> float | None:
+        """Return until when to wait for more rows; None to dispatch at once."""
+        head = lane.head
+        waiting = self.queue.rows_like(lane)
+        if waiting >= head.max_rows:
+            return None
+        cost = self.cost(head.method)
         others_s = min(self._busy.values(), default=math.inf) - now
-        until = self._window(lane.head.method).wait_until(
-            waiting=lane.rows,
-            room=most - lane.rows,
-            start_s=max(min(batch_s, others_s), 0.0),
-            cost=cost,
-            now=now,
+        until = self._window(head.method).wait_until(
+            Waiting(
+                rows=waiting,
+                room=head.max_rows - waiting,
+                start_s=max(min(cost.mean(waiting), others_s), 0.0),
+            ),
+            cost,
+            now,
         )
         if until is None:
             return None
-        latest = lane.head.due - cost.tail(most)
-        return until if until <= latest else None
+        return until if until <= head.due - cost.tail(head.max_rows) else None
 
     def started(self, batch: int, method: str, rows: int, now: float) -> None:
         """Note that a replica is busy with a batch of that number."""
@@ -219,22 +301,11 @@ class Scheduler:
         self._window(method).completed(answered, now)
 
 
-def _least_rows(cohort: Cohort) -> int:
+def _size(cohort: Cohort) -> int:
+    """Return the rows of a full batch of calls like its next one."""
+    return cohort.next_rows if cohort.alone else cohort.max_rows
+
+
+def _least(cohort: Cohort) -> int:
     """Return the rows of the smallest batch that its next call can go in."""
     return cohort.next_rows if cohort.alone else min(cohort.next_rows, cohort.max_rows)
-
-
-def _most_rows(head: Cohort, cost: CostModel, now: float) -> int:
-    """Return the largest n such that now + S(n) keeps the earliest deadline."""
-    slack = head.due - now
-    if not cost.knows or cost.tail(head.max_rows) <= slack:
-        return head.max_rows
-    # The head goes whatever its slack: a tail is no certainty.
-    low, high = min(head.next_rows, head.max_rows), head.max_rows
-    while low < high:
-        middle = (low + high + 1) // 2
-        if cost.tail(middle) <= slack:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -8,7 +8,14 @@ import asyncio
 import logging
 
 from headway.batching.cohort import Cohort
-from headway.batching.scheduler import Dispatch, Late, Refusal, Scheduler, Wait
+from headway.batching.scheduler import (
+    Dispatch,
+    Evict,
+    Late,
+    Refusal,
+    Scheduler,
+    Wait,
+)
 from headway.clock import Clock
 from headway.errors import (
     DeadlineExceededError,
@@ -172,6 +179,9 @@ class Dispatcher:
             if isinstance(decision, Late):
                 self._answer_late(decision, now)
                 continue
+            if isinstance(decision, Evict):
+                self._answer_evicted(decision, now)
+                continue
             if self._dispatch(decision):
                 # The loop was blocked: read what came before deciding again.
                 self._wake()
@@ -239,26 +249,41 @@ class Dispatcher:
     def _answer_late(self, late: Late, now: float) -> None:
         for cohort in late.cohorts:
             load: CohortLoad = cohort.load
-            calls = cohort.remaining_calls()
             if load.frame.deadline <= now:
-                self._meters.refused("expired", len(calls))
+                reason = "expired"
                 error: HeadwayError = DeadlineExceededError(
                     f"the deadline passed while the request waited for runner "
                     f"{self._name!r}"
                 )
             else:
-                self._meters.refused("predicted_late", len(calls))
+                reason = "predicted_late"
                 error = OverloadedError(
                     f"runner {self._name!r} could not answer in time",
                     retry_after_s=self._scheduler.backlog_s(now),
                 )
-            if cohort.skip:
-                # The parts of it that are being computed have nobody to answer.
-                load.parts[calls[0]] = None
-            for call in calls:
-                self._answers.fail(cohort, call, call + 1, error)
-            self._forget_if_over(cohort)
+            self._give_up(cohort, reason, error)
         self._answers.flush()
+
+    def _answer_evicted(self, evict: Evict, now: float) -> None:
+        error = OverloadedError(
+            f"the queue of runner {self._name!r} is full and more urgent requests came",
+            retry_after_s=self._scheduler.backlog_s(now),
+        )
+        for cohort in evict.cohorts:
+            self._give_up(cohort, "queue_full", error)
+        self._answers.flush()
+
+    def _give_up(self, cohort: Cohort, reason: str, error: HeadwayError) -> None:
+        """Answer the calls of a cohort that left the queue unserved."""
+        calls = cohort.remaining_calls()
+        self._meters.refused(reason, len(calls))
+        if cohort.skip:
+            # The parts of it that are being computed have nobody to answer.
+            load: CohortLoad = cohort.load
+            load.parts[calls[0]] = None
+        for call in calls:
+            self._answers.fail(cohort, call, call + 1, error)
+        self._forget_if_over(cohort)
 
     def _fail_all(self, cohort: Cohort, error: HeadwayError) -> None:
         self._answers.fail(cohort, 0, len(cohort.rows), error)
