@@ -17,6 +17,7 @@ __all__ = ["Server"]
 
 _READY = re.compile(r"is ready at https?://[^:]+:(\d+)")
 _STOP_S = 40.0
+_ASK_S = 10.0
 
 
 class Server:
@@ -75,15 +76,26 @@ class Server:
         """Of the API that the services have."""
         return f"http://127.0.0.1:{self.port}/predict"
 
+    def ask(self, method: str, path: str, body: str | None = None) -> str:
+        """Return the body of the answer to one request.
+
+        Raises:
+            SystemExit: If the answer is not a 200.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ASK_S)
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        if answer.status != http.HTTPStatus.OK:
+            raise SystemExit(f"{method} {path}: {answer.status}: {text}")
+        return text
+
     def metric(self, name: str) -> float:
         """Return the sum of a metric over its labels."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-        connection.close()
         return sum(
             float(line.rsplit(" ", 1)[1])
-            for line in lines
+            for line in self.ask("GET", "/metrics").splitlines()
             if line.startswith((name + "{", name + " "))
         )
 
