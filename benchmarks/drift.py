@@ -1,7 +1,7 @@
 """For how long are answers late after a model has become four times slower?
 
-The forest with 32 rows a batch, under Poisson traffic with a deadline. Amid it the model
-begins to compute each batch four times. Once at a rate that it can still bear
+The forest with 32 rows a batch, under Poisson traffic with a deadline. Amid it the
+model begins to compute each batch four times. Once at a rate that it can still bear
 (0.6 of the slow capacity), once at one that has become an overload of 2.4 times.
 """
 
