@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,8 +59,17 @@ class Server:
             if found:
                 self.port = int(found.group(1))
                 os.unlink(file.name)
+                self._reader = threading.Thread(target=self._discard_log)
+                self._reader.start()
                 return self
         raise SystemExit("the server did not start:\n" + "".join(seen))
+
+    def _discard_log(self) -> None:
+        """Read it all: a server whose log nobody reads would block."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        for _ in self._process.stderr:
+            pass
 
     def __exit__(
         self,
@@ -69,7 +79,8 @@ class Server:
     ) -> None:
         assert self._process is not None
         self._process.terminate()
-        self._process.communicate(timeout=_STOP_S)
+        self._process.wait(_STOP_S)
+        self._reader.join()
 
     @property
     def url(self) -> str:
