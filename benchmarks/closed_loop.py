@@ -16,7 +16,6 @@ from benchmarks.message import address, answer_bytes, status_of
 __all__ = ["ClosedLoop", "Question", "Tally"]
 
 _CONNECT_S = 10.0
-_LAST_ANSWERS_S = 15.0
 _READ_BYTES = 4096
 
 
@@ -54,14 +53,21 @@ class ClosedLoop:
         url: Whom to ask.
         questions: What to ask.
         connections: Each has one question under way.
+        grace_s: Wait for the last answers.
     """
 
     def __init__(
-        self, url: str, questions: Sequence[Question], *, connections: int
+        self,
+        url: str,
+        questions: Sequence[Question],
+        *,
+        connections: int,
+        grace_s: float = 15.0,
     ) -> None:
         self._url = url
         self._questions = questions
         self._connections = connections
+        self._grace_s = grace_s
         self._number = 0
         self._asked: dict[int, Question] = {}
         self._partial: dict[int, bytes] = {}
@@ -83,7 +89,7 @@ class ClosedLoop:
             while time.monotonic() < began + seconds and self._asked:
                 self._pass(epoll, began + seconds, ask=True)
             self._tally.per_s = self._tally.right / (time.monotonic() - began)
-            end = time.monotonic() + _LAST_ANSWERS_S
+            end = time.monotonic() + self._grace_s
             while time.monotonic() < end and self._asked:
                 self._pass(epoll, end, ask=False)
         for connection in sockets:

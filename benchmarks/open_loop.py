@@ -31,20 +31,20 @@ _TICK_S = 0.0002
 _BURST = 256
 """Requests sent in one go, so that answers are not left unread meanwhile."""
 _CONNECT_S = 10.0
-_GRACE_S = 4.0
-"""Wait for answers after the last deadline."""
 _READ_BYTES = 4096
 
 
 class OpenLoop:
     """Sends traffic and notes what becomes of each request.
 
-    Attributes:
-        _owner: File descriptor of a connection -> the request under way on it.
+    Args:
+        traffic: What to send.
+        grace_s: Wait for answers after the last deadline.
     """
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, *, grace_s: float = 4.0) -> None:
         self._traffic = traffic
+        self._grace_s = grace_s
         self._address = address(traffic.url)
         self._request = traffic.request()
         self._scheduled = array("d", traffic.schedule())
@@ -57,6 +57,7 @@ class OpenLoop:
         self._outstanding = 0
         self._idle: list[int] = []
         self._owner: dict[int, int] = {}
+        """Descriptor of a connection -> number of the request under way on it."""
         self._partial: dict[int, bytes] = {}
 
     def run(self) -> Outcomes:
@@ -99,7 +100,7 @@ class OpenLoop:
 
     def _drive(self) -> None:
         scheduled, count = self._scheduled, len(self._scheduled)
-        end = self._traffic.seconds + self._traffic.deadline_ms / 1000 + _GRACE_S
+        end = self._traffic.seconds + self._traffic.deadline_ms / 1000 + self._grace_s
         while self._next < count or self._outstanding:
             now = time.monotonic() - self._began
             if now > end:
