@@ -75,6 +75,7 @@ class OpenLoop:
                 self._drive()
             finally:
                 gc.enable()
+                gc.unfreeze()
                 for connection in self._owner:
                     os.close(connection)
         return Outcomes(
@@ -104,7 +105,7 @@ class OpenLoop:
         while self._next < count or self._outstanding:
             now = time.monotonic() - self._began
             if now > end:
-                return
+                break
             self._send_due(now)
             until_next = (scheduled[self._next] if self._next < count else end) - now
             if until_next > _TICK_S:
@@ -117,6 +118,8 @@ class OpenLoop:
                     self._connected(connection)
                 else:
                     self._receive(connection)
+        for number in range(self._next, count):
+            self._status[number] = NOT_SENT
 
     def _send_due(self, now: float) -> None:
         scheduled, idle = self._scheduled, self._idle
@@ -148,6 +151,7 @@ class OpenLoop:
 
     def _open(self, number: int) -> None:
         """Begin to connect; the request goes out once that is done."""
+        self._sent[number] = time.monotonic() - self._began
         connection = socket.socket()
         connection.setblocking(False)
         connection.connect_ex(self._address)  # an error shows as an event, too
@@ -156,7 +160,6 @@ class OpenLoop:
 
     def _connected(self, connection: int) -> None:
         self._epoll.modify(connection, select.EPOLLIN)
-        self._sent[self._owner[connection]] = time.monotonic() - self._began
         self._write(connection)
 
     def _receive(self, connection: int) -> None:

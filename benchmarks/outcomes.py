@@ -14,7 +14,7 @@ __all__ = ["LOST", "NOT_SENT", "UNANSWERED", "Outcomes", "Summary"]
 
 UNANSWERED = 0
 NOT_SENT = -1
-"""All connections were busy, and no more might be opened."""
+"""All connections were busy and no more might be opened, or the run was over."""
 LOST = -2
 """The connection broke before the answer was complete."""
 
@@ -64,6 +64,7 @@ class Outcomes(msgspec.Struct, frozen=True):
     deadline_s: float
     scheduled: NDArray[np.float64]
     sent: NDArray[np.float64]
+    """When a connection was taken for it, or began to be opened."""
     answered: NDArray[np.float64]
     status: NDArray[np.int16]
     """Of the answer, or one of UNANSWERED, NOT_SENT and LOST."""
