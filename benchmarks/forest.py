@@ -12,9 +12,9 @@ from typing import Any
 from benchmarks.report import arguments, show
 from benchmarks.server import Server
 from benchmarks.services.models import ROW, Forest
+from benchmarks.traffic import FLOWER
 from benchmarks.wrk import Load, run_wrk
 
-BODY = "[[5.1, 3.5, 1.4, 0.2]]"
 COMMON = "api_server: {timeout: 60}\nrunners: {resources: {cpu: 1}, batching: "
 CONFIGS = {
     "batching": COMMON + "{enabled: true, max_batch_size: 1000}}",
@@ -37,7 +37,7 @@ def main() -> None:
                         server.url,
                         connections=connections,
                         seconds=options.seconds,
-                        body=BODY,
+                        body=FLOWER,
                     )
                     loads.setdefault((name, connections), []).append(load)
     unbatched = _median(loads["no batching", 512]).rps

@@ -8,10 +8,11 @@ has it, which finds the processor's caches and clock as they are then.
 import statistics
 import time
 
-from benchmarks.forest import BODY, CONFIGS
+from benchmarks.forest import CONFIGS
 from benchmarks.report import arguments, show
 from benchmarks.server import Server
 from benchmarks.services.models import ROW, Forest
+from benchmarks.traffic import FLOWER
 from benchmarks.wrk import run_wrk
 
 CALLS = 200
@@ -26,7 +27,7 @@ def main() -> None:
         tight, paused = _predict_ms(model, 0.0), _predict_ms(model, 0.001)
         with Server("models:forest", config=CONFIGS["batching"]) as server:
             load = run_wrk(
-                server.url, connections=1, seconds=options.seconds, body=BODY
+                server.url, connections=1, seconds=options.seconds, body=FLOWER
             )
         rows.append(
             {

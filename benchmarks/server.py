@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ __all__ = ["Server"]
 
 _READY = re.compile(r"is ready at https?://[^:]+:(\d+)")
 _STOP_S = 40.0
+_ASK_S = 10.0
 
 
 class Server:
@@ -57,8 +59,17 @@ class Server:
             if found:
                 self.port = int(found.group(1))
                 os.unlink(file.name)
+                self._reader = threading.Thread(target=self._discard_log)
+                self._reader.start()
                 return self
         raise SystemExit("the server did not start:\n" + "".join(seen))
+
+    def _discard_log(self) -> None:
+        """Read it all: a server whose log nobody reads would block."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        for _ in self._process.stderr:
+            pass
 
     def __exit__(
         self,
@@ -68,22 +79,34 @@ class Server:
     ) -> None:
         assert self._process is not None
         self._process.terminate()
-        self._process.communicate(timeout=_STOP_S)
+        self._process.wait(_STOP_S)
+        self._reader.join()
 
     @property
     def url(self) -> str:
         """Of the API that the services have."""
         return f"http://127.0.0.1:{self.port}/predict"
 
+    def ask(self, method: str, path: str, body: str | None = None) -> str:
+        """Return the body of the answer to one request.
+
+        Raises:
+            SystemExit: If the answer is not a 200.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ASK_S)
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        if answer.status != http.HTTPStatus.OK:
+            raise SystemExit(f"{method} {path}: {answer.status}: {text}")
+        return text
+
     def metric(self, name: str) -> float:
         """Return the sum of a metric over its labels."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-        connection.close()
         return sum(
             float(line.rsplit(" ", 1)[1])
-            for line in lines
+            for line in self.ask("GET", "/metrics").splitlines()
             if line.startswith((name + "{", name + " "))
         )
 

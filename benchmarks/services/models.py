@@ -62,6 +62,7 @@ right_runner = headway.Runner(Slow, name="right")
 forest = headway.Service("forest", runners=[forest_runner])
 logistic = headway.Service("logistic", runners=[logistic_runner])
 pair = headway.Service("pair", runners=[left_runner, right_runner])
+slow = headway.Service("slow", runners=[left_runner])
 
 
 @forest.api(input=NumpyNdarray(shape=(-1, 4)), output=NumpyNdarray(), name="predict")
@@ -74,6 +75,12 @@ async def predict_forest(rows: Any) -> Any:
 async def predict_logistic(rows: Any) -> Any:
     """Classify flowers by logistic regression."""
     return await logistic_runner.predict.async_run(rows)
+
+
+@slow.api(input=NumpyNdarray(), output=NumpyNdarray(), name="predict")
+async def predict_slow(rows: Any) -> Any:
+    """Return the rows after 50 ms."""
+    return await left_runner.predict.async_run(rows)
 
 
 @pair.api(input=NumpyNdarray(), output=JSON(), name="predict")

@@ -1,0 +1,135 @@
+"""Closed-loop load that knows what the answer to each of its requests has to be.
+
+wrk is leaner, but cannot tell which request an answer belongs to. poison uses it.
+"""
+
+import os
+import select
+import socket
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from benchmarks.message import address, answer_bytes, status_of
+
+__all__ = ["ClosedLoop", "Question", "Tally"]
+
+_CONNECT_S = 10.0
+_READ_BYTES = 4096
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A request and its right answer."""
+
+    request: bytes
+    status: int
+    body: bytes | None = None
+    """None if any will do."""
+
+    def is_answered_by(self, answer: bytes) -> bool:
+        """Return whether this is the right answer."""
+        return status_of(answer) == self.status and (
+            self.body is None or answer.endswith(b"\r\n\r\n" + self.body)
+        )
+
+
+class Tally(msgspec.Struct):
+    """What one run came to."""
+
+    right: int = 0
+    wrong: int = 0
+    """Answers with another status or another body."""
+    lost: int = 0
+    """Requests whose connection broke, or that were not answered in time."""
+    per_s: float = 0.0
+    """Right answers."""
+
+
+class ClosedLoop:
+    """Asks questions in turn, over and over, each connection as soon as it is answered.
+
+    Args:
+        url: Whom to ask.
+        questions: What to ask.
+        connections: Each has one question under way.
+        grace_s: Wait for the last answers.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        questions: Sequence[Question],
+        *,
+        connections: int,
+        grace_s: float = 15.0,
+    ) -> None:
+        self._url = url
+        self._questions = questions
+        self._connections = connections
+        self._grace_s = grace_s
+        self._number = 0
+        self._asked: dict[int, Question] = {}
+        self._partial: dict[int, bytes] = {}
+        self._tally = Tally()
+
+    def run(self, seconds: float) -> Tally:
+        """Ask for so long, wait for the last answers and return the count."""
+        sockets = [
+            socket.create_connection(address(self._url), timeout=_CONNECT_S)
+            for _ in range(self._connections)
+        ]
+        with select.epoll() as epoll:
+            for connection in sockets:
+                connection.setblocking(False)
+                epoll.register(connection, select.EPOLLIN)
+            began = time.monotonic()
+            for connection in sockets:
+                self._ask(connection.fileno())
+            while time.monotonic() < began + seconds and self._asked:
+                self._pass(epoll, began + seconds, ask=True)
+            self._tally.per_s = self._tally.right / (time.monotonic() - began)
+            end = time.monotonic() + self._grace_s
+            while time.monotonic() < end and self._asked:
+                self._pass(epoll, end, ask=False)
+        for connection in sockets:
+            connection.close()
+        self._tally.lost += len(self._asked)
+        return self._tally
+
+    def _pass(self, epoll: select.epoll, until: float, *, ask: bool) -> None:
+        """Take the answers that have come, or wait for one."""
+        for connection, _ in epoll.poll(max(until - time.monotonic(), 0.0)):
+            if not self._receive(connection):
+                epoll.unregister(connection)
+            elif ask and connection not in self._asked:
+                self._ask(connection)
+
+    def _ask(self, connection: int) -> None:
+        question = self._questions[self._number % len(self._questions)]
+        self._number += 1
+        self._asked[connection] = question
+        try:
+            os.write(connection, question.request)
+        except OSError:
+            return  # its end is read next
+
+    def _receive(self, connection: int) -> bool:
+        """Take what has come; return whether the connection is still open."""
+        try:
+            received = os.read(connection, _READ_BYTES)
+        except OSError:
+            received = b""
+        if not received:
+            if self._asked.pop(connection, None) is not None:
+                self._tally.lost += 1
+            return False
+        data = self._partial.pop(connection, b"") + received
+        length = answer_bytes(data)
+        if not length or len(data) < length:
+            self._partial[connection] = data
+        elif self._asked.pop(connection).is_answered_by(data):
+            self._tally.right += 1
+        else:
+            self._tally.wrong += 1
+        return True
