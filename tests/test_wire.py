@@ -78,6 +78,7 @@ def results_fields(draw: st.DrawFn) -> dict[str, Any]:
         "parts": parts,
         "payload_bytes": sum(map(len, parts)),
         "backlog_s": draw(singles),
+        "row_s": draw(singles),
         "queue_s": draw(singles),
         "compute_s": draw(singles),
         "batch_rows": draw(u32),
@@ -119,7 +120,7 @@ def test_results_come_back(fields: dict[str, Any]) -> None:
     for name in ("cohort_id", "first", "calls", "key", "batch_rows"):
         assert getattr(results, name) == fields[name]
     assert results.sizes == tuple(fields["sizes"])
-    for name in ("backlog_s", "queue_s", "compute_s"):
+    for name in ("backlog_s", "row_s", "queue_s", "compute_s"):
         assert getattr(results, name) == fields[name]
 
 

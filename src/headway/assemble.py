@@ -68,6 +68,9 @@ __all__ = [
 ]
 
 
+_COLLECTION_THRESHOLDS = (20_000, 20, 20)
+
+
 class RunnerCore(msgspec.Struct):
     """The parts of a runner that do not depend on where its replicas are."""
 
@@ -379,7 +382,10 @@ def spare_collections() -> None:
 
     Modules and models live as long as the process, and a full collection that walks
     them holds up every request for tens of milliseconds (benchmarks/forest.py, p99 at
-    one connection).
+    one connection). What requests leave behind is freed by its reference counts, nearly
+    all of it, so looking for cycles can wait: with the usual thresholds it takes a
+    fifth of an API worker's time under overload (benchmarks/overload.py).
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)

@@ -63,9 +63,9 @@ MAX_FRAME_BYTES: Final = 2**31 - 1
 _HEAD = struct.Struct("<IB3x")
 # cohort id, calls, bytes of the key, priority, deadline, sent at
 _CALLS = struct.Struct("<IB3xIIIB3xdd")
-# cohort id, first call, calls, bytes of the key, sizes, backlog s, queue s, compute s,
-# rows of the batch
-_RESULTS = struct.Struct("<IB3xIIIIIfffI")
+# cohort id, first call, calls, bytes of the key, sizes, backlog s, row s, queue s,
+# compute s, rows of the batch
+_RESULTS = struct.Struct("<IB3xIIIIIffffI")
 # cohort id, first call, calls, bytes of the record
 _FAILURE = struct.Struct("<IB3xIIII")
 # cohort id, calls
@@ -100,7 +100,9 @@ class ResultsFrame(msgspec.Struct, gc=False):
     sizes: tuple[int, ...]
     """Bytes of each call's pickle; empty where the result is an array."""
     backlog_s: float
-    """Seconds that a row arriving now would wait for its batch to start."""
+    """Seconds after which a row that arrives now would be answered."""
+    row_s: float
+    """Seconds that each row ahead of it adds to that."""
     queue_s: float
     """Seconds from the cohort's sending to the start of the batch."""
     compute_s: float
@@ -251,6 +253,7 @@ def encode_results(  # noqa: PLR0913 - the fields of one frame, on the hot path
     parts: Sequence[Buffer],
     payload_bytes: int,
     backlog_s: float,
+    row_s: float,
     queue_s: float,
     compute_s: float,
     batch_rows: int,
@@ -274,6 +277,7 @@ def encode_results(  # noqa: PLR0913 - the fields of one frame, on the hot path
         len(key),
         len(sizes) << 3 | len(end),
         backlog_s,
+        row_s,
         queue_s,
         compute_s,
         batch_rows,
@@ -289,9 +293,7 @@ def decode_results_frame(frame: memoryview) -> ResultsFrame:
     """
     try:
         fields = _RESULTS.unpack_from(frame)
-        cohort_id, first, calls, key_bytes, packed, backlog, queue, compute, n = fields[
-            2:
-        ]
+        cohort_id, first, calls, key_bytes, packed = fields[2:7]
         at = _RESULTS.size + key_bytes
         key = bytes(frame[_RESULTS.size : at])
         sized, end = packed >> 3, packed & 7
@@ -301,8 +303,19 @@ def decode_results_frame(frame: memoryview) -> ResultsFrame:
     at += 4 * sized
     at += -at % 8
     payload = frame[at : len(frame) - end]
+    backlog, row, queue, compute, batch_rows = fields[7:]
     return ResultsFrame(
-        cohort_id, first, calls, key, sizes, backlog, queue, compute, n, payload
+        cohort_id=cohort_id,
+        first=first,
+        calls=calls,
+        key=key,
+        sizes=sizes,
+        backlog_s=backlog,
+        row_s=row,
+        queue_s=queue,
+        compute_s=compute,
+        batch_rows=batch_rows,
+        payload=payload,
     )
 
 

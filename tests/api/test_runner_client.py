@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headway.api.runner_client import DEADLINE, RunnerClient
+from headway.api.runner_client import RunnerClient
+from headway.api.terms import TERMS, Terms
 from headway.errors import (
     DeadlineExceededError,
     ModelCallError,
@@ -101,7 +102,11 @@ class Wire:
         assert kind_of_frame(self.frames[0]) == kind
 
     def answer(
-        self, calls: CallsFrame, values: Sequence[float], backlog_s: float = 0.0
+        self,
+        calls: CallsFrame,
+        values: Sequence[float],
+        backlog_s: float = 0.0,
+        row_s: float = 0.0,
     ) -> None:
         key, payload = encode_array(np.asarray(values), 0)
         self.say(
@@ -115,6 +120,7 @@ class Wire:
                     parts=[payload],
                     payload_bytes=len(payload),
                     backlog_s=backlog_s,
+                    row_s=row_s,
                     queue_s=0.0,
                     compute_s=0.0,
                     batch_rows=len(values),
@@ -170,7 +176,7 @@ async def test_a_call_that_may_overtake_others_is_left_to_the_runner() -> None:
     task = wire.call()
     wire.answer(await wire.calls(), [1.0], backlog_s=30.0)
     await task
-    DEADLINE.set(wire.clock.time + 1.0)
+    TERMS.set(Terms(wire.clock.time + 1.0))
     task = wire.call()
     wire.answer(await wire.calls(), [2.0])
     assert (await task).tolist() == [2.0]
@@ -238,7 +244,7 @@ async def test_a_deadline_that_passed_is_an_error_before_and_after_sending() -> 
     assert await wire.cancelled() == (0,)
     wire.answer(calls, [1.0])
     assert wire.counted("headway_wasted_rows_total") == 1
-    DEADLINE.set(wire.clock.time - 1)
+    TERMS.set(Terms(wire.clock.time - 1))
     with pytest.raises(DeadlineExceededError):
         await wire.call()
 

@@ -136,7 +136,7 @@ def test_a_deadline_that_the_backlog_breaks_is_refused_with_when_to_retry() -> N
     for _ in range(3):
         assert made.arrive(cohort(10, due=NOW + 9), NOW) is None
     # 0.1 s for the batch at hand, three batches ahead, and its own
-    assert made.backlog_s(NOW) == pytest.approx(0.4)
+    assert made.backlog_s(NOW) == pytest.approx(0.5)
     assert made.arrive(cohort(10, due=NOW + 9.1), NOW) is None
     refusal = made.arrive(cohort(10, due=NOW + 9), NOW + 8.9)
     assert refusal is None, "what was learned 8.9 s ago is not trusted"
@@ -165,13 +165,19 @@ def test_calls_that_go_alone_are_priced_as_they_go() -> None:
     assert isinstance(late, Late), "2 ms do not fit in 1.5"
 
 
-def test_the_backlog_of_an_idle_runner_is_nothing() -> None:
+def test_the_backlog_is_that_of_one_row_more() -> None:
     made = scheduler()
     assert made.backlog_s(NOW) == 0.0
     teach(made, 1, 0.1)
     made.started(1, "predict", 1, NOW)
-    assert made.backlog_s(NOW + 0.04) == pytest.approx(0.06)
-    assert made.backlog_s(NOW + 5) == 0.0
+    assert made.backlog_s(NOW + 0.04) == 0.0, "of nobody's method"
+    assert made.arrive(cohort(1), NOW) is None
+    # The rest of the batch at hand, and then two rows together: nothing is known of
+    # two, so their time is taken to be in proportion.
+    assert made.backlog_s(NOW + 0.04) == pytest.approx(0.06 + 0.2)
+    assert made.backlog_s(NOW + 5) == pytest.approx(0.2)
+    assert made.arrive(cohort(1, priority=3), NOW) is None
+    assert made.backlog_s(NOW) == 0.0, "it depends on the class"
 
 
 def test_a_head_that_cannot_be_met_any_more_is_late() -> None:

@@ -23,7 +23,7 @@ from headway.wire_errors import error_of
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Model = Callable[..., Any]
-FACTS = BatchFacts(rows=1, started_at=0.0, compute_s=0.0, backlog_s=0.0)
+FACTS = BatchFacts(rows=1, started_at=0.0, compute_s=0.0, backlog_s=0.0, row_s=0.0)
 
 
 class Recorder:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headway.api.runner_client import DEADLINE, RunnerClient
+from headway.api.runner_client import RunnerClient
+from headway.api.terms import TERMS, Terms
 from headway.batching.scheduler import Scheduler, SchedulerLimits
 from headway.clock import MonotonicClock
 from headway.errors import (
@@ -257,7 +258,7 @@ async def test_a_deadline_ends_the_wait_of_a_call_in_flight() -> None:
     model = Model()
     async with embedded(model) as (client, _):
         model.gate.clear()
-        DEADLINE.set(CLOCK.now() + 0.02)
+        TERMS.set(Terms(CLOCK.now() + 0.02))
         with pytest.raises(DeadlineExceededError):
             await client.call(SPECS["predict"], (np.zeros(1),), {})
         with pytest.raises(DeadlineExceededError, match="before runner 'model'"):

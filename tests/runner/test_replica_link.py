@@ -32,6 +32,7 @@ def results(number: int, first: int, *values: float) -> memoryview:
         parts=[raw],
         payload_bytes=len(raw),
         backlog_s=0.0,
+        row_s=0.0,
         queue_s=0.0,
         compute_s=0.001,
         batch_rows=len(values),

@@ -34,6 +34,7 @@ class Flight:
         "open",
         "pickled",
         "priority",
+        "sent_at",
         "timer",
     )
 
@@ -56,6 +57,7 @@ class Flight:
         self.open = 0
         """Calls that the runner has not answered; it answers every one, once."""
         self.nbytes = 0
+        self.sent_at = 0.0
         self.timer: asyncio.TimerHandle | None = None
 
     def add(self, call: EncodedCall, future: asyncio.Future[Any]) -> int:
@@ -70,8 +72,14 @@ class Flight:
         """Return the rows of some calls."""
         return [call.rows for call in self.calls[first : first + calls]]
 
-    def frame(self, sent_at: float) -> list[Buffer]:
-        """Return the CALLS frame."""
+    def frame(self, sent_at: float, reserve_s: float) -> list[Buffer]:
+        """Return the CALLS frame.
+
+        Args:
+            sent_at: Monotonic seconds.
+            reserve_s: How long before its deadline the runner has to be done.
+        """
+        self.sent_at = sent_at
         calls = self.calls
         parts: list[Buffer] = [
             call.parts[column]
@@ -86,7 +94,7 @@ class Flight:
             parts=parts,
             payload_bytes=self.nbytes,
             priority=self.priority,
-            deadline=self.deadline,
+            deadline=self.deadline - reserve_s,
             sent_at=sent_at,
         )
 

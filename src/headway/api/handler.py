@@ -13,9 +13,9 @@ from typing import Any
 
 from headway.api.admission import Admission
 from headway.api.error_answer import render_error
+from headway.api.foresight import Foresight
 from headway.api.meters import EndpointMeters
-from headway.api.runner_client import DEADLINE, PRIORITY
-from headway.api.terms import priority_of, timeout_of
+from headway.api.terms import TERMS, Terms, priority_of, timeout_of
 from headway.api.thread_pool import ThreadPool
 from headway.clock import Clock
 from headway.context import Context, RequestInfo
@@ -33,15 +33,17 @@ __all__ = ["Endpoint"]
 _log = logging.getLogger(__name__)
 
 
-class _Served:
+class _Served(Terms):
     """A request while it is served."""
 
-    __slots__ = ("deadline", "endpoint", "has_left", "request", "task")
+    __slots__ = ("endpoint", "has_left", "request", "task")
 
-    def __init__(self, endpoint: "Endpoint", request: Request, deadline: float) -> None:
+    def __init__(
+        self, endpoint: "Endpoint", request: Request, deadline: float, priority: int
+    ) -> None:
+        super().__init__(deadline, priority)
         self.endpoint = endpoint
         self.request = request
-        self.deadline = deadline
         self.has_left = False
         self.task: asyncio.Task[None] | None = None
 
@@ -95,13 +97,19 @@ class Endpoint:
         self._clock = clock
         self._loop = loop
         self._state = state
+        self._foresight = Foresight()
 
     def handle(self, request: Request) -> None:
         """Serve a request: `respond` is called now or later."""
         try:
-            timeout_s = timeout_of(request, self._admission.timeout_s)
-            priority = priority_of(request)
-            served = _Served(self, request, request.received_at + timeout_s)
+            deadline = request.received_at + timeout_of(
+                request, self._admission.timeout_s
+            )
+            served = _Served(self, request, deadline, priority_of(request))
+            refusal = self._foresight.refuse(served)
+            if refusal is not None:
+                self._answer(request, *refusal)
+                return
             self._admission.enter(served)
         except HeadwayError as error:
             self._answer(request, *render_error(error))
@@ -123,13 +131,12 @@ class Endpoint:
             self._answer(request, *render_error(self._logged(failure, error)))
             return
         request.on_disconnect = served.hang_up
-        served.task = self._loop.create_task(self._serve(served, value, priority))
+        served.task = self._loop.create_task(self._serve(served, value))
 
-    async def _serve(self, served: _Served, value: Any, priority: int) -> None:
+    async def _serve(self, served: _Served, value: Any) -> None:
         request = served.request
         result: Any = None
-        DEADLINE.set(served.deadline)
-        PRIORITY.set(priority)
+        TERMS.set(served)
         try:
             context = self._context(request) if self._api.takes_context else None
             result = await self._call(value, context)
@@ -167,6 +174,7 @@ class Endpoint:
                 self._logged(ApiFunctionError("the API function failed"), error),
             )
         finally:
+            self._foresight.learn(served)
             self.leave(served)
 
     async def _call(self, value: Any, context: Context | None) -> Any:

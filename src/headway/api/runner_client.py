@@ -6,14 +6,14 @@ carries them.
 """
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
 from headway.api.blocking_calls import BLOCKING_CALLS
 from headway.api.flight import Flight
-from headway.api.terms import DEFAULT_PRIORITY
+from headway.api.terms import TERMS, Terms
 from headway.clock import Clock
 from headway.errors import (
     DeadlineExceededError,
@@ -26,7 +26,7 @@ from headway.errors import (
     WireError,
 )
 from headway.metrics import Counter
-from headway.payload.call import Buffer, CallEncoder
+from headway.payload.call import Buffer, CallEncoder, EncodedCall
 from headway.payload.result import decode_results
 from headway.signature import MethodSpec
 from headway.transport.base import Channel
@@ -34,6 +34,7 @@ from headway.wire import (
     FAILURE,
     READY,
     RESULTS,
+    ResultsFrame,
     decode_failure,
     decode_results_frame,
     encode_cancel,
@@ -41,17 +42,13 @@ from headway.wire import (
 )
 from headway.wire_errors import error_of
 
-__all__ = ["DEADLINE", "PRIORITY", "RunnerClient"]
-
-DEADLINE: Final[ContextVar[float]] = ContextVar("headway_deadline")
-"""Monotonic seconds by which the request being served must be answered."""
-
-PRIORITY: Final[ContextVar[int]] = ContextVar(
-    "headway_priority", default=DEFAULT_PRIORITY
-)
-"""Class of the request being served, 0 the most urgent."""
+__all__ = ["RunnerClient"]
 
 _NUMBERS = 2**32
+_LEARNING_RATE = 0.05
+_HOP_DEVIATIONS = 3.0
+_MOST_FOR_HOP = 0.1
+"""Share of the time left that may be set aside for the way back."""
 
 
 class RunnerClient:
@@ -87,10 +84,16 @@ class RunnerClient:
         self._loop_thread = threading.get_ident()
         self._wasted_rows = wasted_rows
         self._refused = refused
-        self._free_at = 0.0
-        """When the runner, by its last answer, has worked its backlog off."""
+        self._answer_at = 0.0
+        """When the runner, by its last results, would answer one more row."""
+        self._row_s = 0.0
+        """By how much each row that is sent delays the next."""
         self._latest = 0.0
         """The latest deadline of all that was sent."""
+        self._latest_class = 0
+        """The class of the call that was sent last."""
+        self._hop_s = self._hop_deviation_s = 0.0
+        """What an answer takes besides the runner's own time."""
         self._encoder = CallEncoder()
         self._channel: Channel | None = None
         self._ready = asyncio.Event()
@@ -120,20 +123,17 @@ class RunnerClient:
                 retry_after_s=1.0,
             )
         now = self._clock.now()
-        deadline = min(DEADLINE.get(now + self._timeout_s), now + self._timeout_s)
+        terms = TERMS.get(None) or Terms(math.inf)
+        if terms.first_call is None:
+            terms.first_call = self
+        deadline = min(terms.deadline, now + self._timeout_s)
         if deadline <= now:
             raise DeadlineExceededError(
                 f"the deadline passed before runner {self.name!r} was called"
             )
-        if self._free_at > deadline >= self._latest:
-            # It would go last, and the runner would refuse it too, but only after the
-            # batch at hand. Of one that may overtake others the runner knows more.
-            self._refused("predicted_late").add()
-            raise OverloadedError(
-                f"runner {self.name!r} refused the request: its backlog does not let "
-                "the deadline be met; retry later",
-                retry_after_s=self._free_at - deadline,
-            )
+        refusal = self.refusal(deadline, terms.priority)
+        if refusal is not None:
+            raise refusal
         encoded = self._encoder.encode(method, args, kwargs)
         if self._bytes and self._bytes + encoded.nbytes > self._max_bytes:
             self._refused("queue_full").add()
@@ -143,7 +143,9 @@ class RunnerClient:
                 retry_after_s=1.0,
             )
         self._latest = max(self._latest, deadline)
-        flight = self._board(encoded.key, encoded.pickled, deadline)
+        self._latest_class = terms.priority
+        self._answer_at += encoded.rows * self._row_s
+        flight = self._board(encoded, deadline, terms.priority)
         future = self._loop.create_future()
         index = flight.add(encoded, future)
         self._bytes += encoded.nbytes
@@ -153,6 +155,23 @@ class RunnerClient:
             self._bytes -= encoded.nbytes
             if future.cancelled():
                 self._cancel(flight, index)
+
+    def refusal(self, deadline: float, priority: int) -> OverloadedError | None:
+        """Return the error of a call that the backlog certainly makes late.
+
+        The runner would refuse it too, but only after the batch at hand. Of one that
+        may overtake others the runner knows more.
+        """
+        late_s = self._answer_at + self._hop_s - deadline
+        goes_last = deadline >= self._latest and priority >= self._latest_class
+        if late_s <= 0 or not goes_last:
+            return None
+        self._refused("predicted_late").add()
+        return OverloadedError(
+            f"runner {self.name!r} refused the request: its backlog does not let the "
+            "deadline be met; retry later",
+            retry_after_s=late_s,
+        )
 
     def call_blocking(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -175,20 +194,19 @@ class RunnerClient:
         calls = BLOCKING_CALLS.get(None)
         return future.result() if calls is None else calls.wait(future)
 
-    def _board(self, key: bytes, pickled: bool, deadline: float) -> Flight:
+    def _board(self, call: EncodedCall, deadline: float, priority: int) -> Flight:
         """Return the flight that leaves this turn with calls like this one."""
         slot = int(min(deadline, 1e12) * 1000)
-        priority = PRIORITY.get()
-        place = (key, priority, slot)
+        place = (call.key, priority, slot)
         flight = self._boarding.get(place)
         if flight is None:
             self._number = (self._number + 1) % _NUMBERS
             flight = self._boarding[place] = Flight(
                 number=self._number,
-                key=key,
+                key=call.key,
                 deadline=deadline,
                 priority=priority,
-                pickled=pickled,
+                pickled=call.pickled,
             )
             self._flush_soon()
         return flight
@@ -218,7 +236,7 @@ class RunnerClient:
         if not flight.waiting_any():
             return
         try:
-            frame = flight.frame(now)
+            frame = flight.frame(now, self._reserve_s(flight.deadline - now))
         except WireError as error:
             flight.fail(0, len(flight.calls), error)
             return
@@ -228,6 +246,17 @@ class RunnerClient:
                 max(flight.deadline - now, 0), self._expire, flight
             )
         buffers.extend(frame)
+
+    def _reserve_s(self, left_s: float) -> float:
+        """Return the part of the time left that the way to and fro will take."""
+        hop_s = self._hop_s + _HOP_DEVIATIONS * self._hop_deviation_s
+        return min(hop_s, _MOST_FOR_HOP * left_s)
+
+    def _learn_hop(self, flight: Flight, results: ResultsFrame, now: float) -> None:
+        spent_s = results.queue_s + results.compute_s
+        error = now - flight.sent_at - spent_s - self._hop_s
+        self._hop_s += _LEARNING_RATE * error
+        self._hop_deviation_s += _LEARNING_RATE * (abs(error) - self._hop_deviation_s)
 
     def _cancel(self, flight: Flight, index: int) -> None:
         """Tell the runner that nobody waits for a call any longer."""
@@ -256,7 +285,7 @@ class RunnerClient:
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
         """Fail all calls in flight at once."""
         self._channel = None
-        self._free_at = 0.0
+        self._answer_at = 0.0
         self._ready.clear()
         flights, self._flights = self._flights, {}
         for flight in flights.values():
@@ -283,7 +312,10 @@ class RunnerClient:
             flight = self._flights.get(results.cohort_id)
             if flight is None:
                 raise WireError(f"results for the unknown cohort {results.cohort_id}")
-            self._free_at = self._clock.now() + results.backlog_s
+            now = self._clock.now()
+            self._answer_at = now + results.backlog_s
+            self._row_s = results.row_s
+            self._learn_hop(flight, results, now)
             sizes = results.sizes or flight.rows(results.first, results.calls)
             try:
                 values = decode_results(results.key, sizes, results.payload)

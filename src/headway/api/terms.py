@@ -1,9 +1,11 @@
-"""What a request asks for in its headers: by when, and how urgent it is.
+"""The terms of a request: by when it must be answered, and how urgent it is.
 
-api/handler reads them before anything is done for the request.
+api/handler reads them from its headers before anything is done for the request;
+api/runner_client finds them in the context of the function that calls a runner.
 """
 
-from typing import Final
+from contextvars import ContextVar
+from typing import Any, Final
 
 from headway.errors import BadInputError
 from headway.http.request import Request
@@ -11,7 +13,9 @@ from headway.http.request import Request
 __all__ = [
     "DEFAULT_PRIORITY",
     "PRIORITY_HEADER",
+    "TERMS",
     "TIMEOUT_HEADER",
+    "Terms",
     "priority_of",
     "timeout_of",
 ]
@@ -21,6 +25,27 @@ PRIORITY_HEADER: Final = b"headway-priority"
 DEFAULT_PRIORITY: Final = 5
 _LOWEST_PRIORITY = 9
 _LONGEST_MS = 24 * 3600 * 1000.0
+
+
+class Terms:
+    """Of one request.
+
+    Args:
+        deadline: Monotonic seconds by which it must be answered.
+        priority: Its class, 0 the most urgent.
+    """
+
+    __slots__ = ("deadline", "first_call", "priority")
+
+    def __init__(self, deadline: float, priority: int = DEFAULT_PRIORITY) -> None:
+        self.deadline = deadline
+        self.priority = priority
+        self.first_call: Any = None
+        """The runner client that its function called first; None before that."""
+
+
+TERMS: Final[ContextVar[Terms]] = ContextVar("headway_terms")
+"""Of the request being served."""
 
 
 def timeout_of(request: Request, configured_s: float) -> float:

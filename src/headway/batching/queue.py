@@ -94,6 +94,11 @@ class Queue:
         self.rows = 0
         self.nbytes = 0
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether calls of several classes wait."""
+        return len({lane.priority for lane in self._lanes.values()}) > 1
+
     def push(self, cohort: Cohort) -> None:
         """Add a cohort."""
         self._sequence += 1

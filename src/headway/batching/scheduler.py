@@ -141,7 +141,7 @@ class Scheduler:
         cost = self.cost(cohort.method)
         if now - cost.learned_at > _TRUST_S:
             return None
-        late = now + self._wait_s(cohort, now) + cost.mean(_least(cohort)) - cohort.due
+        late = now + self._answer_s(cohort, now) - cohort.due
         return Refusal("predicted_late", late) if late > 0 else None
 
     def _make_room(self, cohort: Cohort) -> bool:
@@ -160,37 +160,52 @@ class Scheduler:
             self._evicted.append(evicted)
         return True
 
-    def _wait_s(self, cohort: Cohort, now: float) -> float:
-        """Return the seconds until a batch with the cohort's first row starts."""
+    def _answer_s(self, cohort: Cohort, now: float) -> float:
+        """Return the seconds until the first batch with a cohort's rows is done."""
         ahead = self.queue.ahead(cohort.priority, cohort.due)
-        if not ahead.rows and len(self._busy) < self.replicas:
-            return 0.0
         # Of those that go alone, the others are taken to be like this one.
-        size = _size(cohort)
-        batches = min(
-            ahead.rows // size, ahead.turn_batches * (ahead.own_rows // size + 1)
-        )
-        return self._batches_s(batches, size, self.cost(cohort.method), now)
+        size, rows = _size(cohort), ahead.rows
+        batches = min(rows // size, ahead.turn_batches * (ahead.own_rows // size + 1))
+        cost = self.cost(cohort.method)
+        return self._batches_s(batches, rows + _least(cohort), size, cost, now)
 
-    def _batches_s(self, batches: int, size: int, cost: CostModel, now: float) -> float:
-        """Return the seconds until so many batches of a size have begun."""
-        return self._first_free_s(now) + batches * cost.mean(size) / max(
-            self.replicas, 1
-        )
+    def _batches_s(
+        self, batches: int, rows: int, size: int, cost: CostModel, now: float
+    ) -> float:
+        """Return the seconds until the last of `rows` is answered.
 
-    def _first_free_s(self, now: float) -> float:
-        if len(self._busy) < self.replicas or not self._busy:
-            return 0.0
-        return max(min(self._busy.values()) - now, 0.0)
+        Args:
+            batches: Full ones that go before.
+            rows: In the queue, that one included.
+            size: Of a full batch.
+            cost: S(n).
+            now: Monotonic seconds.
+        """
+        is_free = len(self._busy) < self.replicas or not self._busy
+        start_s = 0.0 if is_free else max(min(self._busy.values()) - now, 0.0)
+        full_s = batches * cost.mean(size) / max(self.replicas, 1)
+        return start_s + full_s + cost.mean(size if batches else min(rows, size))
 
     def backlog_s(self, now: float) -> float:
-        """Return the seconds that a row arriving now would wait, at a guess."""
+        """Return the seconds until a row that arrives now is answered, at a guess.
+
+        With several classes waiting that depends on its own: none is told then.
+        """
         lane = self.queue.next_lane()
-        if lane is None:
-            return self._first_free_s(now)
-        size = _size(lane.head)
-        batches = self.queue.rows // size
-        return self._batches_s(batches, size, self.cost(lane.head.method), now)
+        if lane is None or self.queue.is_mixed:
+            return 0.0
+        rows, size = self.queue.rows, _size(lane.head)
+        cost = self.cost(lane.head.method)
+        return self._batches_s(rows // size, rows + 1, size, cost, now)
+
+    def row_s(self, piece: Piece) -> float:
+        """Return the seconds that a row like one's adds to the backlog."""
+        cohort = piece.cohort
+        cost = self.cost(cohort.method)
+        if not cost.knows:
+            return 0.0
+        size = piece.rows if cohort.alone else cohort.max_rows
+        return 1 / (cost.peak_rate(size) * max(self.replicas, 1))
 
     def decide(self, now: float) -> Dispatch | Wait | Late | Evict | None:
         """Return what to do now; None while there is nothing to do.

@@ -35,6 +35,7 @@ class BatchFacts(msgspec.Struct, gc=False):
     started_at: float
     compute_s: float
     backlog_s: float
+    row_s: float
 
 
 class Answers:
@@ -127,6 +128,7 @@ class Answers:
             parts=[result.payload],
             payload_bytes=len(result.payload),
             backlog_s=facts.backlog_s,
+            row_s=facts.row_s,
             queue_s=max(facts.started_at - piece.cohort.arrived_at, 0.0),
             compute_s=facts.compute_s,
             batch_rows=facts.rows,

@@ -240,6 +240,7 @@ class Dispatcher:
             started_at=started_at,
             compute_s=took_s,
             backlog_s=self._scheduler.backlog_s(self._clock.now()),
+            row_s=self._scheduler.row_s(batch.pieces[0]),
         )
         self._answers.add(outcomes, facts)
         self._answers.flush()

@@ -84,7 +84,11 @@ class Replica:
         outcomes = compute(batch, self._runnable, self._specs, self._told)
         took_s = time.perf_counter() - began
         facts = BatchFacts(
-            rows=rows, started_at=calls.sent_at, compute_s=took_s, backlog_s=0.0
+            rows=rows,
+            started_at=calls.sent_at,
+            compute_s=took_s,
+            backlog_s=0.0,
+            row_s=0.0,
         )
         self._answers.add(outcomes, facts)
         self._answers.flush()
