@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headway.errors import ModelCallError, WireError
 from headway.payload.call import ARRAYS, OPAQUE, PICKLED, ArgumentSpec, CallKey
 from headway.runner.answers import Answers
-from headway.runner.batch import Batch, CohortLoad, Failure, Success, compute
+from headway.runner.batch import Batch, CohortLoad, Failure, Success
 from headway.wire import CallsFrame
 from tests.payload.hop import (
     FACTS,
@@ -21,6 +21,7 @@ from tests.payload.hop import (
     answers_of,
     cohort,
     encode,
+    isolate,
     raised,
     run,
     spec,
@@ -127,7 +128,7 @@ def test_a_whole_call_fails_alone() -> None:
 def test_an_unknown_method_is_the_models_failure() -> None:
     encoded = encode(spec(), arrays([1.0]))
     batch = take(cohort(encoded, Recorder()), 10)
-    (outcome,) = compute(batch, Named(), SPECS)
+    (outcome,) = isolate(Named(), SPECS).compute(batch)
     assert isinstance(outcome, Failure)
 
 
@@ -148,7 +149,8 @@ def two_cohorts() -> tuple[Batch, list[Recorder], list[Any]]:
 def test_answers_find_their_channels() -> None:
     batch, channels, encoded = two_cohorts()
     answers = Answers()
-    answers.add(compute(batch, Named(predict=lambda x: x + 10), SPECS), FACTS)
+    model = Named(predict=lambda x: x + 10)
+    answers.add(isolate(model, SPECS).compute(batch), FACTS)
     answers.flush()
     answers.flush()  # has nothing more to send
     assert [a.tolist() for a in answers_of(channels[0], encoded[0])] == [
@@ -240,7 +242,8 @@ def test_a_load_that_does_not_fit_its_bytes_is_refused(
 
 def test_outcomes_cover_the_batch() -> None:
     batch, _, _ = two_cohorts()
-    outcomes = compute(batch, Named(predict=lambda x: 1 / 0 if 4 in x else x), SPECS)
+    model = Named(predict=lambda x: 1 / 0 if 4 in x else x)
+    outcomes = isolate(model, SPECS).compute(batch)
     assert sum(isinstance(outcome, Failure) for outcome in outcomes) == 1
     rows = sum(piece.rows for outcome in outcomes for piece in outcome.pieces)
     assert rows == batch.rows
