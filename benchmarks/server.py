@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -57,6 +59,10 @@ class Server:
             if found:
                 self.port = int(found.group(1))
                 os.unlink(file.name)
+                # A full pipe would hold up whoever logs.
+                threading.Thread(
+                    target=deque, args=(self._process.stderr, 0), daemon=True
+                ).start()
                 return self
         raise SystemExit("the server did not start:\n" + "".join(seen))
 
@@ -68,7 +74,7 @@ class Server:
     ) -> None:
         assert self._process is not None
         self._process.terminate()
-        self._process.communicate(timeout=_STOP_S)
+        self._process.wait(timeout=_STOP_S)
 
     @property
     def url(self) -> str:

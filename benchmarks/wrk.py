@@ -24,8 +24,17 @@ class Load(msgspec.Struct):
     """Answers that were not 2xx, and socket errors."""
 
 
-def run_wrk(url: str, *, connections: int, seconds: int, body: str) -> Load:
+def run_wrk(
+    url: str, *, connections: int, seconds: int, body: str, lua: str = ""
+) -> Load:
     """Send the same request on so many connections, each as soon as it is answered.
+
+    Args:
+        url: Where to.
+        connections: How many.
+        seconds: How long.
+        body: JSON without quotation marks like those of Lua.
+        lua: Further lines of the script, which may define what is sent instead.
 
     Raises:
         SystemExit: If wrk is not installed.
@@ -36,7 +45,7 @@ def run_wrk(url: str, *, connections: int, seconds: int, body: str) -> Load:
         script = Path(folder) / "post.lua"
         script.write_text(
             f"wrk.method = 'POST'\nwrk.body = '{body}'\n"
-            "wrk.headers['Content-Type'] = 'application/json'\n"
+            f"wrk.headers['Content-Type'] = 'application/json'\n{lua}"
         )
         command = [
             *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"),

@@ -1,4 +1,4 @@
-"""Iris by a random forest and by logistic regression, and two slow models at once."""
+"""Iris by forests and by logistic regression, and two slow models at once."""
 
 import asyncio
 import time
@@ -37,6 +37,24 @@ class Forest(_Iris):
         )
 
 
+class Picky(Forest):
+    """A forest that refuses flowers with a first number of 1,000 and more.
+
+    It has computed first if the number is a million and more.
+    """
+
+    @headway.Runnable.method(batchable=True)
+    def predict(self, rows: Any) -> Any:
+        """Return the class of each row, or raise."""
+        largest = rows[:, 0].max()
+        if 1e3 <= largest < 1e6:
+            raise ValueError("this is no flower")
+        classes = self.model.predict(rows)
+        if 1e6 <= largest < np.inf:
+            raise ValueError("this was no flower")
+        return classes
+
+
 class Logistic(_Iris):
     """A call costs about 0.1 ms."""
 
@@ -55,11 +73,13 @@ class Slow(headway.Runnable):
 
 
 forest_runner = headway.Runner(Forest, name="forest")
+picky_runner = headway.Runner(Picky, name="picky")
 logistic_runner = headway.Runner(Logistic, name="logistic")
 left_runner = headway.Runner(Slow, name="left")
 right_runner = headway.Runner(Slow, name="right")
 
 forest = headway.Service("forest", runners=[forest_runner])
+picky = headway.Service("picky", runners=[picky_runner])
 logistic = headway.Service("logistic", runners=[logistic_runner])
 pair = headway.Service("pair", runners=[left_runner, right_runner])
 
@@ -68,6 +88,12 @@ pair = headway.Service("pair", runners=[left_runner, right_runner])
 async def predict_forest(rows: Any) -> Any:
     """Classify flowers by the forest."""
     return await forest_runner.predict.async_run(rows)
+
+
+@picky.api(input=NumpyNdarray(shape=(-1, 4)), output=NumpyNdarray(), name="predict")
+async def predict_picky(rows: Any) -> Any:
+    """Classify flowers by a forest that refuses some."""
+    return await picky_runner.predict.async_run(rows)
 
 
 @logistic.api(input=NumpyNdarray(shape=(-1, 4)), output=NumpyNdarray(), name="predict")

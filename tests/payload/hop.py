@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from headway.batching.cohort import Cohort
 from headway.clock import MonotonicClock
 from headway.errors import HeadwayError
@@ -54,6 +56,10 @@ class Named:
 
     def __init__(self, **methods: Model) -> None:
         self.__dict__.update(methods)
+
+
+def arrays(*calls: Sequence[float]) -> list[Arguments]:
+    return [((np.array(call, "f8"),), {}) for call in calls]
 
 
 def isolate(runnable: object, specs: Mapping[str, MethodSpec]) -> Isolation:

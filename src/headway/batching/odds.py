@@ -10,8 +10,9 @@ __all__ = ["Odds"]
 
 _LEARNING_RATE = 0.2
 _CHEAPEST = 0.02
+"""Below this, what it costs to put a batch together outweighs what the model takes."""
 _WINDOW_CALLS = 256
-"""Twice as many calls are remembered at the most, the older ones ever less."""
+"""Once so many calls are remembered, all of them count half."""
 
 
 class Odds:
@@ -19,18 +20,21 @@ class Odds:
 
     A try that fails tells something and answers nobody; one that succeeds does both. If
     it costs 1 to succeed and r to fail, most is learned for the time when the two have
-    the probabilities x and x**r, with x + x**r = 1: so Shannon's channel whose symbols
-    take different times is used best (A Mathematical Theory of Communication, 1948,
-    section 1). For r = 1 this is halving. A model that raises at once has a small r,
-    and large parts are tried. The mean cost to find the one bad call among n, in
-    successful calls, with what nobody has tried put together again afterwards:
+    the probabilities x and x**r, with x + x**r = 1: so a channel whose symbols take
+    different times is used best (Shannon, A Mathematical Theory of Communication, 1948,
+    section 1). For r = 1 this is halving. A model that raises at once has a small r:
+    large parts are tried. After a batch of n calls failed, the mean cost to find its
+    one bad call and answer all others, in successful calls (tests/batching):
 
-        n            32                64                100
-        r         rule  halving     rule  halving     rule  halving    (both halves: r)
-        0.02       2.3      5.1      2.6      6.1      2.8      6.9
-        0.1        3.1      5.5      3.5      6.6      3.8      7.4
-        0.3        4.2      6.5      4.8      7.8      5.2      8.7
-        1          7.0     10.0      8.0     12.0      8.7     13.4
+        n              32                64                100
+        r        rule  halving     rule  halving     rule  halving
+        0.02      2.3      5.1      2.6      6.1      2.8      6.9
+        0.1       3.1      5.5      3.5      6.6      3.7      7.4
+        0.3       4.1      6.5      4.7      7.8      5.1      8.7
+        1         6.5     10.0      7.5     12.0      8.4     13.4
+
+    Halving tries both halves of whatever failed. Where r does not matter, the rule
+    gains by not trying a half that must fail, and by joining what is left of several.
     """
 
     __slots__ = (

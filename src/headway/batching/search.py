@@ -16,15 +16,15 @@ class Search:
     Calls are tried in order. After a failure, a part of the failed ones is tried. If
     it succeeds, a bad call is in the other part, which is split on. If it fails, nobody
     has tried the other part: it goes with all that comes after it. Odds says how large
-    the parts are. Once it has cost as much as a call of the model for each call of the
-    batch, the rest are computed one by one: a batch never costs more than twice that.
+    the parts are. So that n calls never cost more than 2 n successful calls of the
+    model would, they go one by one from where the bound can be met only so.
 
     Args:
         calls: Indices.
         odds: What is known of the method; told how this ends.
     """
 
-    __slots__ = ("_bad", "_budget", "_cost", "_odds", "_share", "_test", "_waiting")
+    __slots__ = ("_bad", "_budget", "_odds", "_test", "_waiting")
 
     def __init__(self, calls: Sequence[int], odds: Odds) -> None:
         self._waiting = list(calls)
@@ -33,15 +33,14 @@ class Search:
         self._test = 0
         self._odds = odds
         self._budget = float(len(calls))
-        self._cost = odds.failure_cost
-        self._share = odds.failing_share
+        """What it may cost over one for each call that waits."""
 
     def next(self) -> list[int]:
         """Return the calls to compute together now; none if all are answered."""
-        if self._budget <= 0:
+        if self._budget < 1:
             self._test = 1
         elif self._bad:
-            part = round(self._bad * self._share)
+            part = round(self._bad * self._odds.failing_share)
             self._test = max(min(part, self._bad - 1), 1)
         else:
             self._test = self._odds.most()
@@ -51,7 +50,7 @@ class Search:
 
     def succeeded(self) -> None:
         """Take note that those that `next` named are answered."""
-        self._budget -= 1
+        self._budget += self._test - 1
         # Whoever was held for the bad one counts: maybe no large batch succeeds.
         self._odds.settled(self._test, bad=int(self._bad == 1))
         del self._waiting[: self._test]
@@ -64,12 +63,13 @@ class Search:
             apart: Those among them that the failure is put down to: no longer this
                 search's concern, as long as the others succeed.
         """
-        self._budget -= self._cost
+        self._budget -= self._odds.failure_cost
         if apart:
             self._waiting = [call for call in self._waiting if call not in apart]
             self._bad = 0
         elif self._test == 1:
             self._odds.settled(1, bad=1)
+            self._budget += 1
             del self._waiting[0]
             self._bad = 0
         else:

@@ -6,7 +6,7 @@ computed wherever the model is, and takes it apart if the model raises.
 
 import pickle
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import msgspec
@@ -192,26 +192,16 @@ class Batch:
 
     def digests(self) -> list[int]:
         """Return a number for each call, the same for calls of the same bytes."""
-        digests = []
+        digests: list[int] = []
         for piece in self.pieces:
             load: CohortLoad = piece.cohort.load
-            if load.key.mode != ARRAYS:
-                digests += [
-                    hash((piece.cohort.key, bytes(blob)))
-                    for blob in load.blobs(piece.first, piece.end)
-                ]
-                continue
-            rows = slice(piece.start_row, piece.start_row + piece.rows)
-            columns = [column[rows].tobytes() for column in load.columns]
-            sizes = [len(column) // piece.rows for column in columns]
-            start = 0
-            for count in _call_rows(piece):
-                parts = (
-                    column[start * size : (start + count) * size]
-                    for column, size in zip(columns, sizes, strict=True)
-                )
-                digests.append(hash((piece.cohort.key, *parts)))
-                start += count
+            columns = (
+                [_cut(column, piece) for column in load.columns]
+                if load.key.mode == ARRAYS
+                else [map(bytes, load.blobs(piece.first, piece.end))]
+            )
+            key = piece.cohort.key
+            digests += [hash((key, *parts)) for parts in zip(*columns, strict=True)]
         return digests
 
     def odd_calls(self) -> set[int]:
@@ -308,6 +298,14 @@ def _call_rows(piece: Piece) -> Sequence[int]:
     if piece.end - piece.first == 1:
         return (piece.rows,)
     return piece.cohort.rows[piece.first : piece.end]
+
+
+def _cut(column: np.ndarray[Any, Any], piece: Piece) -> Iterator[bytes]:
+    """Return the bytes of each call of a piece."""
+    raw = column[piece.start_row : piece.start_row + piece.rows].tobytes()
+    size = len(raw) // piece.rows
+    for first, end in pairwise(accumulate(_call_rows(piece), initial=0)):
+        yield raw[first * size : end * size]
 
 
 def _runs(calls: Sequence[int]) -> Iterator[tuple[int, int]]:
