@@ -248,6 +248,13 @@ def test_a_model_that_lives_on_odd_numbers_is_not_troubled_for_long() -> None:
         assert runner.sizes == [2]
 
 
+def test_odd_numbers_are_blamed_no_longer_than_one_takes_to_succeed() -> None:
+    runner = Runner(lambda rows: np.nan_to_num(refuse_negative(rows)))
+    assert runner.ask(*[np.nan] * 40, *[1.0] * 20, -1) == [0] * 40 + [2] * 20 + [None]
+    assert runner.sizes[:2] == [61, 21]
+    assert runner.sizes[-2:] == [1, 39]
+
+
 def test_cheap_failures_are_cut_unevenly() -> None:
     runner = Runner(refuse_negative, failure_s=0.1)
     good = [float(value) for value in range(63)]

@@ -65,7 +65,8 @@ class Search:
         """
         self._budget -= self._odds.failure_cost
         if apart:
-            self._waiting = [call for call in self._waiting if call not in apart]
+            gone = set(apart)
+            self._waiting = [call for call in self._waiting if call not in gone]
             self._bad = 0
         elif self._test == 1:
             self._odds.settled(1, bad=1)

@@ -170,6 +170,8 @@ class Batch:
         """Return the batch of the calls `first` to `end`, counted over all pieces."""
         pieces = []
         for piece in self.pieces:
+            if end <= 0:
+                break
             calls = piece.end - piece.first
             start, stop = max(first, 0), min(end, calls)
             if start < stop:

@@ -87,8 +87,7 @@ class Isolation:
         history = self._histories[method]
         result = None
         if history.is_clean:
-            # As good as always: nothing more than this (benchmarks/micro/
-            # bench_isolation.py).
+            # Looking at the calls would cost more (benchmarks/micro/bench_isolation.py).
             result = self._try(batch)
             if isinstance(result, Success):
                 history.odds.timed(self._took_s, succeeded=True)
@@ -104,26 +103,25 @@ class Isolation:
         """Compute a batch in parts; `result` is that of the whole, if it was tried."""
         suspects = history.suspects
         calls = list(range(batch.calls))
-        digests: list[int] = []
         apart: list[int] = []
         if suspects.is_awake:
             suspects.expire(self._clock.now())
             digests = batch.digests()
-            odd = batch.odd_calls() if suspects.odd_ones_fail else ()
-            apart = [call for call in calls if call in odd or digests[call] in suspects]
-            if apart:
-                calls = [call for call in calls if call not in apart]
+            suspected = batch.odd_calls() if suspects.odd_ones_fail else set()
+            suspected.update(call for call in calls if digests[call] in suspects)
+            apart = sorted(suspected)
+            calls = [call for call in calls if call not in suspected]
         yield from self._search(batch, calls, history, apart, result)
         while apart:
             one = batch.select([apart.pop(0)])
             outcome = self._alone(one, suspects, self._try(one))
             yield outcome
-            if isinstance(outcome, Success) and digests and apart:
-                # The model has changed its mind: its copies need not go alone.
-                (digest,) = one.digests()
-                copies = [call for call in apart if digests[call] == digest]
-                apart = [call for call in apart if digests[call] != digest]
-                yield from self._search(batch, copies, history, apart)
+            if isinstance(outcome, Success) and apart:
+                # So much for copies of it, and for all that were blamed untried.
+                digests = batch.digests()
+                freed = [call for call in apart if digests[call] not in suspects]
+                apart = [call for call in apart if digests[call] in suspects]
+                yield from self._search(batch, freed, history, apart)
 
     def _search(
         self,
