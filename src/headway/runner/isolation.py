@@ -87,7 +87,7 @@ class Isolation:
         history = self._histories[method]
         result = None
         if history.is_clean:
-            # Looking at the calls would cost more (benchmarks/micro/bench_isolation.py).
+            # To look at its calls is dear (benchmarks/micro/bench_isolation.py).
             result = self._try(batch)
             if isinstance(result, Success):
                 history.odds.timed(self._took_s, succeeded=True)
