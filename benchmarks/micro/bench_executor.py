@@ -12,9 +12,12 @@ import numpy as np
 import uvloop
 
 from headway.batching.cohort import Cohort
+from headway.clock import MonotonicClock
+from headway.metrics import MetricsRegistry
 from headway.payload.call import CallEncoder, decode_key
 from headway.runner.batch import Batch, CohortLoad, Outcome
 from headway.runner.executor import Executor, InlineExecutor, ThreadExecutor
+from headway.runner.isolation import Isolation
 from headway.signature import MethodSpec
 from headway.transport.base import Channel
 from headway.wire import CallsFrame
@@ -81,10 +84,18 @@ async def _run(executor: Executor) -> float:
 
 async def main() -> None:
     """Run it."""
-    specs = {"predict": SPEC}
-    inline = await _run(InlineExecutor(runnable=Sum(), specs=specs))
+    registry = MetricsRegistry(None)
+    registry.start()
+    isolation = Isolation(
+        runner="sum",
+        runnable=Sum(),
+        specs={"predict": SPEC},
+        registry=registry,
+        clock=MonotonicClock(),
+    )
+    inline = await _run(InlineExecutor(isolation=isolation))
     thread = ThreadExecutor(
-        runnable=Sum(), specs=specs, loop=asyncio.get_running_loop(), name="bench"
+        isolation=isolation, loop=asyncio.get_running_loop(), name="bench"
     )
     threaded = await _run(thread)
     await thread.aclose()

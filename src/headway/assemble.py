@@ -35,15 +35,12 @@ from headway.http.limits import HttpLimits
 from headway.http.request import Application
 from headway.http.server import HttpServer
 from headway.metrics import MetricsRegistry
-from headway.metrics.families import (
-    BUILD_INFO,
-    REFUSED,
-    WASTED_ROWS,
-)
+from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
 from headway.runnable import Runnable
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor
 from headway.runner.inbox import Inbox, MethodLimits
+from headway.runner.isolation import Isolation
 from headway.runner.meters import RunnerMeters
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
@@ -194,7 +191,15 @@ def build_runner_server(
         )
     runnable = load_model(runner)
     warm_core(core, runner.name, runnable, clock)
-    executor = InlineExecutor(runnable=runnable, specs=core.specs)
+    executor = InlineExecutor(
+        isolation=Isolation(
+            runner=runner.name,
+            runnable=runnable,
+            specs=core.specs,
+            registry=registry,
+            clock=clock,
+        )
+    )
     return RunnerServer(
         listening=listening,
         inbox=core.inbox,
@@ -204,7 +209,12 @@ def build_runner_server(
 
 
 def build_replica(
-    *, runner: Runner, config: RunnerConfig, listening: socket.socket, clock: Clock
+    *,
+    runner: Runner,
+    config: RunnerConfig,
+    listening: socket.socket,
+    registry: MetricsRegistry,
+    clock: Clock,
 ) -> ReplicaServer:
     """Return a replica's process.
 
@@ -225,8 +235,13 @@ def build_replica(
         listening=listening,
         replica=Replica(
             ready=ReadyRecord(runner=runner.name, pid=os.getpid()),
-            runnable=runnable,
-            specs=specs,
+            isolation=Isolation(
+                runner=runner.name,
+                runnable=runnable,
+                specs=specs,
+                registry=registry,
+                clock=clock,
+            ),
         ),
     )
 

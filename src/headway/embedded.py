@@ -27,6 +27,7 @@ from headway.run_dir import RunDir
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import ThreadExecutor
 from headway.runner.inbox import Inbox
+from headway.runner.isolation import Isolation
 from headway.service import Service
 from headway.transport.local import LocalChannel
 
@@ -183,8 +184,13 @@ class EmbeddedServer:
             runnable = load_model(runner)
             warm_core(core, runner.name, runnable, self._clock)
             executor = ThreadExecutor(
-                runnable=runnable,
-                specs=core.specs,
+                isolation=Isolation(
+                    runner=runner.name,
+                    runnable=runnable,
+                    specs=core.specs,
+                    registry=registry,
+                    clock=self._clock,
+                ),
                 loop=loop,
                 name=f"headway-{runner.name}",
             )

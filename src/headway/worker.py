@@ -133,18 +133,19 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
     clock = MonotonicClock()
     run_dir = RunDir(path=Path(spec.run_dir))
     sockets = [socket.socket(fileno=fd) for fd in spec.sockets]
-    if spec.role == "replica":
-        return build_replica(
-            runner=_runner(service, spec.runner),
-            config=spec.config.runner(spec.runner),
-            listening=sockets[0],
-            clock=clock,
-        )
     registry = MetricsRegistry(
         run_dir.metrics_slot(spec.name),
         duration_bounds_s=spec.config.config.api_server.metrics.duration_buckets_s,
     )
     registry.start()
+    if spec.role == "replica":
+        return build_replica(
+            runner=_runner(service, spec.runner),
+            config=spec.config.runner(spec.runner),
+            listening=sockets[0],
+            registry=registry,
+            clock=clock,
+        )
     if spec.role == "runner":
         index = [runner.name for runner in service.runners].index(spec.runner)
         return build_runner_server(

@@ -1,14 +1,19 @@
 """A hop without sockets: calls encoded, batched, computed and answered in one go."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from headway.batching.cohort import Cohort
+from headway.clock import MonotonicClock
 from headway.errors import HeadwayError
+from headway.metrics import MetricsRegistry
 from headway.payload.call import OPAQUE, Buffer, CallEncoder, EncodedCall, decode_key
 from headway.payload.result import decode_results
 from headway.runner.answers import Answers, BatchFacts
-from headway.runner.batch import Batch, CohortLoad, compute
+from headway.runner.batch import Batch, CohortLoad
+from headway.runner.isolation import Isolation
 from headway.signature import MethodSpec
 from headway.transport.base import Channel
 from headway.wire import (
@@ -51,6 +56,23 @@ class Named:
 
     def __init__(self, **methods: Model) -> None:
         self.__dict__.update(methods)
+
+
+def arrays(*calls: Sequence[float]) -> list[Arguments]:
+    return [((np.array(call, "f8"),), {}) for call in calls]
+
+
+def isolate(runnable: object, specs: Mapping[str, MethodSpec]) -> Isolation:
+    """Return what computes batches, for those who do not ask how often."""
+    registry = MetricsRegistry(None)
+    registry.start()
+    return Isolation(
+        runner="model",
+        runnable=runnable,
+        specs=specs,
+        registry=registry,
+        clock=MonotonicClock(),
+    )
 
 
 def spec(axis: int | tuple[int, int] = 0, *, batchable: bool = True) -> MethodSpec:
@@ -139,10 +161,10 @@ def run(
     encoded = encode(method, calls)
     assert len({call.key for call in encoded}) == 1, "the calls may share a batch"
     channel, answers = Recorder(), Answers()
+    isolation = isolate(Named(predict=model), {"predict": method})
     one = cohort(encoded, channel, max_rows=max_rows)
     while one.left:
-        batch = take(one, max_rows)
-        answers.add(compute(batch, Named(predict=model), {"predict": method}), FACTS)
+        answers.add(isolation.compute(take(one, max_rows)), FACTS)
     answers.flush()
     return answers_of(channel, encoded)
 

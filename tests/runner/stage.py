@@ -11,14 +11,14 @@ from headway.batching.scheduler import Scheduler, SchedulerLimits
 from headway.clock import MonotonicClock
 from headway.metrics import MetricsRegistry
 from headway.payload.call import Buffer, EncodedCall
-from headway.runner.batch import Batch, Outcome, compute
+from headway.runner.batch import Batch
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
 from headway.runner.inbox import Inbox, MethodLimits
 from headway.runner.meters import RunnerMeters
 from headway.signature import MethodSpec
 from headway.wire import ReadyRecord, encode_calls, encode_cancel
-from tests.payload.hop import Named, Recorder, answers_of, encode, spec
+from tests.payload.hop import Named, Recorder, answers_of, encode, isolate, spec
 
 Model = Callable[..., Any]
 SPECS: Mapping[str, MethodSpec] = {
@@ -62,11 +62,8 @@ class Replica:
         return self.batches[-1]
 
     def finish(self, took_s: float = 0.001) -> None:
-        outcomes: list[Outcome] = compute(
-            self.batches[-1],
-            Named(predict=self.model, other=self.model, whole=self.model),
-            SPECS,
-        )
+        model = Named(predict=self.model, other=self.model, whole=self.model)
+        outcomes = isolate(model, SPECS).compute(self.batches[-1])
         done, self._done = self._done, None
         assert done is not None
         done(self, self.batches[-1], outcomes, took_s)

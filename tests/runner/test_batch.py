@@ -1,6 +1,6 @@
-"""A batch isolates what fails, and hides a model's inside from its callers."""
+"""A batch is the rows of its calls, however they came, and so is a part of it."""
 
-import logging
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.errors import ModelCallError, WireError
+from headway.errors import WireError
 from headway.payload.call import ARRAYS, OPAQUE, PICKLED, ArgumentSpec, CallKey
 from headway.runner.answers import Answers
-from headway.runner.batch import Batch, CohortLoad, Failure, Success, compute
+from headway.runner.batch import Batch, CohortLoad
 from headway.wire import CallsFrame
 from tests.payload.hop import (
     FACTS,
@@ -19,137 +19,15 @@ from tests.payload.hop import (
     Named,
     Recorder,
     answers_of,
+    arrays,
     cohort,
     encode,
-    raised,
-    run,
+    isolate,
     spec,
     take,
 )
 
 SPECS = {"predict": spec()}
-
-
-def refuse_negative(x: Any) -> Any:
-    values = np.asarray(x, dtype="f8")
-    if (values < 0).any():
-        raise ValueError("the secret of the model")
-    return values * 2
-
-
-def arrays(*calls: list[float]) -> list[Arguments]:
-    return [((np.array(call, "f8"),), {}) for call in calls]
-
-
-@given(
-    st.lists(
-        st.lists(st.integers(-1, 9), min_size=1, max_size=6), min_size=1, max_size=12
-    ),
-    st.sampled_from(["arrays", "lists"]),
-    st.integers(1, 20),
-)
-def test_only_those_with_bad_rows_fail(
-    calls: list[list[int]], kind: str, max_rows: int
-) -> None:
-    given_: list[Arguments] = [
-        ((np.array(call, "f8") if kind == "arrays" else call,), {}) for call in calls
-    ]
-    for call, answer in zip(
-        calls, run(refuse_negative, given_, max_rows=max_rows), strict=True
-    ):
-        if min(call) < 0:
-            assert isinstance(raised(answer), ModelCallError)
-        else:
-            assert answer.tolist() == [2 * value for value in call]
-
-
-def test_an_error_has_an_id_and_the_traceback_stays_in_the_log(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    answers = run(refuse_negative, arrays([1], [-1], [2], [-3]))
-    errors = [raised(answers[1]), raised(answers[3])]
-    assert errors[0].error_id != errors[1].error_id
-    for error in errors:
-        assert error.error_id
-        assert error.error_id in error.message
-        assert "secret" not in error.message
-        (record,) = [r for r in caplog.records if error.error_id in r.getMessage()]
-        assert record.levelno == logging.ERROR
-        assert record.exc_info is not None
-        assert "the secret of the model" in str(record.exc_info[1])
-
-
-def test_the_search_for_the_bad_one_is_a_bisection() -> None:
-    seen: list[int] = []
-
-    def model(x: Any) -> Any:
-        seen.append(len(x))
-        return refuse_negative(x)
-
-    run(model, arrays(*[[1.0]] * 13, [-1.0], [1.0], [1.0]))
-    assert len(seen) <= 2 * 4 + 1
-
-
-def test_what_a_model_did_before_it_raised_is_undone() -> None:
-    def pop(rows: list[dict[str, int]]) -> list[int]:
-        # Takes the rows apart, as many do, before it meets the bad one.
-        values = [row.pop("x") for row in rows]
-        if -1 in values:
-            raise ValueError("negative")
-        return values
-
-    calls: list[Arguments] = [(([{"x": 1}],), {}), (([{"x": -1}],), {})] * 2
-    answers = run(pop, calls)
-    assert [answers[0], answers[2]] == [[1], [1]]
-    assert isinstance(answers[1], ModelCallError)
-
-
-def test_an_array_is_undone_too() -> None:
-    def overwrite(x: Any) -> Any:
-        bad = (x < 0).any()
-        x += 100
-        if bad:
-            raise ValueError("negative")
-        return x
-
-    answers = run(overwrite, arrays([1], [-1]))
-    assert answers[0].tolist() == [101]
-
-
-def test_a_batch_of_other_rows_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Each call alone has one row, so that no caller would ever see an error."""
-    told: set[str] = set()
-    for _ in range(2):
-        encoded = encode(spec(), arrays([1.0], [2.0], [3.0]))
-        channel, answers = Recorder(), Answers()
-        batch = take(cohort(encoded, channel), 10)
-        model = Named(predict=lambda x: x[:1])
-        answers.add(compute(batch, model, SPECS, told), FACTS)
-        answers.flush()
-        assert [a.tolist() for a in answers_of(channel, encoded)] == [[1], [2], [3]]
-    (record,) = caplog.records
-    assert record.levelno == logging.WARNING
-    assert record.getMessage() == (
-        "a batch is computed again in parts: method 'predict' returned ndarray with 1 "
-        "rows along batch_dim 0 for a batch of 3: a batchable method returns one row "
-        "for each row that it gets; set batch_dim to the axis of the rows, or "
-        "batchable=False (`headway check` tries a service's methods on batches)"
-    )
-
-
-def test_a_whole_call_fails_alone() -> None:
-    def fail(*args: Any) -> None:
-        raise KeyError("missing")
-
-    (answer,) = run(fail, [(("a",), {})], method=spec(batchable=False))
-    assert isinstance(raised(answer), ModelCallError)
-
-
-def test_an_unknown_method_is_the_models_failure() -> None:
-    encoded = encode(spec(), arrays([1.0]))
-    batch = take(cohort(encoded, Recorder()), 10)
-    (outcome,) = compute(batch, Named(), SPECS)
-    assert isinstance(outcome, Failure)
 
 
 def two_cohorts() -> tuple[Batch, list[Recorder], list[Any]]:
@@ -169,7 +47,8 @@ def two_cohorts() -> tuple[Batch, list[Recorder], list[Any]]:
 def test_answers_find_their_channels() -> None:
     batch, channels, encoded = two_cohorts()
     answers = Answers()
-    answers.add(compute(batch, Named(predict=lambda x: x + 10), SPECS), FACTS)
+    model = Named(predict=lambda x: x + 10)
+    answers.add(isolate(model, SPECS).compute(batch), FACTS)
     answers.flush()
     answers.flush()  # has nothing more to send
     assert [a.tolist() for a in answers_of(channels[0], encoded[0])] == [
@@ -193,6 +72,80 @@ def test_a_part_of_a_batch_is_its_calls(first: int, end: int) -> None:
         (values,), _ = part.arguments(0)
         offsets = [0, 1, 3, 4, 5, 7]
         assert values.tolist() == list(range(offsets[first], offsets[end]))
+
+
+@given(st.sets(st.integers(0, 4), min_size=1))
+def test_some_calls_of_a_batch_are_a_batch(calls: set[int]) -> None:
+    batch, _, _ = two_cohorts()
+    chosen = batch.select(sorted(calls))
+    rows = [[0], [1, 2], [3], [4], [5, 6]]
+    (values,), _ = chosen.arguments(0)
+    assert values.tolist() == [row for call in sorted(calls) for row in rows[call]]
+    assert chosen.rows == len(values)
+    assert (chosen is batch) == (len(calls) == 5)
+
+
+@given(st.lists(st.sampled_from("ab"), min_size=1, max_size=8), st.booleans())
+def test_calls_of_the_same_bytes_have_the_same_digest(
+    names: list[str], is_array: bool
+) -> None:
+    values: dict[str, Any] = {"a": [1.0], "b": [1.0, 1.0]}
+    calls = [values[name] for name in names]
+    encoded = encode(
+        spec(), arrays(*calls) if is_array else [((call,), {}) for call in calls]
+    )
+    batch = take(cohort(encoded, Recorder()), 100)
+    digests = batch.digests()
+    for name, digest in zip(names, digests, strict=True):
+        for other, its in zip(names, digests, strict=True):
+            assert (name == other) == (digest == its)
+    for call, digest in enumerate(digests):
+        assert batch.select([call]).digests() == [digest]
+
+
+def test_calls_of_different_keys_have_different_digests() -> None:
+    one, other = (
+        take(cohort(encode(spec(), [((np.zeros(1, dtype),), {})]), Recorder()), 1)
+        for dtype in ("f8", "i8")
+    )
+    assert one.digests() != other.digests()
+
+
+numbers = st.sampled_from([0.0, 1.0, np.inf, -np.inf, np.nan])
+
+
+@given(
+    st.lists(st.lists(numbers, min_size=1, max_size=3), min_size=1, max_size=6),
+    st.integers(1, 4),
+)
+def test_the_odd_calls_are_those_with_what_is_no_number(
+    calls: list[list[float]], max_rows: int
+) -> None:
+    given_: list[Arguments] = [
+        ((np.zeros((len(call), 2), "i4"), np.array(call)[:, None]), {})
+        for call in calls
+    ]
+    one = cohort(encode(spec(), given_), Recorder(), max_rows=max_rows)
+    while one.left:
+        batch = take(one, max_rows)
+        (_, column), _ = batch.arguments(0)
+        bounds = accumulate(batch.call_rows(), initial=0)
+        assert batch.odd_calls() == {
+            call
+            for call, (first, end) in enumerate(pairwise(bounds))
+            if not np.isfinite(column[first:end]).all()
+        }
+
+
+def test_what_is_no_array_is_not_odd() -> None:
+    batch = take(cohort(encode(spec(), [(([np.nan],), {})]), Recorder()), 1)
+    assert not batch.odd_calls()
+
+
+def test_rows_without_elements_are_not_odd() -> None:
+    batch = take(cohort(encode(spec(), [((np.ones((2, 0)),), {})]), Recorder()), 2)
+    assert not batch.odd_calls()
+    assert len(batch.digests()) == 1
 
 
 @pytest.mark.parametrize("value", [[1.0, 2.0, 3.0], np.arange(3.0), {"a": 1}])
@@ -257,12 +210,3 @@ def test_a_load_that_does_not_fit_its_bytes_is_refused(
 ) -> None:
     with pytest.raises(WireError):
         load(key_, **fields)
-
-
-def test_outcomes_cover_the_batch() -> None:
-    batch, _, _ = two_cohorts()
-    outcomes = compute(batch, Named(predict=lambda x: 1 / 0 if 4 in x else x), SPECS)
-    assert sum(isinstance(outcome, Failure) for outcome in outcomes) == 1
-    rows = sum(piece.rows for outcome in outcomes for piece in outcome.pieces)
-    assert rows == batch.rows
-    assert any(isinstance(outcome, Success) for outcome in outcomes)

@@ -36,6 +36,7 @@ from headway.signature import MethodSpec
 from headway.transport.local import LocalChannel
 from headway.transport.unix import UnixLink
 from headway.wire import ReadyRecord, encode_cancel
+from tests.payload.hop import isolate
 from tests.runner.stage import is_idle
 
 CLOCK = MonotonicClock()
@@ -112,7 +113,7 @@ async def embedded(
     """Yield a client of a runner in this process, its model in a thread."""
     loop = asyncio.get_running_loop()
     inbox, dispatcher, _ = build(max_rows)
-    executor = ThreadExecutor(runnable=model, specs=SPECS, loop=loop, name="model")
+    executor = ThreadExecutor(isolation=isolate(model, SPECS), loop=loop, name="model")
     dispatcher.start(inbox)
     dispatcher.add_replica(executor)
     client = make_client()
@@ -136,14 +137,14 @@ async def in_processes(
     replicas, links = [], []
     for index, model in enumerate(models):
         path = str(folder / f"r0-{index}")
-        replica = Replica(ready=READY, runnable=model, specs=SPECS)
+        replica = Replica(ready=READY, isolation=isolate(model, SPECS))
         replicas.append(ReplicaServer(listening=bind_unix(path), replica=replica))
         await replicas[-1].start()
         links.append(
             UnixLink(path=path, owner=ReplicaLink(dispatcher=dispatcher, clock=CLOCK))
         )
     path = str(folder / "r0")
-    executor = InlineExecutor(runnable=Model(), specs=SPECS)
+    executor = InlineExecutor(isolation=isolate(Model(), SPECS))
     server = RunnerServer(
         listening=bind_unix(path),
         inbox=inbox,
@@ -329,7 +330,7 @@ async def test_frames_of_the_wrong_kind_are_refused() -> None:
     link = ReplicaLink(dispatcher=dispatcher, clock=CLOCK)
     with pytest.raises(WireError, match="a replica sent a frame of kind 2"):
         link.frame_received(Deaf(), cancel)
-    replica = Replica(ready=READY, runnable=Model(), specs=SPECS)
+    replica = Replica(ready=READY, isolation=isolate(Model(), SPECS))
     with pytest.raises(WireError, match="a runner sent a frame of kind 2"):
         replica.frame_received(Deaf(), cancel)
     # One that was never ready may go without anybody noticing.

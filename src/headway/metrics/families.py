@@ -12,6 +12,7 @@ __all__ = [
     "BUILD_INFO",
     "CANCELLED_ROWS",
     "INFERENCE_SECONDS",
+    "ISOLATION_CALLS",
     "PROCESS_RESTARTS",
     "QUEUE_ROWS",
     "QUEUE_WAIT_SECONDS",
@@ -117,6 +118,12 @@ QUEUE_ROWS = Family(
 RUNNER_ROWS = Family(
     name="headway_runner_rows_total",
     help="Rows that the model was given.",
+    kind="counter",
+    labels=("runner", "method"),
+)
+ISOLATION_CALLS = Family(
+    name="headway_isolation_calls_total",
+    help="Calls of the model beyond one for each batch, to isolate bad inputs.",
     kind="counter",
     labels=("runner", "method"),
 )

@@ -1,13 +1,11 @@
-"""A batch: rows of many calls as one argument, and its result cut for each of them.
+"""A batch: rows of many calls as one argument, and what became of them.
 
-The dispatcher makes one of the pieces that the scheduler chose; an executor computes it
-wherever the model is; a batch that raises is bisected, so that a bad call fails alone.
+The dispatcher makes one of the pieces that the scheduler chose; runner/isolation has it
+computed wherever the model is, and takes it apart if the model raises.
 """
 
-import logging
 import pickle
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -15,7 +13,7 @@ import msgspec
 import numpy as np
 
 from headway.batching.cohort import Piece
-from headway.errors import HeadwayError, ModelCallError, OutputError, WireError
+from headway.errors import HeadwayError, WireError
 from headway.payload.call import (
     ARRAYS,
     OPAQUE,
@@ -24,9 +22,7 @@ from headway.payload.call import (
     CallKey,
     raw_bytes,
 )
-from headway.payload.result import encode_array, encode_blobs, rows_first
-from headway.payload.rows import join, kind_of, raw_dtype, take
-from headway.signature import MethodSpec
+from headway.payload.rows import join, raw_dtype, take
 from headway.transport.base import Channel
 from headway.wire import CallsFrame
 
@@ -36,11 +32,7 @@ __all__ = [
     "Failure",
     "Outcome",
     "Success",
-    "compute",
-    "model_error",
 ]
-
-_log = logging.getLogger(__name__)
 
 
 class CohortLoad:
@@ -178,6 +170,8 @@ class Batch:
         """Return the batch of the calls `first` to `end`, counted over all pieces."""
         pieces = []
         for piece in self.pieces:
+            if end <= 0:
+                break
             calls = piece.end - piece.first
             start, stop = max(first, 0), min(end, calls)
             if start < stop:
@@ -186,6 +180,50 @@ class Batch:
         return Batch(
             pieces=pieces, rows=sum(piece.rows for piece in pieces), number=self.number
         )
+
+    def select(self, calls: Sequence[int]) -> "Batch":
+        """Return the batch of some calls, given in order; the whole one if of all."""
+        if len(calls) == self.calls:
+            return self
+        parts = [self.part(first, end) for first, end in _runs(calls)]
+        return Batch(
+            pieces=[piece for part in parts for piece in part.pieces],
+            rows=sum(part.rows for part in parts),
+            number=self.number,
+        )
+
+    def digests(self) -> list[int]:
+        """Return a number for each call, the same for calls of the same bytes."""
+        digests: list[int] = []
+        for piece in self.pieces:
+            load: CohortLoad = piece.cohort.load
+            columns = (
+                [_cut(column, piece) for column in load.columns]
+                if load.key.mode == ARRAYS
+                else [map(bytes, load.blobs(piece.first, piece.end))]
+            )
+            key = piece.cohort.key
+            digests += [hash((key, *parts)) for parts in zip(*columns, strict=True)]
+        return digests
+
+    def odd_calls(self) -> set[int]:
+        """Return the calls that have an infinity or a NaN in an array."""
+        odd: set[int] = set()
+        before = 0
+        for piece in self.pieces:
+            rows = slice(piece.start_row, piece.start_row + piece.rows)
+            for column in piece.cohort.load.columns:
+                if column.dtype.kind not in "fc":
+                    continue
+                finite = np.isfinite(column[rows])
+                if finite.all():
+                    continue
+                is_odd = ~finite.reshape(piece.rows, -1).all(axis=1)
+                starts = [0, *accumulate(_call_rows(piece))][:-1]
+                calls = np.flatnonzero(np.logical_or.reduceat(is_odd, starts))
+                odd.update((before + calls).tolist())
+            before += piece.end - piece.first
+        return odd
 
     def arguments(self, axis: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return (args, kwargs) for the model's method, rows along `axis`."""
@@ -255,13 +293,32 @@ class Batch:
 
     def call_rows(self) -> list[int]:
         """Return the rows of each call, or part of one, in order."""
-        rows: list[int] = []
-        for piece in self.pieces:
-            if piece.end - piece.first == 1:
-                rows.append(piece.rows)
-            else:
-                rows.extend(piece.cohort.rows[piece.first : piece.end])
-        return rows
+        return [rows for piece in self.pieces for rows in _call_rows(piece)]
+
+
+def _call_rows(piece: Piece) -> Sequence[int]:
+    if piece.end - piece.first == 1:
+        return (piece.rows,)
+    return piece.cohort.rows[piece.first : piece.end]
+
+
+def _cut(column: np.ndarray[Any, Any], piece: Piece) -> Iterator[bytes]:
+    """Return the bytes of each call of a piece."""
+    raw = column[piece.start_row : piece.start_row + piece.rows].tobytes()
+    size = len(raw) // piece.rows
+    for first, end in pairwise(accumulate(_call_rows(piece), initial=0)):
+        yield raw[first * size : end * size]
+
+
+def _runs(calls: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Return the (first, end) of each run of neighbours."""
+    first = end = calls[0]
+    for call in calls:
+        if call != end:
+            yield first, end
+            first = call
+        end = call + 1
+    yield first, end
 
 
 def _partial_blob(piece: Piece) -> bytes:
@@ -279,77 +336,4 @@ def _part(piece: Piece, first: int, end: int) -> Piece:
         end=end,
         skip=0,
         rows=offsets[end] - offsets[first],
-    )
-
-
-def compute(
-    batch: Batch,
-    runnable: object,
-    specs: Mapping[str, MethodSpec],
-    told: set[str] | None = None,
-) -> list[Outcome]:
-    """Run the model on a batch and return what became of its pieces.
-
-    Args:
-        batch: The rows.
-        runnable: Has the model's methods.
-        specs: How each may be called.
-        told: Methods whose batches the log has said to be no use; this adds to it.
-    """
-    name = batch.key.method
-    told = set() if told is None else told
-    try:
-        spec = specs[name]
-        args, kwargs = batch.arguments(spec.batch_dim[0])
-        result = getattr(runnable, name)(*args, **kwargs)
-        return [_encode(batch, result, spec.batch_dim[1])]
-    except Exception as error:  # noqa: BLE001 - a user's model may raise anything
-        calls = batch.calls
-        if calls > 1:
-            if isinstance(error, OutputError) and name not in told:
-                told.add(name)
-                # Its calls may do alone, and then nobody would see it.
-                _log.warning("a batch is computed again in parts: %s", error.message)
-            halves = batch.part(0, calls // 2), batch.part(calls // 2, calls)
-            return [
-                outcome
-                for half in halves
-                for outcome in compute(half, runnable, specs, told)
-            ]
-        if isinstance(error, OutputError):
-            _log.error("%s", error.message)
-            return [Failure(batch.pieces, error)]
-        return [Failure(batch.pieces, model_error(name, error))]
-
-
-def model_error(method: str, error: Exception) -> ModelCallError:
-    """Log what a model raised, and return the error that its caller gets."""
-    error_id = uuid.uuid4().hex[:12]
-    _log.error("method %r failed, error id %s", method, error_id, exc_info=error)
-    return ModelCallError(
-        f"the model's method {method!r} failed on this input; the log has the "
-        f"traceback under error id {error_id}",
-        error_id=error_id,
-    )
-
-
-def _encode(batch: Batch, result: Any, axis: int) -> Success:
-    """Return the batch's result with a row for each row, in the wire's form.
-
-    Raises:
-        OutputError: If there are more or fewer rows, or they do not pickle.
-    """
-    if batch.key.mode == OPAQUE:
-        key, blobs = encode_blobs([result])
-    else:
-        result = rows_first(result, axis, batch.rows, batch.key.method)
-        if kind_of(result) == "array":
-            key, payload = encode_array(result, axis)
-            return Success(batch.pieces, key, (), memoryview(payload))
-        bounds = np.cumsum([0, *batch.call_rows()]).tolist()
-        key, blobs = encode_blobs(
-            [take(result, start, stop) for start, stop in pairwise(bounds)], axis
-        )
-    return Success(
-        batch.pieces, key, [len(blob) for blob in blobs], memoryview(b"".join(blobs))
     )

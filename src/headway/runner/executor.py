@@ -6,12 +6,12 @@ replicas in processes of their own.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from headway.runner.batch import Batch, Outcome, compute
-from headway.signature import MethodSpec
+from headway.runner.batch import Batch, Outcome
+from headway.runner.isolation import Isolation
 
 __all__ = ["Done", "Executor", "InlineExecutor", "ThreadExecutor"]
 
@@ -38,21 +38,18 @@ class InlineExecutor:
     between two that both want the interpreter (benchmarks/micro/bench_executor.py).
 
     Args:
-        runnable: Has the model's methods.
-        specs: How each may be called.
+        isolation: Has the model.
     """
 
     blocks = True
 
-    def __init__(self, *, runnable: object, specs: Mapping[str, MethodSpec]) -> None:
-        self._runnable = runnable
-        self._specs = specs
-        self._told: set[str] = set()
+    def __init__(self, *, isolation: Isolation) -> None:
+        self._isolation = isolation
 
     def start(self, batch: Batch, done: Done) -> None:
         """Compute a batch and call `done`."""
         began = time.perf_counter()
-        outcomes = compute(batch, self._runnable, self._specs, self._told)
+        outcomes = self._isolation.compute(batch)
         done(self, batch, outcomes, time.perf_counter() - began)
 
 
@@ -60,8 +57,7 @@ class ThreadExecutor:
     """Computes in a thread of its own, so that the loop goes on serving HTTP.
 
     Args:
-        runnable: Has the model's methods.
-        specs: How each may be called.
+        isolation: Has the model.
         loop: Where `done` is called.
         name: Of the thread.
     """
@@ -71,14 +67,11 @@ class ThreadExecutor:
     def __init__(
         self,
         *,
-        runnable: object,
-        specs: Mapping[str, MethodSpec],
+        isolation: Isolation,
         loop: asyncio.AbstractEventLoop,
         name: str,
     ) -> None:
-        self._runnable = runnable
-        self._specs = specs
-        self._told: set[str] = set()
+        self._isolation = isolation
         self._loop = loop
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
 
@@ -96,7 +89,7 @@ class ThreadExecutor:
 
     def _compute(self, batch: Batch) -> tuple[list[Outcome], float]:
         began = time.perf_counter()
-        outcomes = compute(batch, self._runnable, self._specs, self._told)
+        outcomes = self._isolation.compute(batch)
         return outcomes, time.perf_counter() - began
 
     async def aclose(self) -> None:

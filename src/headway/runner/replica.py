@@ -5,14 +5,13 @@ The runner keeps the queue and decides; runner/replica_link is the other end.
 
 import asyncio
 import time
-from collections.abc import Mapping
 
 from headway.batching.cohort import Cohort
 from headway.errors import WireError
 from headway.payload.call import OPAQUE, decode_key
 from headway.runner.answers import Answers, BatchFacts
-from headway.runner.batch import Batch, CohortLoad, compute
-from headway.signature import MethodSpec
+from headway.runner.batch import Batch, CohortLoad
+from headway.runner.isolation import Isolation
 from headway.transport.base import Channel
 from headway.wire import CALLS, ReadyRecord, decode_calls, encode_ready, kind_of_frame
 
@@ -24,21 +23,12 @@ class Replica:
 
     Args:
         ready: Sent as the channel opens.
-        runnable: Has the model's methods.
-        specs: How each may be called.
+        isolation: Has the model.
     """
 
-    def __init__(
-        self,
-        *,
-        ready: ReadyRecord,
-        runnable: object,
-        specs: Mapping[str, MethodSpec],
-    ) -> None:
+    def __init__(self, *, ready: ReadyRecord, isolation: Isolation) -> None:
         self._ready = encode_ready(ready)
-        self._runnable = runnable
-        self._specs = specs
-        self._told: set[str] = set()
+        self._isolation = isolation
         self._answers = Answers()
         self._is_deserted = asyncio.Event()
         self._is_deserted.set()
@@ -81,7 +71,7 @@ class Replica:
         )
         batch = Batch(pieces=list(cohort.take(rows)), rows=rows)
         began = time.perf_counter()
-        outcomes = compute(batch, self._runnable, self._specs, self._told)
+        outcomes = self._isolation.compute(batch)
         took_s = time.perf_counter() - began
         facts = BatchFacts(
             rows=rows,

@@ -15,10 +15,10 @@ from headway.runner.batch import (
     Failure,
     Outcome,
     Success,
-    model_error,
 )
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
+from headway.runner.isolation import model_error
 from headway.transport.base import Channel
 from headway.wire import (
     FAILURE,

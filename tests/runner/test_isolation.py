@@ -1,0 +1,380 @@
+"""A bad call fails alone, hides nothing from its neighbours, and is known again."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+
+from headway.errors import ModelCallError, OutputError
+from headway.metrics import MetricsRegistry
+from headway.runner.answers import Answers
+from headway.runner.batch import Failure
+from headway.runner.isolation import Isolation
+from tests.payload.hop import (
+    FACTS,
+    Arguments,
+    Named,
+    Recorder,
+    answers_of,
+    arrays,
+    cohort,
+    encode,
+    isolate,
+    raised,
+    run,
+    spec,
+    take,
+)
+
+SPECS = {"predict": spec()}
+
+
+class Runner:
+    """A model whose calls are recorded, in a time that the test owns."""
+
+    def __init__(self, model: Callable[[Any], Any], *, failure_s: float = 1.0) -> None:
+        self.at = 0.0
+        self.sizes: list[int] = []
+        self._model = model
+        self._failure_s = failure_s
+        self.registry = MetricsRegistry(None)
+        self.registry.start()
+        self._isolation = Isolation(
+            runner="model",
+            runnable=Named(predict=self._predict),
+            specs=SPECS,
+            registry=self.registry,
+            clock=self,
+        )
+
+    def now(self) -> float:
+        return self.at
+
+    def _predict(self, rows: Any) -> Any:
+        self.sizes.append(len(rows))
+        try:
+            result = self._model(rows)
+        except Exception:
+            self.at += self._failure_s
+            raise
+        self.at += 1.0
+        return result
+
+    def batch(self, calls: list[Arguments]) -> list[Any]:
+        """Return each call's result or error; all of them are one batch."""
+        self.sizes.clear()
+        encoded = encode(SPECS["predict"], calls)
+        channel, answers = Recorder(), Answers()
+        batch = take(cohort(encoded, channel), 10_000)
+        answers.add(self._isolation.compute(batch), FACTS)
+        answers.flush()
+        return answers_of(channel, encoded)
+
+    def ask(self, *values: float) -> list[float | None]:
+        """Return the answers to calls of one number each; None is an error."""
+        return [
+            None if isinstance(answer, ModelCallError) else answer.item()
+            for answer in self.batch(arrays(*([value] for value in values)))
+        ]
+
+
+def refuse_negative(x: Any) -> Any:
+    values = np.asarray(x, dtype="f8")
+    if (values < 0).any():
+        raise ValueError("the secret of the model")
+    return values * 2
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(-1, 9), min_size=1, max_size=6), min_size=1, max_size=12
+    ),
+    st.sampled_from(["arrays", "lists"]),
+    st.integers(1, 20),
+)
+def test_only_those_with_bad_rows_fail(
+    calls: list[list[int]], kind: str, max_rows: int
+) -> None:
+    given_: list[Arguments] = [
+        ((np.array(call, "f8") if kind == "arrays" else call,), {}) for call in calls
+    ]
+    for call, answer in zip(
+        calls, run(refuse_negative, given_, max_rows=max_rows), strict=True
+    ):
+        if min(call) < 0:
+            assert isinstance(raised(answer), ModelCallError)
+        else:
+            assert answer.tolist() == [2 * value for value in call]
+
+
+def test_an_error_has_an_id_and_the_traceback_stays_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answers = run(refuse_negative, arrays([1], [-1], [2], [-3]))
+    errors = [raised(answers[1]), raised(answers[3])]
+    assert errors[0].error_id != errors[1].error_id
+    for error in errors:
+        assert error.error_id
+        assert error.error_id in error.message
+        assert "secret" not in error.message
+        (record,) = [r for r in caplog.records if error.error_id in r.getMessage()]
+        assert record.levelno == logging.ERROR
+        assert record.exc_info is not None
+        assert "the secret of the model" in str(record.exc_info[1])
+
+
+def test_what_a_model_did_before_it_raised_is_undone() -> None:
+    def pop(rows: list[dict[str, int]]) -> list[int]:
+        # Takes the rows apart, as many do, before it meets the bad one.
+        values = [row.pop("x") for row in rows]
+        if -1 in values:
+            raise ValueError("negative")
+        return values
+
+    calls: list[Arguments] = [(([{"x": 1}],), {}), (([{"x": -1}],), {})] * 2
+    answers = run(pop, calls)
+    assert [answers[0], answers[2]] == [[1], [1]]
+    assert isinstance(answers[1], ModelCallError)
+
+
+def test_an_array_is_undone_too() -> None:
+    def overwrite(x: Any) -> Any:
+        bad = (x < 0).any()
+        x += 100
+        if bad:
+            raise ValueError("negative")
+        return x
+
+    answers = run(overwrite, arrays([1], [-1]))
+    assert answers[0].tolist() == [101]
+
+
+def test_a_whole_call_fails_alone() -> None:
+    def fail(*args: Any) -> None:
+        raise KeyError("missing")
+
+    (answer,) = run(fail, [(("a",), {})], method=spec(batchable=False))
+    assert isinstance(raised(answer), ModelCallError)
+
+
+def test_an_unknown_method_is_the_models_failure() -> None:
+    encoded = encode(spec(), arrays([1.0]))
+    batch = take(cohort(encoded, Recorder()), 10)
+    (outcome,) = isolate(Named(), SPECS).compute(batch)
+    assert isinstance(outcome, Failure)
+
+
+def test_a_call_that_failed_is_known_again() -> None:
+    runner = Runner(refuse_negative)
+    assert runner.ask(1, -1, 2, 3) == [2, None, 4, 6]
+    assert runner.sizes == [4, 2, 1, 1, 2]
+    assert runner.ask(4, 5, -1, 6) == [8, 10, None, 12]
+    assert runner.sizes == [3, 1]
+    assert runner.ask(4, -2) == [8, None], "another one is not"
+    assert runner.sizes == [2, 1, 1]
+
+
+def test_one_that_failed_in_a_batch_of_its_own_is_known_too() -> None:
+    runner = Runner(refuse_negative)
+    assert runner.ask(-1) == [None]
+    assert runner.ask(4, -1, 6) == [8, None, 12]
+    assert runner.sizes == [2, 1]
+    assert runner.ask(-1, -1) == [None, None]
+    assert runner.sizes == [1, 1]
+
+
+def test_what_is_known_is_forgotten_after_a_minute() -> None:
+    runner = Runner(refuse_negative)
+    runner.ask(-1)
+    runner.at += 60.0
+    assert runner.ask(1, -1) == [2, None]
+    assert runner.sizes == [2, 1, 1]
+
+
+def test_a_call_that_succeeds_again_is_one_like_any_other() -> None:
+    is_ill = True
+
+    def model(rows: Any) -> Any:
+        return refuse_negative(rows) if is_ill else rows * 2
+
+    runner = Runner(model)
+    assert runner.ask(-1) == [None]
+    is_ill = False
+    assert runner.ask(-1, -1, 5, -1, -1) == [-2, -2, 10, -2, -2]
+    assert runner.sizes == [1, 1, 3], "its copies go together once it succeeded"
+    assert runner.ask(-1, 5) == [-2, 10]
+    assert runner.sizes == [2]
+
+
+def refuse_infinite(rows: Any) -> Any:
+    if not np.isfinite(rows).all():
+        raise ValueError("not finite")
+    return rows * 2
+
+
+def test_odd_numbers_are_blamed_first() -> None:
+    runner = Runner(refuse_infinite)
+    assert runner.ask(1, np.nan, 2, np.inf, 3) == [2, None, 4, None, 6]
+    assert runner.sizes == [5, 3, 1, 1]
+    assert runner.ask(1, -np.inf, 2) == [2, None, 4]
+    assert runner.sizes == [2, 1], "and from then on, before they do any harm"
+    runner.at += 60.0
+    assert runner.ask(1, -np.inf, 2) == [2, None, 4]
+    assert runner.sizes == [3, 2, 1], "until that is long ago"
+
+
+def test_where_all_are_odd_the_search_decides() -> None:
+    runner = Runner(refuse_infinite)
+    assert runner.ask(np.nan, np.inf) == [None, None]
+    assert runner.sizes == [2, 1, 1]
+
+
+def test_a_model_that_lives_on_odd_numbers_is_not_troubled_for_long() -> None:
+    runner = Runner(lambda rows: np.nan_to_num(refuse_negative(rows)))
+    for bad in range(1, 8):
+        assert runner.ask(1, np.nan, -bad, 2) == [2, 0, None, 4]
+        blamed = 3 in runner.sizes
+    assert not blamed, "a failure is put down to them no longer"
+    runner.at += 60.0
+    for _ in range(2):
+        assert runner.ask(1, np.nan) == [2, 0]
+        assert runner.sizes == [2]
+
+
+def test_odd_numbers_are_blamed_no_longer_than_one_takes_to_succeed() -> None:
+    runner = Runner(lambda rows: np.nan_to_num(refuse_negative(rows)))
+    assert runner.ask(*[np.nan] * 40, *[1.0] * 20, -1) == [0] * 40 + [2] * 20 + [None]
+    assert runner.sizes[:2] == [61, 21]
+    assert runner.sizes[-2:] == [1, 39]
+
+
+def test_cheap_failures_are_cut_unevenly() -> None:
+    runner = Runner(refuse_negative, failure_s=0.1)
+    good = [float(value) for value in range(63)]
+    runner.ask(*good)
+    runner.ask(*good, -1)
+    assert runner.sizes[:3] == [64, 53, 9]
+
+
+def test_where_most_fail_they_go_one_by_one() -> None:
+    runner = Runner(refuse_negative)
+    for batch in range(10):
+        values = [-1.0 - batch - call / 64 for call in range(64)]
+        assert runner.ask(*values) == [None] * 64
+    assert len(runner.sizes) == 64
+
+
+def test_repeated_calls_of_the_model_are_counted() -> None:
+    runner = Runner(refuse_negative)
+
+    def counted() -> int:
+        return sum(
+            int(sample.value)
+            for sample in runner.registry.samples()
+            if sample.family.name == "headway_isolation_calls_total"
+        )
+
+    runner.ask(1, 2)
+    runner.ask(-1)
+    assert counted() == 0
+    runner.ask(1, -1, 2)
+    assert counted() == 1
+
+
+def drop_negative(rows: Any) -> Any:
+    return rows[rows >= 0] * 2
+
+
+def test_a_call_with_too_few_rows_fails_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runner = Runner(drop_negative)
+    for sizes in ([3, 2, 1], [2, 1]):
+        answers = runner.batch(arrays([1], [2], [-1]))
+        assert [answers[0].item(), answers[1].item()] == [2, 4]
+        assert isinstance(answers[2], OutputError)
+        assert answers[2].message in caplog.text
+        assert runner.sizes == sizes
+
+
+def test_a_list_is_known_again() -> None:
+    runner = Runner(refuse_negative)
+    calls: list[Arguments] = [(([1],), {}), (([-1],), {}), (([2, 3],), {})]
+    for sizes in ([4, 2, 1, 1, 2], [3, 1]):
+        answers = runner.batch(calls)
+        assert isinstance(answers[1], ModelCallError)
+        assert [answers[0].tolist(), answers[2].tolist()] == [[2], [4, 6]]
+        assert runner.sizes == sizes
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from([1.0, 2.0, 3.0, -1.0, -2.0, np.nan, np.inf]),
+            min_size=1,
+            max_size=12,
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.floats(0.001, 2),
+    st.booleans(),
+)
+def test_answers_are_right_whatever_happened_before(
+    batches: list[list[float]], failure_s: float, likes_odd: bool
+) -> None:
+    def refuses(value: float) -> bool:
+        return value < 0 or not (likes_odd or np.isfinite(value))
+
+    def model(rows: Any) -> Any:
+        if any(map(refuses, rows)):
+            raise ValueError("refused")
+        return np.nan_to_num(rows, posinf=9.0)
+
+    runner = Runner(model, failure_s=failure_s)
+    for values in batches:
+        assert runner.ask(*values) == [
+            None if refuses(value) else np.nan_to_num(value, posinf=9.0)
+            for value in values
+        ]
+
+
+@pytest.mark.parametrize("bad", [np.inf, 1e300])
+@pytest.mark.parametrize(
+    "model", [RandomForestClassifier(5), LogisticRegression(max_iter=1000)]
+)
+def test_scikit_learn_refuses_one_flower(model: Any, bad: float) -> None:
+    flowers, classes = load_iris(return_X_y=True)
+    model.fit(flowers, classes)
+    runner = Runner(model.predict)
+    expected = model.predict(flowers[:99]).tolist()
+    calls: list[Arguments] = [((flower[None],), {}) for flower in flowers[:99]]
+    poison = np.full((1, 4), bad)
+    is_refused = isinstance(model, RandomForestClassifier) or bad == np.inf
+    for _ in range(3):
+        *answers, last = runner.batch([*calls, ((poison,), {})])
+        assert [answer.item() for answer in answers] == expected
+        assert isinstance(last, ModelCallError) == is_refused
+    assert runner.sizes == ([99, 1] if is_refused else [100])
+
+
+def test_a_batch_of_other_rows_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Each call alone has one row, so that no caller would ever see an error."""
+    runner = Runner(lambda rows: rows[:1])
+    for _ in range(2):
+        assert runner.ask(1.0, 2.0, 3.0) == [1.0, 2.0, 3.0]
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        "a batch is computed again in parts: method 'predict' returned ndarray with 1 "
+        "rows along batch_dim 0 for a batch of 3: a batchable method returns one row "
+        "for each row that it gets; set batch_dim to the axis of the rows, or "
+        "batchable=False (`headway check` tries a service's methods on batches)"
+    )
