@@ -40,12 +40,16 @@ class Foresight:
             self._streak = 1
 
     def refuse(self, terms: Terms) -> Answer | None:
-        """Return the answer if the runner's backlog will make the request late."""
+        """Return the answer if the runner's backlog will make the request late.
+
+        If not, the runner client counts on the call; `Terms.expected_by` tells.
+        """
         client = self._client
         if client is None or self._streak < _CERTAIN_AFTER:
             return None
         refusal = client.refusal(terms.deadline, terms.priority)
         if refusal is None:
+            client.expect(terms)
             return None
         self._foreseen += 1
         if self._foreseen % _CHECK_EVERY == 0:

@@ -106,13 +106,14 @@ class Endpoint:
                 request, self._admission.timeout_s
             )
             served = _Served(self, request, deadline, priority_of(request))
-            refusal = self._foresight.refuse(served)
-            if refusal is not None:
-                self._answer(request, *refusal)
-                return
             self._admission.enter(served)
         except HeadwayError as error:
             self._answer(request, *render_error(error))
+            return
+        refusal = self._foresight.refuse(served)
+        if refusal is not None:
+            self._admission.leave(served)
+            self._answer(request, *refusal)
             return
         self._meters.in_progress.add(1)
         try:
@@ -229,6 +230,8 @@ class Endpoint:
         """Note that a request is served no longer."""
         if not served.has_left:
             served.has_left = True
+            if served.expected_by is not None:
+                served.expected_by.expect_no_more(served)
             self._admission.leave(served)
             self._meters.in_progress.add(-1)
 

@@ -88,6 +88,7 @@ class RunnerClient:
         """When the runner, by its last results, would answer one more row."""
         self._row_s = 0.0
         """By how much each row that is sent delays the next."""
+        self._expected = 0
         self._latest = 0.0
         """The latest deadline of all that was sent."""
         self._latest_class = 0
@@ -126,6 +127,8 @@ class RunnerClient:
         terms = TERMS.get(None) or Terms(math.inf)
         if terms.first_call is None:
             terms.first_call = self
+            if terms.expected_by is not None:
+                terms.expected_by.expect_no_more(terms)
         deadline = min(terms.deadline, now + self._timeout_s)
         if deadline <= now:
             raise DeadlineExceededError(
@@ -162,7 +165,8 @@ class RunnerClient:
         The runner would refuse it too, but only after the batch at hand. Of one that
         may overtake others the runner knows more.
         """
-        late_s = self._answer_at + self._hop_s - deadline
+        expected_s = self._expected * self._row_s
+        late_s = self._answer_at + expected_s + self._hop_s - deadline
         goes_last = deadline >= self._latest and priority >= self._latest_class
         if late_s <= 0 or not goes_last:
             return None
@@ -172,6 +176,20 @@ class RunnerClient:
             "deadline be met; retry later",
             retry_after_s=late_s,
         )
+
+    def expect(self, terms: Terms) -> None:
+        """Count on the call of a request whose function has not begun yet.
+
+        All the requests that one pass over the sockets brought are let in before the
+        first of them makes its call.
+        """
+        terms.expected_by = self
+        self._expected += 1
+
+    def expect_no_more(self, terms: Terms) -> None:
+        """Note that the call came, or never will."""
+        terms.expected_by = None
+        self._expected -= 1
 
     def call_blocking(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -35,13 +35,15 @@ class Terms:
         priority: Its class, 0 the most urgent.
     """
 
-    __slots__ = ("deadline", "first_call", "priority")
+    __slots__ = ("deadline", "expected_by", "first_call", "priority")
 
     def __init__(self, deadline: float, priority: int = DEFAULT_PRIORITY) -> None:
         self.deadline = deadline
         self.priority = priority
         self.first_call: Any = None
         """The runner client that its function called first; None before that."""
+        self.expected_by: Any = None
+        """The runner client that counts on its call, until that comes."""
 
 
 TERMS: Final[ContextVar[Terms]] = ContextVar("headway_terms")

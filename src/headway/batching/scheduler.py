@@ -13,6 +13,7 @@ from headway.batching.cohort import Cohort, Piece
 from headway.batching.cost_model import CostModel
 from headway.batching.demand import Demand
 from headway.batching.gather import GatherWindow, Waiting
+from headway.batching.patience import Patience
 from headway.batching.queue import Lane, Queue
 
 __all__ = [
@@ -84,6 +85,7 @@ class Scheduler:
         "_costs",
         "_demand",
         "_evicted",
+        "_patience",
         "_windows",
         "limits",
         "queue",
@@ -97,6 +99,7 @@ class Scheduler:
         self._windows: dict[str, GatherWindow] = {}
         self._costs: dict[str, CostModel] = {}
         self._demand = Demand()
+        self._patience = Patience()
         self._evicted: list[Cohort] = []
         self._busy: dict[int, float] = {}
         """When each batch that is being computed will be done, by its number."""
@@ -141,7 +144,9 @@ class Scheduler:
         cost = self.cost(cohort.method)
         if now - cost.learned_at > _TRUST_S:
             return None
-        late = now + self._answer_s(cohort, now) - cohort.due
+        answer_s, budget_s = self._answer_s(cohort, now), cohort.due - now
+        self._patience.observe(answer_s, budget_s, now)
+        late = answer_s * self._patience.factor - budget_s
         return Refusal("predicted_late", late) if late > 0 else None
 
     def _make_room(self, cohort: Cohort) -> bool:
@@ -196,7 +201,8 @@ class Scheduler:
             return 0.0
         rows, size = self.queue.rows, _size(lane.head)
         cost = self.cost(lane.head.method)
-        return self._batches_s(rows // size, rows + 1, size, cost, now)
+        answer_s = self._batches_s(rows // size, rows + 1, size, cost, now)
+        return answer_s * self._patience.factor
 
     def row_s(self, piece: Piece) -> float:
         """Return the seconds that a row like one's adds to the backlog."""
@@ -205,7 +211,8 @@ class Scheduler:
         if not cost.knows:
             return 0.0
         size = piece.rows if cohort.alone else cohort.max_rows
-        return 1 / (cost.peak_rate(size) * max(self.replicas, 1))
+        rows_per_s = cost.peak_rate(size) * max(self.replicas, 1)
+        return self._patience.factor / rows_per_s
 
     def decide(self, now: float) -> Dispatch | Wait | Late | Evict | None:
         """Return what to do now; None while there is nothing to do.
