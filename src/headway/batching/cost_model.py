@@ -9,13 +9,17 @@ from itertools import accumulate
 
 __all__ = ["CostModel"]
 
-_LEARNING_RATE = 0.03
-"""Small, as a sudden change is noticed as a drift; what is slower takes its time."""
+_SPEED_RATE = 0.1
+"""How fast the speed follows, which all sizes have in common."""
+_SHAPE_RATE = 0.03
+"""How fast a size follows, in proportion to the others."""
 _TAIL_DEVIATIONS = 3.0
 """Mean absolute deviations over the mean: the 99th percentile of a normal sample."""
-_OUTLIER_DEVIATIONS = 6.0
+_OUTLIER_DEVIATIONS = 3.0
 _DRIFT_AFTER = 3
 """Outliers in a row, all to one side, that are no longer bad luck but a new speed."""
+_STEADY_AFTER = 8
+"""Batches of a size from which on it tells the speed."""
 _REPUBLISH_CHANGE = 0.02
 """Change of a bucket, in proportion to its mean, from which on predictions follow."""
 _DOUBT_DEVIATIONS = 2.0
@@ -29,7 +33,7 @@ _SHORTEST_S = 1e-9
 
 
 class _Bucket:
-    """Batches of about the same size."""
+    """Batches of about the same size; seconds as they would be at a speed of 1."""
 
     __slots__ = ("count", "deviation", "mean", "rows")
 
@@ -41,7 +45,7 @@ class _Bucket:
 
     def learn(self, rows: int, seconds: float) -> None:
         self.count += 1
-        rate = max(1 / self.count, _LEARNING_RATE)
+        rate = max(1 / self.count, _SHAPE_RATE)
         self.rows += rate * (rows - self.rows)
         error = seconds - self.mean
         self.mean += rate * error
@@ -50,49 +54,54 @@ class _Bucket:
     def doubt(self, scatter: float) -> float:
         """Return how far off the mean may be, given the usual relative scatter."""
         deviation = max(self.deviation, scatter * self.mean)
-        weight = max(1 / self.count, _LEARNING_RATE / 2)
+        weight = max(1 / self.count, _SHAPE_RATE / 2)
         return min(_DOUBT_DEVIATIONS * math.sqrt(weight) * deviation, 0.9 * self.mean)
 
-    def outlier(self, seconds: float) -> int:
-        """Return 1 or -1 if the sample is far above or below, else 0."""
+    def clip(self, seconds: float) -> tuple[float, int]:
+        """Return a sample, clipped if it is an outlier, and to which side it is."""
+        error = seconds - self.mean
         bound = _OUTLIER_DEVIATIONS * self.deviation + 0.1 * self.mean
-        if self.count < _DRIFT_AFTER or abs(seconds - self.mean) <= bound:
-            return 0
-        return 1 if seconds > self.mean else -1
+        if abs(error) <= bound:
+            return seconds, 0
+        side = 1 if error > 0 else -1
+        return max(self.mean + side * 2 * self.deviation, _SHORTEST_S), side
 
 
 class CostModel:
-    """The learned time of a batch by its rows.
+    """The learned time of a batch by its rows: a speed times a shape.
 
-    Sizes are kept in buckets an eighth of a doubling wide, each with a moving mean and
-    mean absolute deviation. Between buckets the time is interpolated, beyond the
-    largest it grows in proportion, and it never falls as the rows grow (pooling of
-    adjacent violators). A lone outlier is clipped; several in a row to one side are a
-    drift, which scales all buckets at once, so that sizes not seen since also know.
+    The speed is the moment's, of all sizes, and followed closely: a model that becomes
+    slower does so for sizes not seen since, too. The shape is how sizes compare. It is
+    kept in buckets an eighth of a doubling wide, each with a moving mean and mean
+    absolute deviation; between buckets it is interpolated, beyond the largest it grows
+    in proportion, and it never falls as the rows grow (pooling of adjacent violators).
+    A lone outlier is clipped; several in a row to one side are a new speed.
     """
 
     __slots__ = (
         "_buckets",
-        "_drift",
         "_hopes",
         "_means",
+        "_outliers",
         "_peaks",
         "_published",
         "_rows",
         "_scatter",
+        "_speed",
         "_tails",
         "learned_at",
     )
 
     def __init__(self) -> None:
         self._buckets: dict[int, _Bucket] = {}
-        self._drift: list[float] = []
+        self._speed = 1.0
+        self._outliers: list[float] = []
         self._rows: list[float] = []
         self._means: list[float] = []
         self._tails: list[float] = []
         self._hopes: list[float] = []
-        self._scatter = _FIRST_SCATTER
         self._peaks: list[float] = []
+        self._scatter = _FIRST_SCATTER
         self._published: dict[int, tuple[float, float]] = {}
         self.learned_at = float("-inf")
 
@@ -108,11 +117,11 @@ class CostModel:
 
     def mean(self, rows: int) -> float:
         """Return the expected seconds of a batch; 0 as long as nothing is known."""
-        return self._interpolate(self._means, rows)
+        return self._speed * self._interpolate(self._means, rows)
 
     def tail(self, rows: int) -> float:
         """Return seconds that a batch seldom exceeds; 0 as long as nothing is known."""
-        return self._interpolate(self._tails, rows)
+        return self._speed * self._interpolate(self._tails, rows)
 
     def peak_rate(self, rows: int) -> float:
         """Return the rows per second of the best batch of at most so many rows.
@@ -125,12 +134,12 @@ class CostModel:
         # a size is given up for another only if that is better beyond it, and a size
         # that had bad luck is tried again.
         own = rows / self._interpolate(self._hopes, rows)
-        return max(self._peaks[at - 1], own) if at else own
+        return (max(self._peaks[at - 1], own) if at else own) / self._speed
 
     def fewest_rows(self, rate: float, most: int) -> int:
         """Return the smallest known size with that many rows per second, or `most`."""
         # Rounded up to the end of its bucket, which no step of S(n) divides.
-        at = bisect.bisect_left(self._peaks, rate)
+        at = bisect.bisect_left(self._peaks, rate * self._speed)
         if at == len(self._rows) or self._rows[at] >= most:
             return most
         return math.ceil(self._rows[at])
@@ -149,45 +158,44 @@ class CostModel:
     def observe(self, rows: int, seconds: float, now: float) -> None:
         """Learn from a finished batch."""
         self.learned_at = now
-        seconds = max(seconds, _SHORTEST_S)
+        sample = max(seconds, _SHORTEST_S) / self._speed
         slot = _slot(rows)
         bucket = self._buckets.get(slot)
         if bucket is None:
             if self._rows:
                 # It may be an outlier, and nothing of its size tells.
-                expected = self.mean(rows)
-                seconds = min(seconds, _LARGEST_STEP * expected)
-            self._buckets[slot] = _Bucket(rows, seconds, self._scatter)
+                sample = min(
+                    sample, _LARGEST_STEP * self._interpolate(self._means, rows)
+                )
+            self._buckets[slot] = _Bucket(rows, sample, self._scatter)
             self._publish()
             return
-        side = bucket.outlier(seconds)
-        if side:
-            seconds = self._weigh_outlier(bucket, seconds, side)
-        else:
-            self._drift.clear()
-        bucket.learn(rows, seconds)
+        if bucket.count >= _STEADY_AFTER:
+            # Before, it tells more of the size than of the speed.
+            clipped, side = bucket.clip(sample)
+            if not side:
+                self._outliers.clear()
+            elif self._is_new_speed(sample / bucket.mean):
+                return
+            self._speed *= 1 + _SPEED_RATE * (clipped / bucket.mean - 1)
+            sample = clipped
+        bucket.learn(rows, sample)
         mean, deviation = self._published[slot]
         change = abs(bucket.mean - mean) + abs(bucket.deviation - deviation)
         if change > _REPUBLISH_CHANGE * mean:
             self._publish()
 
-    def _weigh_outlier(self, bucket: _Bucket, seconds: float, side: int) -> float:
-        """Return the sample clipped, or take it for a drift and rescale."""
-        ratio = seconds / bucket.mean
-        if self._drift and (self._drift[-1] > 1) != (side > 0):
-            self._drift.clear()
-        self._drift.append(ratio)
-        if len(self._drift) < _DRIFT_AFTER:
-            return bucket.mean + side * 2 * bucket.deviation
-        scale = sorted(self._drift)[len(self._drift) // 2]
-        self._drift.clear()
-        for other in self._buckets.values():
-            other.mean *= scale
-            other.deviation *= scale
-            # Few samples count as yet at the new speed: learn it quickly.
-            other.count = min(other.count, _DRIFT_AFTER)
-        self._publish()
-        return bucket.mean
+    def _is_new_speed(self, ratio: float) -> bool:
+        """Note an outlier; take several in a row to one side for a new speed."""
+        outliers = self._outliers
+        if outliers and (outliers[-1] > 1) != (ratio > 1):
+            outliers.clear()
+        outliers.append(ratio)
+        if len(outliers) < _DRIFT_AFTER:
+            return False
+        self._speed *= sorted(outliers)[len(outliers) // 2]
+        outliers.clear()
+        return True
 
     def _publish(self) -> None:
         """Make the curve that predictions read: rising in rows, mean and tail."""
@@ -197,7 +205,7 @@ class CostModel:
             for slot in slots
         }
         buckets = [self._buckets[slot] for slot in slots]
-        weights = [min(bucket.count, 1 / _LEARNING_RATE) for bucket in buckets]
+        weights = [min(bucket.count, 1 / _SHAPE_RATE) for bucket in buckets]
         self._rows = [bucket.rows for bucket in buckets]
         self._means = _rising([bucket.mean for bucket in buckets], weights)
         self._tails = _rising(

@@ -1,8 +1,9 @@
-"""How much of its time a request may spend in the queue: less, once a backlog stands.
+"""How long a backlog counts as, when the scheduler asks whether a request will be late.
 
-A burst is worth a long queue: all of it is answered in the end, by its deadline. Under
-an overload that lasts, a long queue serves nobody more than a short one does; it only
-makes everyone wait for all of their time. The scheduler asks before it admits.
+Longer than it is, as the model may well become slower meanwhile, not least by the very
+overload. And much longer once it stands: a burst is worth a long queue, as all of it is
+answered in the end, by its deadline; but under an overload that lasts, a long queue
+serves nobody more than a short one does, and makes everyone wait for all of their time.
 """
 
 from typing import Final
@@ -11,14 +12,14 @@ __all__ = ["Patience"]
 
 _SHORT: Final = 0.25
 """Share of a request's time up to which a backlog does not count as one."""
-_BURST_BUDGETS: Final = 3.0
+_BURST_BUDGETS: Final = 2.0
 """So many times the time that a request has, a backlog may be a burst's.
 
 What a standing backlog gives up is the work that is left when the overload ends: at
-the most half of a request's time, of at least four times that.
+the most half of a request's time, of at least three times that.
 """
-_STANDING: Final = 2.0
-"""By so much a standing backlog counts as longer than it is."""
+_PASSING: Final = 1.4
+_STANDING: Final = 2.4
 
 
 class Patience:
@@ -28,8 +29,8 @@ class Patience:
 
     def __init__(self) -> None:
         self._short_at = float("-inf")
-        self.factor = 1.0
-        """By how much the backlog counts as longer than it is."""
+        self.factor = _PASSING
+        """By how much the batches before the next count as longer than they are."""
 
     def observe(self, answer_s: float, budget_s: float, now: float) -> None:
         """Take note of the backlog that a request meets.
@@ -42,4 +43,4 @@ class Patience:
         if answer_s <= _SHORT * budget_s or self._short_at == float("-inf"):
             self._short_at = now
         stands = now - self._short_at > _BURST_BUDGETS * budget_s
-        self.factor = _STANDING if stands else 1.0
+        self.factor = _STANDING if stands else _PASSING

@@ -146,7 +146,7 @@ class Scheduler:
             return None
         answer_s, budget_s = self._answer_s(cohort, now), cohort.due - now
         self._patience.observe(answer_s, budget_s, now)
-        late = answer_s * self._patience.factor - budget_s
+        late = answer_s - budget_s
         return Refusal("predicted_late", late) if late > 0 else None
 
     def _make_room(self, cohort: Cohort) -> bool:
@@ -189,6 +189,7 @@ class Scheduler:
         is_free = len(self._busy) < self.replicas or not self._busy
         start_s = 0.0 if is_free else max(min(self._busy.values()) - now, 0.0)
         full_s = batches * cost.mean(size) / max(self.replicas, 1)
+        full_s *= self._patience.factor
         return start_s + full_s + cost.mean(size if batches else min(rows, size))
 
     def backlog_s(self, now: float) -> float:
@@ -201,8 +202,7 @@ class Scheduler:
             return 0.0
         rows, size = self.queue.rows, _size(lane.head)
         cost = self.cost(lane.head.method)
-        answer_s = self._batches_s(rows // size, rows + 1, size, cost, now)
-        return answer_s * self._patience.factor
+        return self._batches_s(rows // size, rows + 1, size, cost, now)
 
     def row_s(self, piece: Piece) -> float:
         """Return the seconds that a row like one's adds to the backlog."""
