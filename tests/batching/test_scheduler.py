@@ -160,7 +160,7 @@ def test_calls_that_go_alone_are_priced_as_they_go() -> None:
     teach(made, 1, 0.001)
     for _ in range(5):
         # 100 rows each, alone: 2 ms a piece, though the cap is 10 rows
-        assert made.arrive(cohort(100, due=NOW + 0.0135, alone=True), NOW) is None
+        assert made.arrive(cohort(100, due=NOW + 0.013, alone=True), NOW) is None
     assert dispatched(made) == [100]
     late = made.decide(NOW + 0.0115)
     assert isinstance(late, Late), "2 ms do not fit in 1.5"

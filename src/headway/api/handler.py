@@ -62,8 +62,9 @@ class _Served(Terms):
         """Stop the function: nobody waits for its result."""
         # Here, as a task that is cancelled before its first step never runs at all.
         self.endpoint.leave(self)
-        if self.task is not None:
-            self.task.cancel()
+        task, self.task = self.task, None
+        if task is not None:
+            task.cancel()
 
 
 class Endpoint:
@@ -162,13 +163,9 @@ class Endpoint:
                 request, ApiFunctionError("the API function was cancelled")
             )
             raise
-        except HeadwayError as caught:
-            error = self._explained(caught, result)
-            # A 500 is a fault in the service, so its author gets the traceback.
-            is_fault = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
-            self.answer_error(
-                request, self._logged(error, error) if is_fault else error
-            )
+        except HeadwayError as error:
+            # Held by no variable of this frame, which its traceback holds.
+            self._answer_caught(request, error, result)
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             self.answer_error(
                 request,
@@ -177,6 +174,16 @@ class Endpoint:
         finally:
             self._foresight.learn(served)
             self.leave(served)
+            # The task's context holds the terms: let the two go without a collection.
+            served.task = None
+
+    def _answer_caught(
+        self, request: Request, caught: HeadwayError, result: Any
+    ) -> None:
+        error = self._explained(caught, result)
+        # A 500 is a fault in the service, so its author gets the traceback.
+        is_fault = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        self.answer_error(request, self._logged(error, error) if is_fault else error)
 
     async def _call(self, value: Any, context: Context | None) -> Any:
         api = self._api

@@ -134,9 +134,9 @@ class RunnerClient:
             raise DeadlineExceededError(
                 f"the deadline passed before runner {self.name!r} was called"
             )
-        refusal = self.refusal(deadline, terms.priority)
-        if refusal is not None:
-            raise refusal
+        late_s = self._late_s(deadline, terms.priority)
+        if late_s > 0:
+            raise self._late_error(late_s)
         encoded = self._encoder.encode(method, args, kwargs)
         if self._bytes and self._bytes + encoded.nbytes > self._max_bytes:
             self._refused("queue_full").add()
@@ -158,18 +158,27 @@ class RunnerClient:
             self._bytes -= encoded.nbytes
             if future.cancelled():
                 self._cancel(flight, index)
+            # An error's traceback holds this frame, which must not hold the error: only
+            # the garbage collector would find the two (benchmarks/overload.py).
+            del future, flight
 
     def refusal(self, deadline: float, priority: int) -> OverloadedError | None:
-        """Return the error of a call that the backlog certainly makes late.
+        """Return the error of a call that the backlog certainly makes late."""
+        late_s = self._late_s(deadline, priority)
+        return self._late_error(late_s) if late_s > 0 else None
+
+    def _late_s(self, deadline: float, priority: int) -> float:
+        """Return by how many seconds a call is certainly late, or 0.
 
         The runner would refuse it too, but only after the batch at hand. Of one that
         may overtake others the runner knows more.
         """
+        if deadline < self._latest or priority < self._latest_class:
+            return 0.0
         expected_s = self._expected * self._row_s
-        late_s = self._answer_at + expected_s + self._hop_s - deadline
-        goes_last = deadline >= self._latest and priority >= self._latest_class
-        if late_s <= 0 or not goes_last:
-            return None
+        return self._answer_at + expected_s + self._hop_s - deadline
+
+    def _late_error(self, late_s: float) -> OverloadedError:
         self._refused("predicted_late").add()
         return OverloadedError(
             f"runner {self.name!r} refused the request: its backlog does not let the "
