@@ -10,13 +10,13 @@ import msgspec
 from benchmarks.simulation.arrivals import Traffic
 from benchmarks.simulation.engine import Engine
 from benchmarks.simulation.meter import Meter
+from benchmarks.simulation.models import best_rate
 from benchmarks.simulation.policy import Policy
 from benchmarks.simulation.sender import Sender
 from benchmarks.simulation.service import (
     Affine,
     Drifting,
     HeavyTailed,
-    Service,
     Stalling,
     Stepwise,
 )
@@ -33,11 +33,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     traffic: tuple[Traffic, ...]
     max_rows: int
     seconds: float
-    """How long traffic comes."""
-    warm_up_s: float
-    """What of it is not measured."""
+    """How long traffic comes, after the warm-up."""
     replicas: int = 1
     deadline_s: float = math.inf
+    warm_up_s: float = 6.0
+    """Traffic before that which is measured: CORK fits its model every 5 s."""
     seed: int = 1
 
     @property
@@ -46,19 +46,15 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         return self.replicas * best_rate(self.service, self.max_rows)
 
 
-def best_rate(service: Service, max_rows: int) -> float:
-    """Return the rows per second of one replica, at the best size of a batch."""
-    return max(rows / service.mean_s(rows) for rows in range(1, max_rows + 1))
-
-
 def simulate(case: Case, policy: Policy) -> Meter:
     """Run a policy on a case."""
-    meter = Meter(begin_s=case.warm_up_s, end_s=case.seconds)
+    end_s = case.warm_up_s + case.seconds
+    meter = Meter(begin_s=case.warm_up_s, end_s=end_s)
     senders = [
         Sender(
             index=index,
             traffic=traffic,
-            end_s=case.seconds,
+            end_s=end_s,
             deadline_s=case.deadline_s,
             seed=case.seed,
         )

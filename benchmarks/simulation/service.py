@@ -99,7 +99,7 @@ class Stalling(Service, frozen=True, kw_only=True):
 class Drifting(Service, frozen=True, kw_only=True):
     """Another's time, and a multiple of it for a while."""
 
-    of: Affine | Stepwise
+    of: Affine | Stepwise | HeavyTailed | Stalling
     factor: float
     begin_s: float
     end_s: float
@@ -109,4 +109,5 @@ class Drifting(Service, frozen=True, kw_only=True):
 
     def sample_s(self, rows: int, now: float, random: Random) -> float:
         is_slow = self.begin_s <= now < self.end_s
-        return self.of.mean_s(rows) * (self.factor if is_slow else 1.0)
+        factor = self.factor if is_slow else 1.0
+        return self.of.sample_s(rows, now, random) * factor
