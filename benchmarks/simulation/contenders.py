@@ -10,10 +10,12 @@ from benchmarks.simulation.fixed_window import FixedWindow
 from benchmarks.simulation.policy import Policy
 from benchmarks.simulation.production import Production
 
-__all__ = ["CONTENDERS", "CORK", "HEADWAY", "NEVER_WAIT", "WINDOWS"]
+__all__ = ["CONTENDERS", "CORK", "HEADWAY", "NEVER_WAIT", "OPTIMUM", "WINDOWS"]
 
 HEADWAY: Final = "headway"
 NEVER_WAIT: Final = "never-wait"
+OPTIMUM: Final = "optimum"
+"""No contender, but what is possible: computed, not run."""
 CORK: Final = "cork"
 WINDOWS: Final = ("window-1ms", "window-5ms", "window-10ms")
 """What Triton's users choose, and mosec's default."""

@@ -10,43 +10,54 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.simulation.bounds import optimum_ms
 from benchmarks.simulation.case import Case, simulate
-from benchmarks.simulation.contenders import CONTENDERS
+from benchmarks.simulation.contenders import CONTENDERS, OPTIMUM
 from benchmarks.simulation.meter import Meter
 
-__all__ = ["Outcome", "run"]
+__all__ = ["Outcome", "optimum_of", "run"]
 
 _PARTS = 20
 """Of a run, whose means tell how far the mean of all may be off."""
 _DIGITS = 5
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A policy on a case. Times and rates are of the measured part of the run."""
 
     case: str
     policy: str
-    offered: int
+    offered: int = 0
     """Requests of the whole run, as are the next three."""
-    answered: int
-    refused: int
-    dropped: int
-    overdue: int
+    answered: int = 0
+    refused: int = 0
+    dropped: int = 0
+    overdue: int = 0
     """Answers that came past their deadline."""
-    goodput: float
+    goodput: float = 0.0
     """Rows per second that were answered by their deadline."""
-    mean_ms: float | None
+    mean_ms: float | None = None
     """Latency of the answers; none if there were none."""
-    error_ms: float | None
+    error_ms: float | None = None
     """Standard error of that mean, by the means of parts of the run."""
-    p50_ms: float | None
-    p99_ms: float | None
-    batch_rows: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    batch_rows: float = 0.0
     """Mean rows of a batch."""
-    held_ms: float
+    held_ms: float = 0.0
     """Mean time, for each batch, that a replica stood idle while something waited."""
-    served_shares: dict[str, float]
+    served_shares: dict[str, float] = {}
     """By class of priority: requests answered in time, of those that came."""
+
+    @property
+    def turned_away(self) -> float:
+        """The share of the requests that got an error."""
+        return (self.refused + self.dropped) / self.offered
+
+
+def optimum_of(case: Case) -> Outcome:
+    """Return what is possible in a case of Poisson arrivals."""
+    return Outcome(case=case.name, policy=OPTIMUM, mean_ms=_round(optimum_ms(case)))
 
 
 def run(case: Case, policy: str) -> Outcome:
@@ -70,7 +81,7 @@ def run(case: Case, policy: str) -> Outcome:
         p99_ms=_round(np.quantile(latencies_ms, 0.99)) if is_measured else None,
         batch_rows=_round(meter.batch_rows / batches),
         held_ms=_round(meter.held_s * 1e3 / batches),
-        served_shares=_served_shares(meter),
+        served_shares=_served_shares(meter) if case.family == "priority" else {},
     )
 
 
