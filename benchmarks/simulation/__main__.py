@@ -9,7 +9,8 @@ from benchmarks.simulation.case import Case
 from benchmarks.simulation.catalogue import CASES
 from benchmarks.simulation.contenders import CONTENDERS
 from benchmarks.simulation.outcome import run
-from benchmarks.simulation.record import RECORD, read, run_all, write
+from benchmarks.simulation.record import DOCS, RECORD, read, run_all, write
+from benchmarks.simulation.report import write_text
 from benchmarks.simulation.verdict import CLAIMS, judge
 
 
@@ -29,9 +30,11 @@ def main() -> None:
     recording.add_argument("names", nargs="*", metavar="NAME", help=_NAMES)
     judging = commands.add_parser("verdicts", help="judge what is recorded")
     judging.set_defaults(command=_judge)
+    reporting = commands.add_parser("report", help="write what is recorded into docs/")
+    reporting.set_defaults(command=_report)
     for one in (case, recording):
         one.add_argument("--policy", action="append", choices=CONTENDERS)
-    for one in (recording, judging):
+    for one in (recording, judging, reporting):
         one.add_argument("--record", type=Path, default=RECORD, help="the file")
     options = parser.parse_args()
     options.command(options)
@@ -98,6 +101,14 @@ def _judge(options: argparse.Namespace) -> None:
                 f"  {verdict.case:36} {verdict.rival:12} "
                 f"{verdict.value:8.3f}  (bound {verdict.bound:g})"
             )
+
+
+def _report(options: argparse.Namespace) -> None:
+    from benchmarks.simulation.plots import draw_all  # needs matplotlib
+
+    outcomes = read(options.record)
+    write_text(outcomes, DOCS)
+    draw_all(outcomes, DOCS / "simulation")
 
 
 if __name__ == "__main__":

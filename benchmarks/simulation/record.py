@@ -16,9 +16,10 @@ from benchmarks.simulation.catalogue import CASES
 from benchmarks.simulation.contenders import CONTENDERS, HEADWAY, OPTIMUM
 from benchmarks.simulation.outcome import Outcome, optimum_of, run
 
-__all__ = ["RECORD", "Outcomes", "read", "run_all", "write"]
+__all__ = ["DOCS", "RECORD", "Outcomes", "read", "run_all", "write"]
 
-RECORD: Final = Path(__file__).parents[2] / "docs/simulation/outcomes.jsonl"
+DOCS: Final = Path(__file__).parents[2] / "docs"
+RECORD: Final = DOCS / "simulation/outcomes.jsonl"
 
 Outcomes = dict[tuple[str, str], Outcome]
 """By case and policy."""
