@@ -46,10 +46,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         return self.replicas * best_rate(self.service, self.max_rows)
 
 
-def simulate(case: Case, policy: Policy) -> Meter:
-    """Run a policy on a case."""
+def simulate(case: Case, policy: Policy, meter: Meter | None = None) -> Meter:
+    """Run a policy on a case; return the meter, a new one if none is given."""
     end_s = case.warm_up_s + case.seconds
-    meter = Meter(begin_s=case.warm_up_s, end_s=end_s)
+    if meter is None:
+        meter = Meter(begin_s=case.warm_up_s, end_s=end_s)
     senders = [
         Sender(
             index=index,

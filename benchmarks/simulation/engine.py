@@ -114,7 +114,7 @@ class Engine:
         if following is not None:
             self._at(following, _ARRIVE, sender)
         if not self._policy.arrive(request, self.now):
-            self._meter.refused += 1
+            self._meter.refuse(request)
             self._send_again(request, served=False)
 
     def _send_again(self, request: Request, *, served: bool) -> None:
@@ -141,8 +141,8 @@ class Engine:
             if isinstance(decision, Batch):
                 self._start(decision)
             elif isinstance(decision, Drop):
-                self._meter.dropped += len(decision.requests)
                 for request in decision.requests:
+                    self._meter.drop(request)
                     self._send_again(request, served=False)
             else:
                 break

@@ -71,6 +71,14 @@ class Meter:
         self.good_rows += request.rows
         self.served_by_class[request.priority] += 1
 
+    def refuse(self, request: Request) -> None:
+        """Count a request that was turned away when it came."""
+        self.refused += 1
+
+    def drop(self, request: Request) -> None:
+        """Count a request that was turned away later."""
+        self.dropped += 1
+
     def start(self, rows: int, now: float) -> None:
         """Count a batch."""
         if self.begin_s <= now < self.end_s:
