@@ -232,14 +232,16 @@ def _tight() -> Iterator[Case]:
 def _priority() -> Iterator[Case]:
     for model in ("forest", "small"):
         rate = MODELS[model].rate
-        yield _case(
-            f"priority/{model}/10x",
-            Traffic(arrivals=Poisson(rate=5 * rate), priority=0),
-            Traffic(arrivals=Poisson(rate=5 * rate), priority=4),
-            Traffic(arrivals=Poisson(rate=0.2 * rate), priority=9),
-            seconds=_CLOSED_S,
-            deadline_s=10.0,
-        )
+        for deadline_s in (1.0, 10.0):
+            yield _case(
+                f"priority/{model}/10x{deadline_s:g}s",
+                Traffic(arrivals=Poisson(rate=5 * rate), priority=0),
+                Traffic(arrivals=Poisson(rate=5 * rate), priority=4),
+                Traffic(arrivals=Poisson(rate=0.2 * rate), priority=9),
+                seconds=2 * deadline_s,
+                deadline_s=deadline_s,
+                warm_up_s=deadline_s,
+            )
 
 
 CASES: Final = {

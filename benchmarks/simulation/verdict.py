@@ -22,11 +22,11 @@ CLAIMS: Final = {
     "gather": "throughput over that of never waiting, closed loop, where the ideal "
     "gain is 1.6 or more",
     "overload": "goodput over the best achievable, at twice the capacity and more",
-    "starvation": "share of the lowest class that is served, at ten times the capacity",
+    "starvation": "least share of a class that is served, at ten times the capacity",
 }
 _SAME: Final = 0.01
 """Goodputs, latencies and shares turned away that differ by less are the same."""
-_LEAST_SHARE: Final = 0.01
+_LEAST_SHARE: Final = 0.001
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,12 +153,11 @@ def _over_bounds(
             is_floor=True,
         )
     if case.family == "priority":
-        lowest = max(ours.served_shares, key=int)
         yield Verdict(
             claim="starvation",
             case=case.name,
             rival="0",
-            value=ours.served_shares[lowest],
+            value=min(ours.served_shares.values()),
             bound=_LEAST_SHARE,
             is_floor=True,
         )

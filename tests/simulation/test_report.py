@@ -16,7 +16,7 @@ from benchmarks.simulation.verdict import Verdict, compare, judge
 POISSON = "poisson/small/0.5"
 CLOSED = "closed/forest/64"
 OVERLOAD = "overload/small/2x17ms"
-PRIORITY = "priority/small/10x"
+PRIORITY = "priority/small/10x1s"
 
 
 def outcome(
@@ -147,7 +147,7 @@ def test_the_pages_show_what_is_recorded() -> None:
     )
     page = cases_page(outcomes)
     assert "| small/0.5 | 3.125 | 2.5 (-25%) | 3 |" in page
-    assert "| small/10x | 100; 5; served 10%, 7% |" in page
+    assert "| small/10x1s | 100; 5; served 10%, 7% |" in page
     text = summary(outcomes)
     assert "| at most 1.05 | 1 of 1 | 1.042 | poisson/small/0.5, optimum |" in text
     assert "| than cork | 0 | 1 | 0 |" in text
