@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.report import show
 from benchmarks.simulation.case import Case
 from benchmarks.simulation.catalogue import CASES
-from benchmarks.simulation.contenders import CONTENDERS
+from benchmarks.simulation.contenders import CONTENDERS, OPTIMUM
 from benchmarks.simulation.outcome import run
 from benchmarks.simulation.record import DOCS, RECORD, read, run_all, write
 from benchmarks.simulation.report import write_text
@@ -27,13 +27,14 @@ def main() -> None:
     case.add_argument("names", nargs="+", metavar="NAME", help=_NAMES)
     recording = commands.add_parser("run", help="run cases and record the outcomes")
     recording.set_defaults(command=_record)
+    recording.add_argument("--jobs", type=int, help="processes (default: all cores)")
     recording.add_argument("names", nargs="*", metavar="NAME", help=_NAMES)
     judging = commands.add_parser("verdicts", help="judge what is recorded")
     judging.set_defaults(command=_judge)
     reporting = commands.add_parser("report", help="write what is recorded into docs/")
     reporting.set_defaults(command=_report)
-    for one in (case, recording):
-        one.add_argument("--policy", action="append", choices=CONTENDERS)
+    for one, policies in ((case, [*CONTENDERS]), (recording, [*CONTENDERS, OPTIMUM])):
+        one.add_argument("--policy", action="append", choices=policies)
     for one in (recording, judging, reporting):
         one.add_argument("--record", type=Path, default=RECORD, help="the file")
     options = parser.parse_args()
@@ -86,7 +87,8 @@ def _case(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    new = run_all(_chosen(options.names), options.policy or CONTENDERS)
+    policies = options.policy or [*CONTENDERS, OPTIMUM]
+    new = run_all(_chosen(options.names), policies, jobs=options.jobs)
     write(options.record, {**read(options.record), **new})
 
 

@@ -22,7 +22,8 @@ LOADS: Final = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 _DEADLINE_S: Final = 1.0
 _WARM_UP_S: Final = 6.0
 _OVERLOAD_WARM_UP_S: Final = 2.0
-_CLOSED_S: Final = 6.0
+_CLOSED_S: Final = 3.0
+_CHANGING_S: Final = 6.0
 _DAY: Final = (
     *(2, 1.5, 1.2, 1, 1, 1.5, 3, 5, 8, 9, 9.5, 9),
     *(8.5, 9, 9.5, 10, 9.5, 9, 8, 7, 6, 5, 4, 3),
@@ -60,7 +61,7 @@ def _poisson() -> Iterator[Case]:
     for model in ("forest", "small", "linear", "gpu", "uneven", "stalling"):
         for load in LOADS:
             rate = load * MODELS[model].rate
-            requests = 400_000 if load >= 0.9 else 100_000
+            requests = 200_000 if load >= 0.9 else 50_000
             yield _case(
                 f"poisson/{model}/{load:g}",
                 Traffic(arrivals=Poisson(rate=rate)),
@@ -99,14 +100,14 @@ def _uneven() -> Iterator[Case]:
             yield _case(
                 f"bursty/{model}/{load:g}",
                 Traffic(arrivals=Bursty(rates=bursts, stay_s=0.1)),
-                seconds=150_000 / (load * rate),
+                seconds=75_000 / (load * rate),
             )
         for on_ms, off_ms in ((20, 30), (300, 700)):
             on_off = OnOff(rate=0.9 * rate, on_s=on_ms / 1e3, off_s=off_ms / 1e3)
             yield _case(
                 f"onoff/{model}/{on_ms}on{off_ms}off",
                 Traffic(arrivals=on_off),
-                seconds=150_000 / (0.4 * rate),
+                seconds=75_000 / (0.4 * rate),
             )
         peaks = tuple(point * 0.095 * rate for point in _DAY)
         days = 7 if model == "forest" else 1
@@ -154,20 +155,20 @@ def _changing() -> Iterator[Case]:
             Traffic(arrivals=Poisson(rate=0.5 * rate), end_s=8.0),
             Traffic(arrivals=Crowd(clients=16), begin_s=8.0, end_s=10.0),
             Traffic(arrivals=Poisson(rate=0.5 * rate), begin_s=10.0),
-            seconds=_CLOSED_S,
+            seconds=_CHANGING_S,
         )
         yield _case(
             f"changing/{model}/4-64-16",
             Traffic(arrivals=Crowd(clients=4), end_s=8.0),
             Traffic(arrivals=Crowd(clients=64), begin_s=8.0, end_s=10.0),
             Traffic(arrivals=Crowd(clients=16), begin_s=10.0),
-            seconds=_CLOSED_S,
+            seconds=_CHANGING_S,
         )
         yield _case(
             f"changing/{model}/0.2-0.9-0.2",
             Traffic(arrivals=Poisson(rate=0.2 * rate)),
             Traffic(arrivals=Poisson(rate=0.7 * rate), begin_s=8.0, end_s=10.0),
-            seconds=_CLOSED_S,
+            seconds=_CHANGING_S,
         )
         drift = Drifting(of=MODELS[model].service, factor=4.0, begin_s=8.0, end_s=10.0)
         for name, arrivals in (
@@ -177,7 +178,7 @@ def _changing() -> Iterator[Case]:
             yield _case(
                 f"drifting/{model}/{name}",
                 Traffic(arrivals=arrivals),
-                seconds=_CLOSED_S,
+                seconds=_CHANGING_S,
                 drift=drift,
             )
 
@@ -189,7 +190,7 @@ def _replicas() -> Iterator[Case]:
             yield _case(
                 f"replicas/{model}/{replicas}x{load:g}",
                 Traffic(arrivals=Poisson(rate=load * rate)),
-                seconds=150_000 / rate,
+                seconds=75_000 / rate,
                 replicas=replicas,
             )
         for each in (1, 8, 32):
@@ -209,7 +210,7 @@ def _overload() -> Iterator[Case]:
             yield _case(
                 f"overload/{name}/{times:g}x{deadline_s * 1e3:.0f}ms",
                 Traffic(arrivals=Poisson(rate=rate)),
-                seconds=max(100_000 / rate, 4 * deadline_s),
+                seconds=max(50_000 / rate, 4 * deadline_s),
                 deadline_s=deadline_s,
                 warm_up_s=max(_OVERLOAD_WARM_UP_S, 2 * deadline_s),
             )
@@ -230,9 +231,9 @@ def _tight() -> Iterator[Case]:
 
 
 def _priority() -> Iterator[Case]:
-    for model in ("forest", "small"):
+    for model, deadlines_s in (("forest", (1.0,)), ("small", (1.0, 10.0))):
         rate = MODELS[model].rate
-        for deadline_s in (1.0, 10.0):
+        for deadline_s in deadlines_s:
             yield _case(
                 f"priority/{model}/10x{deadline_s:g}s",
                 Traffic(arrivals=Poisson(rate=5 * rate), priority=0),

@@ -3,7 +3,6 @@
 The command runs the cases and writes it; verdicts and report read it.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -25,18 +24,26 @@ Outcomes = dict[tuple[str, str], Outcome]
 """By case and policy."""
 
 
-def run_all(cases: Iterable[Case], policies: Iterable[str]) -> Outcomes:
-    """Run the policies on the cases that they take part in, on all cores."""
+def run_all(
+    cases: Iterable[Case], policies: Iterable[str], *, jobs: int | None = None
+) -> Outcomes:
+    """Run the policies on the cases that they take part in; the optimum is one of them.
+
+    Args:
+        cases: What to run.
+        policies: Their names.
+        jobs: Processes; one for each core if it is None.
+    """
     chosen = list(policies)
     tasks = [(case.name, policy) for case in cases for policy in _entered(case, chosen)]
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ProcessPoolExecutor(max_workers=jobs) as pool:
         return dict(zip(tasks, pool.map(_run, tasks), strict=True))
 
 
 def _entered(case: Case, policies: list[str]) -> list[str]:
     if case.family == "priority":
         return [HEADWAY]  # the rivals know no classes
-    return [*policies, OPTIMUM] if case.family == "poisson" else policies
+    return [one for one in policies if one != OPTIMUM or case.family == "poisson"]
 
 
 def _run(task: tuple[str, str]) -> Outcome:
