@@ -8,9 +8,9 @@ w0 and wn the ages of the oldest and the latest request, each time it
 3. waits on if n * (wn + tick + a) <= 0.95 * (mean wait of the oldest so far),
 4. dispatches else.
 
-It trains on its first batches, of 1, 2 and 3 rows. Where it is known to do worse than
-this (it counts requests for rows, and has a queue for each replica), it is given the
-better way.
+It trains on its first batches, of 1, 2 and 3 rows, whose waits do not count. Where it
+is known to do worse than this (it counts requests for rows, and has a queue for each
+replica), it is given the better way.
 """
 
 from collections import deque
@@ -82,13 +82,15 @@ class Cork:
         if self._busy == self._replicas or self._waits(now, is_training):
             self._looks_at = now + _TICK_S
             return Wait(self._looks_at)
+        oldest_s = now - queue.requests[0].arrived_at
         most, fits = self._max_rows, False
         if is_training:
             most = max(_TRAINING[self._trained], queue.requests[0].rows)
             fits = self._trained >= _FITTED_FROM
             self._trained += 1
+            oldest_s = 0.0
         batch = queue.pop_batch(most)
-        batch.load = (now - batch.requests[0].arrived_at, fits)
+        batch.load = (oldest_s, fits)
         return batch
 
     def _sheds(self, oldest_s: float, is_training: bool) -> bool:
