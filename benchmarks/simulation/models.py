@@ -63,9 +63,9 @@ MODELS: Final = {
         max_rows=32,
     ),
     "stalling": Model(
-        about="as forest, but 1% of the batches take 10 times as long",
-        service=Stalling(of=_FOREST, share=0.01, factor=10.0),
-        max_rows=100,
+        about="as small, up to 16, but 5% of the batches take 5 times as long",
+        service=Stalling(of=_SMALL, share=0.05, factor=5.0),
+        max_rows=16,
     ),
     "large": Model(
         about="50 ms + 5 ms a row, up to 16: for many replicas",
