@@ -84,9 +84,14 @@ def test_bench_lists_benchmarks(clone: Path) -> None:
     text = '"""Is it fast?\n\nMore."""\nif __name__ == "__main__":\n    pass\n'
     (benchmarks / "speed.py").write_text(text, encoding="utf-8")
     (benchmarks / "shared.py").write_text('"""Not one."""\n', encoding="utf-8")
+    (benchmarks / "model").mkdir()
+    (benchmarks / "model" / "__main__.py").write_text(text, encoding="utf-8")
     result = run(clone, "bench")
     assert result.returncode == 0
-    assert result.stdout.splitlines()[1:] == ["  speed                    Is it fast?"]
+    assert result.stdout.splitlines()[1:] == [
+        "  speed                    Is it fast?",
+        "  model                    Is it fast?",
+    ]
 
 
 def test_unknown_benchmark_is_refused(clone: Path) -> None:
