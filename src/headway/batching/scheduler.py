@@ -15,6 +15,7 @@ from headway.batching.demand import Demand
 from headway.batching.gather import GatherWindow, Waiting
 from headway.batching.patience import Patience
 from headway.batching.queue import Lane, Queue
+from headway.batching.spacing import spaced_until
 
 __all__ = [
     "Dispatch",
@@ -121,13 +122,12 @@ class Scheduler:
 
     def arrive(self, cohort: Cohort, now: float) -> Refusal | None:
         """Queue a cohort, or refuse it at once."""
+        cost = self.cost(cohort.method)
+        if cost.knows:
+            self._demand.add(cohort.left / cost.peak_rate(_size(cohort)), now)
         refusal = self._refuse(cohort, now)
         if refusal is None:
             self.queue.push(cohort)
-            cost = self.cost(cohort.method)
-            if cost.knows:
-                work_s = cohort.left / cost.peak_rate(_size(cohort))
-                self._demand.add(work_s, now)
             self._window(cohort.method).arrived(
                 calls=len(cohort.rows),
                 rows=cohort.left,
@@ -241,7 +241,7 @@ class Scheduler:
             rows = self._rows(lane, idle, now)
         if not rows:
             return Late([self.queue.drop(lane)])
-        if idle == 1 and not head.alone:
+        if not head.alone:
             until = self._gather(lane, now)
             if until is not None:
                 return Wait(until)
@@ -279,20 +279,43 @@ class Scheduler:
         waiting = self.queue.rows_like(lane)
         if waiting >= head.max_rows:
             return None
+        wait = self._space if self.replicas > 1 else self._await_returns
+        until = wait(head, waiting, now)
+        if until is None or until <= now:
+            return None
+        latest = head.due - self.cost(head.method).tail(head.max_rows)
+        return until if until <= latest else None
+
+    def _await_returns(self, head: Cohort, waiting: int, now: float) -> float | None:
+        """Return until when to wait for those who were just answered."""
         cost = self.cost(head.method)
-        others_s = min(self._busy.values(), default=math.inf) - now
-        until = self._window(head.method).wait_until(
+        return self._window(head.method).wait_until(
             Waiting(
                 rows=waiting,
                 room=head.max_rows - waiting,
-                start_s=max(min(cost.mean(waiting), others_s), 0.0),
+                start_s=cost.mean(waiting),
             ),
             cost,
             now,
         )
-        if until is None:
+
+    def _space(self, head: Cohort, waiting: int, now: float) -> float | None:
+        """Return until when to wait so that the replicas do not start together."""
+        cost = self.cost(head.method)
+        if not cost.knows:
             return None
-        return until if until <= head.due - cost.tail(head.max_rows) else None
+        until = spaced_until(
+            waiting=waiting,
+            cap=head.max_rows,
+            oldest_at=head.arrived_at,
+            rows_per_s=self._demand.load(now) * cost.peak_rate(head.max_rows),
+            replicas=self.replicas,
+            cost=cost,
+        )
+        most_s = self.limits.max_wait_s
+        if until is None or most_s is None:
+            return until
+        return min(until, head.arrived_at + most_s)
 
     def started(self, batch: int, method: str, rows: int, now: float) -> None:
         """Note that a replica is busy with a batch of that number."""
