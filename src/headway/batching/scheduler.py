@@ -15,7 +15,7 @@ from headway.batching.demand import Demand
 from headway.batching.gather import GatherWindow, Waiting
 from headway.batching.patience import Patience
 from headway.batching.queue import Lane, Queue
-from headway.batching.spacing import spaced_until
+from headway.batching.spacing import Spacing
 
 __all__ = [
     "Dispatch",
@@ -87,6 +87,7 @@ class Scheduler:
         "_demand",
         "_evicted",
         "_patience",
+        "_spacing",
         "_windows",
         "limits",
         "queue",
@@ -101,6 +102,7 @@ class Scheduler:
         self._costs: dict[str, CostModel] = {}
         self._demand = Demand()
         self._patience = Patience()
+        self._spacing = Spacing()
         self._evicted: list[Cohort] = []
         self._busy: dict[int, float] = {}
         """When each batch that is being computed will be done, by its number."""
@@ -122,6 +124,7 @@ class Scheduler:
 
     def arrive(self, cohort: Cohort, now: float) -> Refusal | None:
         """Queue a cohort, or refuse it at once."""
+        is_blocked = len(self._busy) >= self.replicas
         cost = self.cost(cohort.method)
         if cost.knows:
             self._demand.add(cohort.left / cost.peak_rate(_size(cohort)), now)
@@ -132,7 +135,7 @@ class Scheduler:
                 calls=len(cohort.rows),
                 rows=cohort.left,
                 at=cohort.arrived_at,
-                seen_at=now if len(self._busy) < self.replicas else None,
+                seen_at=None if is_blocked else now,
             )
         return refusal
 
@@ -242,7 +245,7 @@ class Scheduler:
         if not rows:
             return Late([self.queue.drop(lane)])
         if not head.alone:
-            until = self._gather(lane, now)
+            until = self._gather(lane, idle, now)
             if until is not None:
                 return Wait(until)
         pieces = self.queue.take(lane, rows)
@@ -273,14 +276,16 @@ class Scheduler:
         """Return whether a prediction may refuse somebody."""
         return now - cost.learned_at <= _TRUST_S
 
-    def _gather(self, lane: Lane, now: float) -> float | None:
+    def _gather(self, lane: Lane, idle: int, now: float) -> float | None:
         """Return until when to wait for more rows; None to dispatch at once."""
         head = lane.head
         waiting = self.queue.rows_like(lane)
         if waiting >= head.max_rows:
             return None
-        wait = self._space if self.replicas > 1 else self._await_returns
-        until = wait(head, waiting, now)
+        until = self._await_returns(head, waiting, now) if idle == 1 else None
+        if self.replicas > 1:
+            spaced = self._space(head, waiting, now)
+            until = max(until or now, spaced or now)
         if until is None or until <= now:
             return None
         latest = head.due - self.cost(head.method).tail(head.max_rows)
@@ -289,11 +294,12 @@ class Scheduler:
     def _await_returns(self, head: Cohort, waiting: int, now: float) -> float | None:
         """Return until when to wait for those who were just answered."""
         cost = self.cost(head.method)
+        others_s = min(self._busy.values(), default=math.inf) - now
         return self._window(head.method).wait_until(
             Waiting(
                 rows=waiting,
                 room=head.max_rows - waiting,
-                start_s=cost.mean(waiting),
+                start_s=max(min(cost.mean(waiting), others_s), 0.0),
             ),
             cost,
             now,
@@ -304,13 +310,14 @@ class Scheduler:
         cost = self.cost(head.method)
         if not cost.knows:
             return None
-        until = spaced_until(
+        until = self._spacing.wait_until(
             waiting=waiting,
             cap=head.max_rows,
             oldest_at=head.arrived_at,
             rows_per_s=self._demand.load(now) * cost.peak_rate(head.max_rows),
             replicas=self.replicas,
             cost=cost,
+            now=now,
         )
         most_s = self.limits.max_wait_s
         if until is None or most_s is None:
