@@ -262,10 +262,11 @@ class Scheduler:
         """Return the rows of the next batch; 0 if its first call cannot be in time."""
         head = lane.head
         cost = self.cost(head.method)
-        load = min(self._demand.load(now) / self.replicas, 1.0)
-        supply = Supply(idle, load)
         least = min(head.next_rows, head.max_rows)
         waiting = self.queue.rows_like(lane)
+        # A queue as long as a batch tells of a burst before the demand does.
+        load = max(self._demand.load(now) / self.replicas, waiting / head.max_rows)
+        supply = Supply(idle, min(load, 1.0))
         rows = max(rows_worthwhile(waiting, head.max_rows, supply, cost), least)
         if not self._trusts(cost, now):
             return rows
