@@ -48,9 +48,7 @@ def test_a_backlog_that_is_there_at_the_beginning_is_new() -> None:
     assert set(meet(patience, 0.9, 1e9, 1e9 + 1.9)) == {passing}
 
 
-def test_how_long_it_may_stand_is_in_proportion_to_the_time_that_requests_have() -> (
-    None
-):
+def test_the_time_that_requests_have_is_what_it_is_held_against() -> None:
     patience = Patience()
     patience.observe(0.001, 0.01, 100.0)
     patience.observe(0.009, 0.01, 100.019)
