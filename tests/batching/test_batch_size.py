@@ -1,5 +1,6 @@
 """How large a batch is: as large as throughput asks for, and as a deadline allows."""
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from headway.batching.batch_size import Supply, rows_in_time, rows_worthwhile
 from headway.batching.cost_model import CostModel
+from tests.batching.simulation import Simulation, mean
 
 CAP = 100
 KNOWN = (1, 2, 4, 8, 16, 32, 64, 100)
@@ -97,6 +99,35 @@ def test_replicas_share_no_further_than_throughput_allows() -> None:
     assert shared == 16
     cost = learned(halfway)
     assert shared / cost.mean(shared) > 0.5 * cost.peak_rate(CAP)
+
+
+def test_a_size_that_was_unlucky_once_is_tried_again() -> None:
+    cost = learned(affine, (1, 2, 4, 8, 16))
+    cost.observe(64, 10.0, 1.0)
+    supply = Supply(idle=1, load=0.9)
+    for _ in range(30):
+        rows = rows_worthwhile(64, 64, supply, cost)
+        cost.observe(rows, affine(rows), 1.0)
+    assert rows == 64
+    assert cost.mean(64) == pytest.approx(affine(64), rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_bad_luck_leaves_it_with_too_small_batches(seed: int) -> None:
+    random_ = random.Random(seed)
+
+    def heavy_tailed(rows: int) -> float:
+        return halfway(rows) * random_.lognormvariate(-0.5, 1.0)
+
+    simulation = Simulation(seconds_of=heavy_tailed, max_rows=64)
+    # Warm-up, in which every size has another luck.
+    for rows in KNOWN[:-1]:
+        seconds = heavy_tailed(rows)
+        simulation.scheduler.cost("predict").observe(rows, seconds, simulation.now)
+    simulation.arrivals(0.8 * 64 / halfway(64), 8.0, random_)
+    simulation.run(8.0)
+    # Where batches are too small for what arrives, waits grow to seconds.
+    assert mean(simulation.latencies[-3000:]) < 0.2
 
 
 @given(
