@@ -7,6 +7,7 @@ from benchmarks.simulation.request import Batch, Request
 from headway.batching.cohort import Cohort
 from headway.batching.scheduler import (
     Dispatch,
+    Evict,
     Late,
     Scheduler,
     SchedulerLimits,
@@ -68,7 +69,7 @@ class Production:
             self._number += 1
             requests = [piece.cohort.load for piece in decision.pieces]
             return Batch(requests, decision.rows, self._number)
-        if isinstance(decision, Late):
+        if isinstance(decision, Late | Evict):
             return Drop([cohort.load for cohort in decision.cohorts])
         return decision
 
