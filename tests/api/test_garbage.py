@@ -56,7 +56,8 @@ async def test_a_cycle_would_be_found() -> None:
 
 
 async def test_requests_leave_no_garbage() -> None:
-    async with embedded(Slow(), max_rows=4) as (client, _):
+    model = Slow()
+    async with embedded(model, max_rows=4) as (client, _):
 
         async def predict(row: float) -> Any:
             x = np.array([row])
@@ -81,6 +82,13 @@ async def test_requests_leave_no_garbage() -> None:
                 edge.send(b"-1")
                 await edge.answered()
             assert (edge.statuses[400], edge.statuses[500]) == (20, 10)
+            model.gate.clear()  # late, being computed or waiting
+            before = edge.statuses[504]
+            for row in range(40):
+                edge.send(b"%d" % row, b"headway-timeout-ms: 20\r\n")
+            await edge.answered()
+            assert edge.statuses[504] > before
+            model.gate.set()
             before = edge.statuses.total()
             for row in range(50):  # gone before, and after, their function began
                 gone = edge.send(b"%d" % row)
