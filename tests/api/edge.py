@@ -1,7 +1,6 @@
 """An endpoint of a real API worker's parts, and requests that come to it."""
 
 import asyncio
-import time
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from headway.api.admission import Admission
 from headway.api.handler import Endpoint
 from headway.api.meters import EndpointMeters
 from headway.api.thread_pool import ThreadPool
-from headway.clock import MonotonicClock
+from headway.clock import Clock, MonotonicClock
 from headway.http.head import parse_head
 from headway.http.limits import HttpLimits
 from headway.http.request import Request
@@ -28,12 +27,17 @@ class Edge:
     Args:
         function: What the API does.
         timeout_s: Seconds that each request has.
+        clock: Stamps requests.
     """
 
     def __init__(
-        self, function: Callable[[Any], Awaitable[Any]], *, timeout_s: float = 10.0
+        self,
+        function: Callable[[Any], Awaitable[Any]],
+        *,
+        timeout_s: float = 10.0,
+        clock: Clock | None = None,
     ) -> None:
-        self.clock = MonotonicClock()
+        self.clock = clock or MonotonicClock()
         self.statuses: Tally[int] = Tally()
         self._open = 0
         self._answered = asyncio.Event()
@@ -72,7 +76,7 @@ class Edge:
         """Let a request come; `statuses` has its answer in the end."""
         lines = b"POST /predict HTTP/1.1\r\nhost: a\r\n" + headers + b"\r\n"
         head = parse_head(lines, HttpLimits())
-        now = time.monotonic()
+        now = self.clock.now()
         request = Request(self, head, "POST", "/predict", body, now)
         self._open += 1
         self.endpoint.handle(request)
