@@ -5,22 +5,30 @@ verdict.py and the report compare with them.
 
 from benchmarks.simulation.arrivals import Crowd, Poisson
 from benchmarks.simulation.case import Case
-from benchmarks.simulation.optimum import optimal_mean_latency_s
+from benchmarks.simulation.optimum import Optimum, solve
 
-__all__ = ["best_goodput", "ideal_throughput", "load", "optimum_ms"]
+__all__ = ["best_goodput", "ideal_throughput", "load", "optimum", "rate"]
 
 
-def optimum_ms(case: Case) -> float:
-    """Return the least mean latency of a case of Poisson arrivals and one replica.
+def optimum(case: Case) -> Optimum:
+    """Return the best policy of a case of Poisson arrivals and one replica.
 
     Raises:
         TypeError: If it is another case.
     """
-    return 1e3 * optimal_mean_latency_s(
-        service=case.service.outcomes,
-        rate=_poisson(case).rate,
-        max_rows=case.max_rows,
-    )
+    return solve(service=case.service.outcomes, rate=rate(case), max_rows=case.max_rows)
+
+
+def rate(case: Case) -> float:
+    """Return the arrivals per second.
+
+    Raises:
+        TypeError: If the case is not of Poisson arrivals only.
+    """
+    (traffic,) = case.traffic
+    if not isinstance(traffic.arrivals, Poisson):
+        raise TypeError(f"{case.name} is not of Poisson arrivals")
+    return traffic.arrivals.rate
 
 
 def load(case: Case) -> float:
@@ -29,7 +37,7 @@ def load(case: Case) -> float:
     Raises:
         TypeError: If the case is not of Poisson arrivals only.
     """
-    return _poisson(case).rate / case.capacity
+    return rate(case) / case.capacity
 
 
 def best_goodput(case: Case) -> float:
@@ -38,7 +46,7 @@ def best_goodput(case: Case) -> float:
     Raises:
         TypeError: If the case is not of Poisson arrivals only.
     """
-    return min(_poisson(case).rate, case.capacity)
+    return min(rate(case), case.capacity)
 
 
 def ideal_throughput(case: Case) -> float:
@@ -57,10 +65,3 @@ def ideal_throughput(case: Case) -> float:
     _, latest_s = crowd.turnaround_s
     batch_s = case.service.mean_s(min(crowd.clients, case.max_rows))
     return min(case.capacity, crowd.clients / (latest_s + batch_s))
-
-
-def _poisson(case: Case) -> Poisson:
-    (traffic,) = case.traffic
-    if not isinstance(traffic.arrivals, Poisson):
-        raise TypeError(f"{case.name} is not of Poisson arrivals")
-    return traffic.arrivals

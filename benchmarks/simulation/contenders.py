@@ -15,7 +15,7 @@ __all__ = ["CONTENDERS", "CORK", "HEADWAY", "NEVER_WAIT", "OPTIMUM", "WINDOWS"]
 HEADWAY: Final = "headway"
 NEVER_WAIT: Final = "never-wait"
 OPTIMUM: Final = "optimum"
-"""No contender, but what is possible: computed, not run."""
+"""No rival, but what is possible with Poisson arrivals."""
 CORK: Final = "cork"
 WINDOWS: Final = ("window-1ms", "window-5ms", "window-10ms")
 """What Triton's users choose, and mosec's default."""

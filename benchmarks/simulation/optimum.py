@@ -31,6 +31,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 _ROUNDS = 100
+_PRECISION = 1e-3
+_MOST_STATES = 4000
 _SPREAD = 12.0
 """Standard deviations of a Poisson count that are computed."""
 
@@ -75,17 +77,31 @@ def solve(*, service: ServiceTimes, rate: float, max_rows: int) -> Optimum:
     capacity = max(n / action.seconds for n, action in enumerate(actions, 1))
     if rate >= capacity:
         raise ValueError(f"{rate:g} rows/s exceed the capacity of {capacity:g}")
-    # Queues fade by about exp(-2 * spare / batch) a row: this many leave nothing out.
-    spare = 1 - rate / capacity
-    states = int(max(8 * max_rows, 200) + 8 * max_rows * min(0.1 / spare, 4))
-    policy = np.minimum(np.arange(states + 1), max_rows)
+    states, last_cost = max_rows + 50, math.inf
+    policy: Rows = np.zeros(0, dtype=np.int64)
+    while True:
+        # How far the queue reaches depends on load and scatter: more states are added
+        # until they make no difference.
+        states *= 2
+        cost, policy = _iterate(actions, rate, states, policy)
+        if abs(cost - last_cost) < _PRECISION * cost or states >= _MOST_STATES:
+            return Optimum(cost / rate, [int(n) for n in policy])
+        last_cost = cost
+
+
+def _iterate(
+    actions: Sequence[_Action], rate: float, states: int, guess: Rows
+) -> tuple[float, Rows]:
+    """Return the least average cost and its policy, by policy iteration."""
+    policy = np.minimum(np.arange(states + 1), len(actions))
+    policy[: len(guess)] = guess
     for _ in range(_ROUNDS):
         cost, values = _evaluate(policy, actions, rate)
         better = _improve(actions, rate, cost, values)
         if np.array_equal(better, policy):
             break
         policy = better
-    return Optimum(cost / rate, [int(n) for n in policy])
+    return cost, policy
 
 
 def _action(times: Sequence[tuple[float, float]], rate: float) -> _Action:

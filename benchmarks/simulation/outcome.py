@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.simulation.bounds import optimum_ms
+from benchmarks.simulation.bounds import optimum, rate
 from benchmarks.simulation.case import Case, simulate
 from benchmarks.simulation.contenders import CONTENDERS, OPTIMUM
 from benchmarks.simulation.meter import Meter
+from benchmarks.simulation.optimal import Optimal
 
-__all__ = ["Outcome", "optimum_of", "run"]
+__all__ = ["Outcome", "run", "run_optimum"]
 
 _PARTS = 20
 """Of a run, whose means tell how far the mean of all may be off."""
@@ -40,6 +41,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Latency of the answers; none if there were none."""
     error_ms: float | None = None
     """Standard error of that mean, by the means of parts of the run."""
+    exact_ms: float | None = None
+    """The mean of infinitely many, where it is known."""
     p50_ms: float | None = None
     p99_ms: float | None = None
     batch_rows: float = 0.0
@@ -55,14 +58,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (self.refused + self.dropped) / self.offered
 
 
-def optimum_of(case: Case) -> Outcome:
-    """Return what is possible in a case of Poisson arrivals."""
-    return Outcome(case=case.name, policy=OPTIMUM, mean_ms=_round(optimum_ms(case)))
-
-
 def run(case: Case, policy: str) -> Outcome:
     """Run a policy on a case and return what it found."""
-    meter = simulate(case, CONTENDERS[policy](case))
+    return _outcome(case, policy, simulate(case, CONTENDERS[policy](case)))
+
+
+def run_optimum(case: Case) -> Outcome:
+    """Solve a case of Poisson arrivals, and run the best policy on it."""
+    best = optimum(case)
+    policy = Optimal(batch_rows=best.batch_rows, rate=rate(case))
+    outcome = _outcome(case, OPTIMUM, simulate(case, policy))
+    exact_ms = _round(1e3 * best.mean_latency_s)
+    return msgspec.structs.replace(outcome, exact_ms=exact_ms)
+
+
+def _outcome(case: Case, policy: str, meter: Meter) -> Outcome:
     latencies_ms = np.frombuffer(meter.latencies) * 1e3
     is_measured = len(latencies_ms) > 0
     batches = max(meter.batches, 1)

@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.simulation.case import Case
 from benchmarks.simulation.catalogue import CASES
 from benchmarks.simulation.contenders import CONTENDERS, HEADWAY, OPTIMUM
-from benchmarks.simulation.outcome import Outcome, optimum_of, run
+from benchmarks.simulation.outcome import Outcome, run, run_optimum
 
 __all__ = ["DOCS", "RECORD", "Outcomes", "read", "run_all", "write"]
 
@@ -48,7 +48,7 @@ def _entered(case: Case, policies: list[str]) -> list[str]:
 
 def _run(task: tuple[str, str]) -> Outcome:
     name, policy = task
-    return optimum_of(CASES[name]) if policy == OPTIMUM else run(CASES[name], policy)
+    return run_optimum(CASES[name]) if policy == OPTIMUM else run(CASES[name], policy)
 
 
 def read(path: Path) -> Outcomes:

@@ -145,8 +145,6 @@ def _cell(outcome: Outcome | None) -> str:
     if outcome is None:
         return ""
     mean = "-" if outcome.mean_ms is None else f"{outcome.mean_ms:.4g}"
-    if outcome.policy == OPTIMUM:
-        return mean
     if not outcome.case.startswith("poisson/"):
         mean = f"{outcome.goodput:,.0f}; {mean}"
     if outcome.turned_away > 0.005:

@@ -204,11 +204,11 @@ def test_what_gains_nothing_by_waiting_goes(options: dict[str, Any]) -> None:
     assert dispatched(made, NOW + 0.0001) == [1]
 
 
-def test_with_a_second_idle_replica_nobody_waits() -> None:
+def test_with_a_second_idle_replica_nobody_waits_for_returns() -> None:
     made = closed_loop()
     made.replicas = 2
-    made.arrive(cohort(1), NOW + 0.0001)
-    assert dispatched(made, NOW + 0.0001) == [1]
+    made.arrive(cohort(8, arrived_at=NOW), NOW + 0.0001)
+    assert dispatched(made, NOW + 0.0001) == [8]
 
 
 def test_a_lower_class_gets_its_turn_under_load() -> None:

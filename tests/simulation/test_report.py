@@ -78,7 +78,7 @@ def test_latency_is_held_against_the_optimum(mean_ms: float, holds: bool) -> Non
     verdict = judged(
         "optimum",
         outcome(mean_ms=mean_ms),
-        Outcome(case=POISSON, policy=OPTIMUM, mean_ms=5.0),
+        outcome(policy=OPTIMUM, mean_ms=5.0),
     )
     assert verdict.holds is holds
 
@@ -142,7 +142,7 @@ def test_the_pages_show_what_is_recorded() -> None:
     outcomes = keyed(
         outcome(POISSON, mean_ms=3.125),
         outcome(POISSON, "cork", mean_ms=2.5, refused=250),
-        Outcome(case=POISSON, policy=OPTIMUM, mean_ms=3.0),
+        outcome(POISSON, OPTIMUM, mean_ms=3.0),
         outcome(PRIORITY, shares={"0": 0.1, "9": 0.07}),
     )
     page = cases_page(outcomes)

@@ -5,9 +5,12 @@ from benchmarks.simulation.aimd import Aimd
 from benchmarks.simulation.arrivals import Crowd, Poisson
 from benchmarks.simulation.cork import Cork
 from benchmarks.simulation.fixed_window import FixedWindow
-from benchmarks.simulation.outcome import run
+from benchmarks.simulation.models import best_rate
+from benchmarks.simulation.optimal import Optimal
+from benchmarks.simulation.outcome import run, run_optimum
 from benchmarks.simulation.policy import Drop, FifoQueue, Policy
 from benchmarks.simulation.request import Batch, Request
+from benchmarks.simulation.service import HeavyTailed, Stalling, Stepwise
 
 from headway.batching.scheduler import Wait
 from tests.simulation.cases import CONSTANT, SMALL, make_case
@@ -203,3 +206,38 @@ def test_aimd_reaches_the_largest_batch_that_meets_the_objective() -> None:
     case = make_case(Poisson(rate=20_000.0), seconds=3.0, deadline_s=3.05e-3)
     assert 18 <= run(case, "aimd").batch_rows <= 21
     assert SMALL.mean_s(20) < 3.05e-3 < SMALL.mean_s(21)
+
+
+@pytest.mark.parametrize("load", [0.3, 0.6])
+@pytest.mark.parametrize(
+    "service",
+    [
+        pytest.param(Stepwise(base_s=1e-3, step_s=2e-3, step_rows=8), id="stepwise"),
+        pytest.param(Stalling(of=SMALL, share=0.05, factor=5.0), id="stalling"),
+        pytest.param(HeavyTailed(of=SMALL, sigma=0.4), id="lognormal"),
+    ],
+)
+def test_the_optimum_reaches_what_was_computed(
+    service: Stepwise | Stalling | HeavyTailed, load: float
+) -> None:
+    rate = load * best_rate(service, 16)
+    case = make_case(
+        Poisson(rate=rate), service=service, max_rows=16, seconds=100_000 / rate
+    )
+    outcome = run_optimum(case)
+    assert outcome.mean_ms is not None
+    assert outcome.error_ms is not None
+    assert outcome.error_ms < 0.03 * outcome.mean_ms
+    assert outcome.mean_ms == pytest.approx(outcome.exact_ms, abs=4 * outcome.error_ms)
+
+
+def test_the_optimum_serves_the_last_though_nobody_follows() -> None:
+    policy = Optimal(batch_rows=[0, 0, 2], rate=100.0)
+    arrive(policy, 1, at=0.0)
+    assert policy.decide(0.0) == Wait(0.5)
+    arrive(policy, 1, at=0.1)
+    assert dispatch(policy, 0.1) == 2
+    policy.finished(Batch([], 2), 0.01, 0.2)
+    arrive(policy, 1, at=0.3)
+    assert policy.decide(0.3) == Wait(0.8)
+    assert dispatch(policy, 0.8) == 1

@@ -3,6 +3,7 @@
 The scheduler asks for each batch; it reads the cost model and nothing else.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -89,13 +90,22 @@ def rows_in_time(
     """
     if cost.tail(rows) <= slack_s:
         return rows
-    fit = cost.most_rows_within(slack_s, rows)
-    if fit >= least and fit / cost.mean(fit) >= supply.load * cost.peak_rate(cap):
-        return fit
-    if cost.mean(rows) <= slack_s:
-        return rows
-    # It is more likely late than not: the smallest batch is its last chance, taken only
-    # if there is time to spare.
-    if cost.mean(least) <= slack_s and supply.load < _HIGHEST_SHARED_LOAD:
-        return least
+    arriving = supply.load * cost.peak_rate(cap)
+    for seconds in (cost.tail, cost.mean):
+        # Surely in time, else likely.
+        fit = _most_within(slack_s, rows, seconds)
+        if fit == rows or (fit >= least and fit / cost.mean(fit) >= arriving):
+            return fit
     return 0
+
+
+def _most_within(seconds: float, most: int, seconds_of: Callable[[int], float]) -> int:
+    """Return the most rows, up to `most`, that take no longer; 0 for none."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if seconds_of(middle) <= seconds:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -144,17 +144,6 @@ class CostModel:
             return most
         return math.ceil(self._rows[at])
 
-    def most_rows_within(self, seconds: float, most: int) -> int:
-        """Return the most rows, up to `most`, whose tail is within the time, or 0."""
-        low, high = 0, most
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.tail(middle) <= seconds:
-                low = middle
-            else:
-                high = middle - 1
-        return low
-
     def observe(self, rows: int, seconds: float, now: float) -> None:
         """Learn from a finished batch."""
         self.learned_at = now

@@ -4,6 +4,7 @@ Longer than it is, as the model may well become slower meanwhile, not least by t
 overload. And much longer once it stands: a burst is worth a long queue, as all of it is
 answered in the end, by its deadline; but under an overload that lasts, a long queue
 serves nobody more than a short one does, and makes everyone wait for all of their time.
+So the longer it has stood the more it counts; only the next batch always counts once.
 """
 
 from typing import Final
@@ -15,11 +16,10 @@ _SHORT: Final = 0.25
 _BURST_BUDGETS: Final = 2.0
 """So many times the time that a request has, a backlog may be a burst's.
 
-What a standing backlog gives up is the work that is left when the overload ends: at
-the most half of a request's time, of at least three times that.
+After n times that it counts n times: what is given up, the work that would be left when
+the overload ends, is less than a tenth of what was served during it.
 """
-_PASSING: Final = 1.4
-_STANDING: Final = 2.4
+_CAUTION: Final = 1.4
 
 
 class Patience:
@@ -29,7 +29,7 @@ class Patience:
 
     def __init__(self) -> None:
         self._short_at = float("-inf")
-        self.factor = _PASSING
+        self.factor = _CAUTION
         """By how much the batches before the next count as longer than they are."""
 
     def observe(self, answer_s: float, budget_s: float, now: float) -> None:
@@ -42,5 +42,5 @@ class Patience:
         """
         if answer_s <= _SHORT * budget_s or self._short_at == float("-inf"):
             self._short_at = now
-        stands = now - self._short_at > _BURST_BUDGETS * budget_s
-        self.factor = _STANDING if stands else _PASSING
+        standing_s = now - self._short_at
+        self.factor = _CAUTION * max(standing_s / (_BURST_BUDGETS * budget_s), 1.0)

@@ -15,6 +15,7 @@ from headway.batching.demand import Demand
 from headway.batching.gather import GatherWindow, Waiting
 from headway.batching.patience import Patience
 from headway.batching.queue import Lane, Queue
+from headway.batching.spacing import Spacing
 
 __all__ = [
     "Dispatch",
@@ -86,6 +87,7 @@ class Scheduler:
         "_demand",
         "_evicted",
         "_patience",
+        "_spacing",
         "_windows",
         "limits",
         "queue",
@@ -100,6 +102,7 @@ class Scheduler:
         self._costs: dict[str, CostModel] = {}
         self._demand = Demand()
         self._patience = Patience()
+        self._spacing = Spacing()
         self._evicted: list[Cohort] = []
         self._busy: dict[int, float] = {}
         """When each batch that is being computed will be done, by its number."""
@@ -121,18 +124,18 @@ class Scheduler:
 
     def arrive(self, cohort: Cohort, now: float) -> Refusal | None:
         """Queue a cohort, or refuse it at once."""
+        is_blocked = len(self._busy) >= self.replicas
+        cost = self.cost(cohort.method)
+        if cost.knows:
+            self._demand.add(cohort.left / cost.peak_rate(_size(cohort)), now)
         refusal = self._refuse(cohort, now)
         if refusal is None:
             self.queue.push(cohort)
-            cost = self.cost(cohort.method)
-            if cost.knows:
-                work_s = cohort.left / cost.peak_rate(_size(cohort))
-                self._demand.add(work_s, now)
             self._window(cohort.method).arrived(
                 calls=len(cohort.rows),
                 rows=cohort.left,
                 at=cohort.arrived_at,
-                seen_at=now if len(self._busy) < self.replicas else None,
+                seen_at=None if is_blocked else now,
             )
         return refusal
 
@@ -241,8 +244,8 @@ class Scheduler:
             rows = self._rows(lane, idle, now)
         if not rows:
             return Late([self.queue.drop(lane)])
-        if idle == 1 and not head.alone:
-            until = self._gather(lane, now)
+        if not head.alone:
+            until = self._gather(lane, idle, now)
             if until is not None:
                 return Wait(until)
         pieces = self.queue.take(lane, rows)
@@ -273,15 +276,26 @@ class Scheduler:
         """Return whether a prediction may refuse somebody."""
         return now - cost.learned_at <= _TRUST_S
 
-    def _gather(self, lane: Lane, now: float) -> float | None:
+    def _gather(self, lane: Lane, idle: int, now: float) -> float | None:
         """Return until when to wait for more rows; None to dispatch at once."""
         head = lane.head
         waiting = self.queue.rows_like(lane)
         if waiting >= head.max_rows:
             return None
+        until = self._await_returns(head, waiting, now) if idle == 1 else None
+        if self.replicas > 1:
+            spaced = self._space(head, waiting, now)
+            until = max(until or now, spaced or now)
+        if until is None or until <= now:
+            return None
+        latest = head.due - self.cost(head.method).tail(head.max_rows)
+        return until if until <= latest else None
+
+    def _await_returns(self, head: Cohort, waiting: int, now: float) -> float | None:
+        """Return until when to wait for those who were just answered."""
         cost = self.cost(head.method)
         others_s = min(self._busy.values(), default=math.inf) - now
-        until = self._window(head.method).wait_until(
+        return self._window(head.method).wait_until(
             Waiting(
                 rows=waiting,
                 room=head.max_rows - waiting,
@@ -290,9 +304,25 @@ class Scheduler:
             cost,
             now,
         )
-        if until is None:
+
+    def _space(self, head: Cohort, waiting: int, now: float) -> float | None:
+        """Return until when to wait so that the replicas do not start together."""
+        cost = self.cost(head.method)
+        if not cost.knows:
             return None
-        return until if until <= head.due - cost.tail(head.max_rows) else None
+        until = self._spacing.wait_until(
+            waiting=waiting,
+            cap=head.max_rows,
+            oldest_at=head.arrived_at,
+            rows_per_s=self._demand.load(now) * cost.peak_rate(head.max_rows),
+            replicas=self.replicas,
+            cost=cost,
+            now=now,
+        )
+        most_s = self.limits.max_wait_s
+        if until is None or most_s is None:
+            return until
+        return min(until, head.arrived_at + most_s)
 
     def started(self, batch: int, method: str, rows: int, now: float) -> None:
         """Note that a replica is busy with a batch of that number."""
