@@ -112,7 +112,7 @@ def test_a_size_that_was_unlucky_once_is_tried_again() -> None:
     assert cost.mean(64) == pytest.approx(affine(64), rel=0.1)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_bad_luck_leaves_it_with_too_small_batches(seed: int) -> None:
     random_ = random.Random(seed)
 
@@ -124,10 +124,10 @@ def test_no_bad_luck_leaves_it_with_too_small_batches(seed: int) -> None:
     for rows in KNOWN[:-1]:
         seconds = heavy_tailed(rows)
         simulation.scheduler.cost("predict").observe(rows, seconds, simulation.now)
-    simulation.arrivals(0.8 * 64 / halfway(64), 8.0, random_)
-    simulation.run(8.0)
+    simulation.arrivals(0.8 * 64 / halfway(64), 4.0, random_)
+    simulation.run(4.0)
     # Where batches are too small for what arrives, waits grow to seconds.
-    assert mean(simulation.latencies[-3000:]) < 0.2
+    assert mean(simulation.latencies[-2000:]) < 0.2
 
 
 @given(
@@ -196,14 +196,15 @@ def test_what_is_rather_in_time_than_late_goes_as_it_is() -> None:
     assert in_time(cost, slack_s, load=1.0) == 10
 
 
-def test_the_last_chance_is_the_smallest_batch_and_taken_with_time_to_spare() -> None:
+def test_what_is_likely_in_time_goes_if_there_is_time_to_spare() -> None:
     cost = CostModel()
     for _ in range(10):
         for seconds in (0.004, 0.006):
             cost.observe(2, seconds, 1.0)
-            cost.observe(10, 10 * seconds, 1.0)
+            cost.observe(10, 2.5 * seconds, 1.0)
     slack_s = (cost.mean(2) + cost.tail(2)) / 2
-    assert in_time(cost, slack_s, least=2) == 2
+    likely = in_time(cost, slack_s, least=2)
+    assert cost.mean(likely) <= slack_s < cost.mean(likely + 1)
     assert in_time(cost, slack_s, least=2, load=0.9) == 0
     assert in_time(cost, 0.9 * cost.mean(2), least=2) == 0
 
@@ -225,5 +226,6 @@ def test_no_batch_is_late_more_likely_than_not(
     assert chosen == 0 or least <= chosen <= rows
     if chosen:
         assert cost.mean(chosen) <= slack_s
+        assert load or chosen == rows or cost.tail(chosen + 1) > slack_s
     elif load == 0:
         assert cost.mean(least) > slack_s

@@ -156,21 +156,6 @@ def test_a_size_shares_what_it_learns_with_those_up_to_the_next_round_one() -> N
 
 @given(
     st.lists(st.tuples(sizes, st.floats(1e-6, 10)), min_size=1, max_size=40),
-    st.floats(0, 20),
-    sizes,
-)
-def test_the_most_rows_within_a_time_are_the_most(
-    batches: list[tuple[int, float]], seconds: float, most: int
-) -> None:
-    model = learned(*batches)
-    rows = model.most_rows_within(seconds, most)
-    assert 0 <= rows <= most
-    assert rows == 0 or model.tail(rows) <= seconds
-    assert rows == most or model.tail(rows + 1) > seconds
-
-
-@given(
-    st.lists(st.tuples(sizes, st.floats(1e-6, 10)), min_size=1, max_size=40),
     st.floats(0, 1e6),
     sizes,
 )
