@@ -1,13 +1,10 @@
 """The API worker's end of a runner, against a channel that the test answers."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 
-from headway.api.runner_client import RunnerClient
 from headway.api.terms import TERMS, Terms
 from headway.errors import (
     DeadlineExceededError,
@@ -18,120 +15,8 @@ from headway.errors import (
     UsageError,
     WireError,
 )
-from headway.metrics import MetricsRegistry
-from headway.metrics.families import REFUSED, WASTED_ROWS
-from headway.payload.call import Buffer
-from headway.payload.result import encode_array
-from headway.signature import MethodSpec
-from headway.transport.framing import FrameCutter
-from headway.wire import (
-    CALLS,
-    CANCEL,
-    CallsFrame,
-    ErrorRecord,
-    ReadyRecord,
-    decode_calls,
-    decode_cancel,
-    encode_cancel,
-    encode_failure,
-    encode_ready,
-    encode_results,
-    kind_of_frame,
-)
-
-PREDICT = MethodSpec("predict", batchable=True)
-
-
-class Clock:
-    """Time that the test moves."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-
-class Wire:
-    """A channel that keeps what was sent, and a runner to answer by hand."""
-
-    def __init__(self, *, timeout_s: float = 10.0, max_bytes: int = 2**20) -> None:
-        self.registry = MetricsRegistry()
-        self.registry.start()
-        self.clock = Clock()
-        self.frames: list[memoryview] = []
-        self.sent = asyncio.Event()
-        self.client = RunnerClient(
-            name="iris",
-            timeout_s=timeout_s,
-            max_bytes=max_bytes,
-            clock=self.clock,
-            loop=asyncio.get_running_loop(),
-            wasted_rows=self.registry.counter(WASTED_ROWS, ("iris",)),
-            refused=lambda reason: self.registry.counter(REFUSED, (reason,)),
-        )
-        self.client.channel_opened(self)
-        self.say(encode_ready(ReadyRecord("iris", 1)))
-
-    def send(self, buffers: Sequence[Buffer]) -> None:
-        self.frames.extend(FrameCutter().feed(b"".join(buffers)))
-        self.sent.set()
-
-    def close(self) -> None:
-        self.client.channel_lost(self, None)
-
-    def say(self, frame: bytes) -> None:
-        self.client.frame_received(self, memoryview(frame))
-
-    def counted(self, family: str) -> int:
-        return sum(s.value for s in self.registry.samples() if s.family.name == family)
-
-    async def calls(self) -> CallsFrame:
-        """Return the next cohort that was sent."""
-        await self._kind(CALLS)
-        return decode_calls(self.frames.pop(0))
-
-    async def cancelled(self) -> tuple[int, ...]:
-        await self._kind(CANCEL)
-        return decode_cancel(self.frames.pop(0)).calls
-
-    async def _kind(self, kind: int) -> None:
-        while not self.frames:
-            self.sent.clear()
-            await self.sent.wait()
-        assert kind_of_frame(self.frames[0]) == kind
-
-    def answer(
-        self,
-        calls: CallsFrame,
-        values: Sequence[float],
-        backlog_s: float = 0.0,
-        row_s: float = 0.0,
-    ) -> None:
-        key, payload = encode_array(np.asarray(values), 0)
-        self.say(
-            b"".join(
-                encode_results(
-                    cohort_id=calls.cohort_id,
-                    first=0,
-                    calls=len(calls.rows),
-                    key=key,
-                    sizes=(),
-                    parts=[payload],
-                    payload_bytes=len(payload),
-                    backlog_s=backlog_s,
-                    row_s=row_s,
-                    queue_s=0.0,
-                    compute_s=0.0,
-                    batch_rows=len(values),
-                )
-            )
-        )
-
-    def call(self, rows: int = 1) -> asyncio.Task[Any]:
-        return asyncio.get_running_loop().create_task(
-            self.client.call(PREDICT, (np.ones((rows, 2)),), {})
-        )
+from headway.wire import ErrorRecord, encode_cancel, encode_failure
+from tests.api.wire import PREDICT, Wire
 
 
 async def test_calls_of_one_turn_leave_as_one_cohort_and_get_their_own_rows() -> None:
@@ -156,9 +41,7 @@ async def test_a_result_is_the_callers_to_write_to() -> None:
 
 async def test_a_backlog_beyond_the_deadline_refuses_at_once() -> None:
     wire = Wire(timeout_s=1.0)
-    task = wire.call()
-    wire.answer(await wire.calls(), [1.0], backlog_s=3.0)
-    await task
+    await wire.fall_behind(3.0)
     with pytest.raises(OverloadedError) as refused:
         await wire.call()
     assert refused.value.retry_after_s == pytest.approx(2.0)
@@ -173,13 +56,95 @@ async def test_a_backlog_beyond_the_deadline_refuses_at_once() -> None:
 
 async def test_a_call_that_may_overtake_others_is_left_to_the_runner() -> None:
     wire = Wire(timeout_s=60.0)
-    task = wire.call()
-    wire.answer(await wire.calls(), [1.0], backlog_s=30.0)
-    await task
+    await wire.fall_behind(30.0)
     TERMS.set(Terms(wire.clock.time + 1.0))
     task = wire.call()
     wire.answer(await wire.calls(), [2.0])
     assert (await task).tolist() == [2.0]
+
+
+async def test_more_urgent_calls_are_left_to_the_runner() -> None:
+    wire = Wire(timeout_s=1.0)
+    await wire.fall_behind(3.0)
+    deadline = wire.clock.time + 1.0
+    assert wire.client.refusal(deadline, 5) is not None
+    assert wire.client.refusal(deadline, 6) is not None
+    assert wire.client.refusal(deadline, 4) is None
+
+
+async def test_each_row_that_is_sent_delays_the_next() -> None:
+    wire = Wire(timeout_s=1.0)
+    await wire.fall_behind(0.5, row_s=0.11)
+    tasks = [wire.call(rows) for rows in (1, 3, 1, 1)]
+    assert (await wire.calls()).rows == (1, 3, 1), "0.55 s more than 0.5 s are too late"
+    with pytest.raises(OverloadedError):
+        await tasks[3]
+    wire.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    # What the runner had to do is gone with it.
+    wire.open()
+    await wire.fall_behind(0.0)
+
+
+async def test_a_call_that_was_expected_counts_once() -> None:
+    wire = Wire(timeout_s=1.0)
+    await wire.fall_behind(0.8, row_s=0.15)
+    terms = Terms(wire.clock.time + 1.0)
+    wire.client.expect(terms)
+    assert wire.client.refusal(terms.deadline, 5) is None
+    wire.client.expect(other := Terms(terms.deadline))
+    assert wire.client.refusal(terms.deadline, 5) is not None
+    wire.client.expect_no_more(other)
+    TERMS.set(terms)
+    task = wire.call()
+    calls = await wire.calls()
+    assert (terms.first_call, terms.expected_by) == (wire.client, None)
+    assert wire.client.refusal(terms.deadline, 5) is None
+    wire.answer(calls, [1.0])
+    await task
+
+
+async def test_the_way_back_is_set_aside_but_no_more_than_a_tenth() -> None:
+    wire = Wire(timeout_s=1.0)
+    for _ in range(60):
+        task = wire.call()
+        calls = await wire.calls()
+        wire.clock.time += 0.010  # of which the runner had nothing
+        wire.answer(calls, [1.0])
+        await task
+    task = wire.call()
+    calls = await wire.calls()
+    assert 0.009 < wire.clock.time + 1.0 - calls.deadline < 0.02
+    wire.answer(calls, [1.0])
+    await task
+    TERMS.set(Terms(wire.clock.time + 0.05))
+    task = wire.call()
+    calls = await wire.calls()
+    assert wire.clock.time + 0.05 - calls.deadline == pytest.approx(0.005)
+    wire.answer(calls, [1.0])
+    await task
+
+
+async def test_a_call_that_boards_as_the_runner_dies_fails() -> None:
+    wire = Wire()
+    task = wire.call()
+    await asyncio.sleep(0)  # it boards, and would leave after this turn
+    wire.close()
+    with pytest.raises(RunnerLostError):
+        await task
+    assert not wire.frames
+
+
+async def test_a_call_too_large_for_a_frame_fails_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wire = Wire()
+    monkeypatch.setattr("headway.wire.MAX_FRAME_BYTES", 1000)
+    with pytest.raises(WireError, match="send less"):
+        await wire.call(100)
+    task = wire.call()
+    wire.answer(await wire.calls(), [1.0])
+    await task
 
 
 async def test_a_cancelled_call_is_withdrawn_and_counts_if_it_is_computed() -> None:

@@ -72,7 +72,7 @@ def test_outliers_among_usual_ones_are_no_drift() -> None:
     assert model.mean(4) < 0.005
 
 
-@pytest.mark.parametrize("factor", [3.0, 0.3])
+@pytest.mark.parametrize("factor", [4.0, 3.0, 0.3, 0.25])
 def test_a_drift_is_believed_at_the_third_and_for_all_sizes(factor: float) -> None:
     model = learned(*[(1, 0.001), (16, 0.004)] * 20)
     for _ in range(2):
@@ -81,6 +81,91 @@ def test_a_drift_is_believed_at_the_third_and_for_all_sizes(factor: float) -> No
     model.observe(16, 0.004 * factor, 2.0)
     assert model.mean(16) == pytest.approx(0.004 * factor, rel=0.05)
     assert model.mean(1) == pytest.approx(0.001 * factor, rel=0.05)
+
+
+def grown(rows: int) -> float:
+    return 0.001 + 0.0002 * rows
+
+
+@pytest.mark.parametrize("factor", [4.0, 0.25])
+@pytest.mark.parametrize("seen", [(32, 32, 32), (1, 16, 32)], ids=str)
+def test_three_batches_tell_the_speed_of_all_sizes(
+    seen: tuple[int, ...], factor: float
+) -> None:
+    sizes_ = (1, 2, 4, 8, 16, 32, 64)
+    model = learned(*[(rows, grown(rows)) for rows in sizes_] * 10)
+    for rows in seen:
+        model.observe(rows, factor * grown(rows), 2.0)
+    for rows in (*sizes_, 100):
+        expected = factor * grown(64) / 64 * rows if rows > 64 else factor * grown(rows)
+        assert model.mean(rows) == pytest.approx(expected, rel=0.05)
+        assert model.peak_rate(rows) == pytest.approx(rows / expected, rel=0.2)
+
+
+def test_sizes_not_seen_since_keep_no_old_speed() -> None:
+    """Those that were observed once outweighed the one observed all the time."""
+    once = [(rows, grown(rows)) for rows in (1, 2, 4, 8, 16, 33, 48, 64, 100)]
+    model = learned(*once, *[(32, grown(32))] * 50)
+    for _ in range(3):  # slow for a moment, in which other sizes are observed, too
+        model.observe(32, 8 * grown(32), 2.0)
+    for rows in (36, 40, 64):
+        model.observe(rows, 8 * grown(rows), 2.0)
+    assert model.mean(32) == pytest.approx(8 * grown(32), rel=0.1)
+    for _ in range(20):
+        model.observe(32, grown(32), 3.0)
+    assert model.mean(32) == pytest.approx(grown(32), rel=0.1)
+    assert model.mean(100) < 1.5 * grown(100)
+
+
+def test_the_first_batch_of_a_size_may_be_an_outlier() -> None:
+    model = learned(*[(1, 0.004), (16, 0.004)] * 20)
+    model.observe(2, 9.9, 2.0)
+    assert model.mean(2) < 0.005, "16 rows take no longer"
+    in_proportion = model.mean(64)
+    model.observe(64, 9.9, 2.0)
+    told = model.mean(64)
+    assert told == pytest.approx(3 * in_proportion)
+    # It is in doubt: whoever asks for the size is told that it may be the best.
+    assert model.peak_rate(64) > 1.5 * model.peak_rate(16)
+    for _ in range(20):
+        model.observe(64, 0.004, 3.0)
+    assert model.mean(64) < 0.3 * told
+    assert model.tail(64) < told
+
+
+def test_the_best_rate_is_that_of_the_best_size_within() -> None:
+    # 40 rows at 10,000 a second are the best; 64 are worse.
+    model = learned(*[(1, 0.001), (40, 0.004), (64, 0.016)] * 40)
+    assert model.peak_rate(1) == pytest.approx(1000, rel=0.1)
+    assert model.peak_rate(40) == pytest.approx(10_000, rel=0.1)
+    assert model.peak_rate(64) == pytest.approx(10_000, rel=0.1)
+    assert model.fewest_rows(9000, 64) == 40
+    assert model.fewest_rows(900, 64) == 1
+    assert model.fewest_rows(11_000, 64) == 64, "none is so good"
+    assert model.fewest_rows(9000, 30) == 30
+    assert model.largest == 64
+
+
+def test_a_size_shares_what_it_learns_with_those_up_to_the_next_round_one() -> None:
+    model = learned((31, 0.004), (33, 0.008))
+    for _ in range(200):
+        model.observe(32, 0.004, 1.0)
+    assert model.mean(32) == pytest.approx(0.004, rel=0.01)
+    assert model.mean(33) == pytest.approx(0.008, rel=0.01)
+
+
+@given(
+    st.lists(st.tuples(sizes, st.floats(1e-6, 10)), min_size=1, max_size=40),
+    st.floats(0, 1e6),
+    sizes,
+)
+def test_the_fewest_rows_have_the_rate_that_was_asked_for(
+    batches: list[tuple[int, float]], rate: float, most: int
+) -> None:
+    model = learned(*batches)
+    rows = model.fewest_rows(rate, most)
+    assert 1 <= rows <= most
+    assert rows == most or model.peak_rate(rows) >= 0.999 * rate
 
 
 def test_small_changes_reach_the_curve_in_the_end() -> None:

@@ -135,6 +135,44 @@ def test_a_full_queue_evicts_what_would_go_last() -> None:
     assert drain(queue_) == ["c", "a"]
 
 
+def test_evictions_go_from_the_last_to_the_first() -> None:
+    queue_ = queue(
+        cohort("2 late", priority=2, due=9),
+        cohort("3 early", priority=3, due=1),
+        cohort("3 other key", priority=3, due=7, key=b"x"),
+        cohort("3 late", priority=3, due=8),
+        cohort("2 early", priority=2, due=5),
+    )
+    names = []
+    while (evicted := queue_.evict(1)) is not None:
+        names.append(evicted.load)
+    assert names == ["3 late", "3 other key", "3 early", "2 late", "2 early"]
+    assert (queue_.rows, queue_.nbytes) == (0, 0)
+
+
+def test_it_is_mixed_while_several_classes_wait() -> None:
+    queue_ = queue(cohort("a", priority=1), cohort("b", priority=1, key=b"x"))
+    mixed = [queue_.is_mixed]
+    queue_.push(cohort("c", priority=2))
+    mixed.append(queue_.is_mixed)
+    queue_.evict(1)
+    mixed.append(queue_.is_mixed)
+    assert mixed == [False, True, False]
+
+
+def test_a_shared_batch_ends_with_a_call_that_does_not_fit() -> None:
+    queue_ = queue(
+        cohort("high", priority=0, rows=3),
+        cohort("middle", priority=1, rows=5),
+        cohort("low", priority=2, rows=1),
+    )
+    lane = queue_.next_lane()
+    assert lane is not None
+    # The one row of the lowest class would fit, but not before a more urgent one.
+    assert [piece.cohort.load for piece in queue_.take(lane, 6)] == ["high"]
+    assert drain(queue_, 6) == ["middle", "low"]
+
+
 def test_what_goes_alone_goes_alone() -> None:
     queue_ = queue(cohort("a", alone=True, rows=3), cohort("b", alone=True))
     lane = queue_.next_lane()

@@ -102,6 +102,7 @@ class Client(Recorder):
         number: int = 1,
         deadline_s: float = 60.0,
         method: str = "predict",
+        priority: int = 0,
     ) -> None:
         """Send a cohort of one call for each array."""
         encoded = encode(SPECS[method], [((array,), {}) for array in arrays])
@@ -115,7 +116,7 @@ class Client(Recorder):
             sizes=[call.nbytes for call in encoded] if encoded[0].pickled else (),
             parts=[part for call in encoded for part in call.parts],
             payload_bytes=sum(call.nbytes for call in encoded),
-            priority=0,
+            priority=priority,
             deadline=now + deadline_s,
             sent_at=now,
         )

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class Fragile(headway.Runnable):
             raise TypeError("the sample does not fit")
         if FAULT == "rows":
             return rows * 2
+        if FAULT == "slow":
+            time.sleep(0.03)
         return rows
 
     def warmup_samples(self) -> Mapping[str, tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 from tests.serving.client import Connection, Response
@@ -28,11 +29,19 @@ class Load:
     Args:
         port: Of the server.
         clients: Connections; each has one request under way.
+        headers: Of each request.
     """
 
-    def __init__(self, port: int, *, clients: int = 40) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        clients: int = 40,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._port = port
         self._clients = clients
+        self._headers = headers
         self._is_over = False
         self._changed = asyncio.Event()
         self.answers: list[Answer] = []
@@ -80,7 +89,9 @@ class Load:
         sent_at = time.monotonic()
         try:
             async with asyncio.timeout(15):
-                response = await connection.request("/crawl", [row])
+                response = await connection.request(
+                    "/crawl", [row], headers=self._headers
+                )
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # an answer of its own kind: None
         self.answers.append(Answer(response, sent_at, time.monotonic() - sent_at))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import time
@@ -97,6 +98,20 @@ def test_a_start_that_takes_too_long() -> None:
 def test_a_wrong_configuration(production: bool, config: str, says: str) -> None:
     server = Server("faults:svc", production=production, config=config)
     assert says in _failed_start(server)
+
+
+def test_a_model_slower_than_it_may_be(production: bool) -> None:
+    server = Server(
+        "faults:svc",
+        production=production,
+        environment={"FAULT": "slow"},
+        config="runners:\n  batching:\n    max_latency_ms: 5",
+    )
+    line = _failed_start(server)
+    took = re.search(r"one row of 'predict' takes ([\d.]+) ms", line)
+    assert took is not None, line
+    assert 30 <= float(took[1]) < 300
+    assert "more than max_latency_ms (5) allows" in line
 
 
 @pytest.fixture

@@ -37,11 +37,11 @@ class _Bucket:
 
     __slots__ = ("count", "deviation", "mean", "rows")
 
-    def __init__(self, rows: int, seconds: float, scatter: float) -> None:
+    def __init__(self, rows: int, seconds: float, deviation: float) -> None:
         self.count = 1
         self.rows = float(rows)
         self.mean = seconds
-        self.deviation = scatter * seconds
+        self.deviation = deviation
 
     def learn(self, rows: int, seconds: float) -> None:
         self.count += 1
@@ -151,12 +151,15 @@ class CostModel:
         slot = _slot(rows)
         bucket = self._buckets.get(slot)
         if bucket is None:
+            surprise = 0.0
             if self._rows:
-                # It may be an outlier, and nothing of its size tells.
-                sample = min(
-                    sample, _LARGEST_STEP * self._interpolate(self._means, rows)
-                )
-            self._buckets[slot] = _Bucket(rows, sample, self._scatter)
+                # It may be an outlier, and nothing of its size tells. So by as much as
+                # it exceeds what its neighbours tell, it is in doubt.
+                expected = self._interpolate(self._means, rows)
+                sample = min(sample, _LARGEST_STEP * expected)
+                surprise = sample - expected
+            deviation = max(self._scatter * sample, surprise)
+            self._buckets[slot] = _Bucket(rows, sample, deviation)
             self._publish()
             return
         if bucket.count >= _STEADY_AFTER:

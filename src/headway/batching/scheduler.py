@@ -144,13 +144,13 @@ class Scheduler:
             return Refusal("deadline_passed", 0.0)
         if not self._make_room(cohort):
             return Refusal("queue_full", self.backlog_s(now))
-        cost = self.cost(cohort.method)
-        if now - cost.learned_at > _TRUST_S:
-            return None
         answer_s, budget_s = self._answer_s(cohort, now), cohort.due - now
+        # Also if nobody is refused: after a pause, the first meets no backlog.
         self._patience.observe(answer_s, budget_s, now)
         late = answer_s - budget_s
-        return Refusal("predicted_late", late) if late > 0 else None
+        if late <= 0 or not self._trusts(self.cost(cohort.method), now):
+            return None
+        return Refusal("predicted_late", late)
 
     def _make_room(self, cohort: Cohort) -> bool:
         """Return whether the queue takes a cohort, if need be for less urgent ones.

@@ -1,0 +1,113 @@
+"""An endpoint of a real API worker's parts, and requests that come to it."""
+
+import asyncio
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from headway.api.admission import Admission
+from headway.api.handler import Endpoint
+from headway.api.meters import EndpointMeters
+from headway.api.thread_pool import ThreadPool
+from headway.clock import Clock, MonotonicClock
+from headway.http.head import parse_head
+from headway.http.limits import HttpLimits
+from headway.http.request import Request
+from headway.io import JSON
+from headway.metrics import Counter, MetricsRegistry
+from headway.metrics.families import REFUSED
+from headway.service import Api
+
+__all__ = ["Edge"]
+
+
+class Edge:
+    """Serves one function, and counts the answers by their status.
+
+    Args:
+        function: What the API does.
+        timeout_s: Seconds that each request has.
+        clock: Stamps requests.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Awaitable[Any]],
+        *,
+        timeout_s: float = 10.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or MonotonicClock()
+        self.statuses: Tally[int] = Tally()
+        self._open = 0
+        self._answered = asyncio.Event()
+        self._registry = MetricsRegistry(None)
+        self._registry.start()
+        loop = asyncio.get_running_loop()
+        self.admission = Admission(
+            max_concurrency=None,
+            timeout_s=timeout_s,
+            clock=self.clock,
+            loop=loop,
+            refused=self._refused,
+        )
+        self._pool = ThreadPool(threads=1, refused=self._refused("threads"))
+        self.endpoint = Endpoint(
+            api=Api(
+                name="predict",
+                route="/predict",
+                function=function,
+                input=JSON(),
+                output=JSON(),
+                doc="",
+            ),
+            admission=self.admission,
+            pool=self._pool,
+            meters=EndpointMeters(registry=self._registry, endpoint="/predict"),
+            clock=self.clock,
+            loop=loop,
+            state={},
+        )
+
+    def _refused(self, reason: str) -> Counter:
+        return self._registry.counter(REFUSED, (reason,))
+
+    def send(self, body: bytes, headers: bytes = b"") -> Request:
+        """Let a request come; `statuses` has its answer in the end."""
+        lines = b"POST /predict HTTP/1.1\r\nhost: a\r\n" + headers + b"\r\n"
+        head = parse_head(lines, HttpLimits())
+        now = self.clock.now()
+        request = Request(self, head, "POST", "/predict", body, now)
+        self._open += 1
+        self.endpoint.handle(request)
+        return request
+
+    def hang_up(self, request: Request) -> None:
+        """Let the client of a request go, which was not answered."""
+        request.hang_up()
+        self._open -= 1
+
+    def answer(
+        self,
+        request: Request,
+        status: int,
+        content_type: bytes,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+    ) -> None:
+        """Note an answer; the endpoint's."""
+        self.statuses[status] += 1
+        self._open -= 1
+        self._answered.set()
+
+    async def answered(self) -> None:
+        """Return once every request was answered."""
+        async with asyncio.timeout(10):
+            while self._open:
+                self._answered.clear()
+                await self._answered.wait()
+
+    def close(self) -> None:
+        """Give back the timer and the thread."""
+        self.admission.close()
+        self._pool.close()

@@ -1,0 +1,118 @@
+"""Foresight: which requests their runner would refuse, before their function runs."""
+
+from headway.api.foresight import Foresight
+from headway.api.runner_client import RunnerClient
+from headway.api.terms import Terms
+from tests.api.wire import Wire
+
+TIMEOUT_S = 1.0
+
+
+def terms(wire: Wire, priority: int = 5) -> Terms:
+    return Terms(wire.clock.time + TIMEOUT_S, priority)
+
+
+async def behind(backlog_s: float = 3.0, row_s: float = 0.0) -> Wire:
+    wire = Wire(timeout_s=TIMEOUT_S)
+    await wire.fall_behind(backlog_s, row_s)
+    return wire
+
+
+def learn(foresight: Foresight, first_call: RunnerClient | None, count: int) -> None:
+    for _ in range(count):
+        served = Terms(0.0)
+        served.first_call = first_call
+        foresight.learn(served)
+
+
+def knowing(wire: Wire) -> Foresight:
+    """Return one that has seen enough requests call the runner."""
+    foresight = Foresight()
+    learn(foresight, wire.client, 100)
+    return foresight
+
+
+async def test_it_refuses_after_a_hundred_requests_and_never_before() -> None:
+    wire = await behind()
+    foresight = Foresight()
+    for _ in range(100):
+        assert foresight.refuse(terms(wire)) is None
+        learn(foresight, wire.client, 1)
+    answer = foresight.refuse(terms(wire))
+    assert answer is not None
+    status, _, body, headers = answer
+    assert status == 503
+    assert b'"overloaded"' in body
+    assert dict(headers) == {b"retry-after": b"2"}
+    assert wire.counted("headway_refused_total") == 1
+
+
+async def test_when_to_retry_follows_the_backlog() -> None:
+    wire = await behind()
+    foresight = knowing(wire)
+    seconds = []
+    for backlog_s in (2.5, 4.5, 4.4, 9.5):
+        wire.clock.time += 60
+        await wire.fall_behind(backlog_s)
+        answer = foresight.refuse(terms(wire))
+        assert answer is not None
+        seconds.append(int(dict(answer[3])[b"retry-after"]))
+    assert seconds == [2, 4, 4, 9]
+
+
+async def test_one_in_so_many_goes_on_to_the_function() -> None:
+    wire = await behind()
+    foresight = knowing(wire)
+    let_in = [foresight.refuse(terms(wire)) is None for _ in range(640)]
+    assert sum(let_in) == 10
+    assert not any(let_in[:63])
+
+
+async def test_it_stops_when_the_function_does_something_else() -> None:
+    wire, other = await behind(), await behind(0.0)
+    for first_call in (None, other.client):
+        foresight = knowing(wire)
+        learn(foresight, first_call, 1)
+        assert foresight.refuse(terms(wire)) is None
+        learn(foresight, wire.client, 99)
+        assert foresight.refuse(terms(wire)) is None
+        learn(foresight, wire.client, 1)
+        assert foresight.refuse(terms(wire)) is not None
+
+
+async def test_functions_that_call_no_runner_are_never_refused() -> None:
+    wire = await behind()
+    foresight = Foresight()
+    learn(foresight, None, 1000)
+    assert foresight.refuse(terms(wire)) is None
+
+
+async def test_a_turn_lets_in_no_more_than_there_is_room_for() -> None:
+    wire = await behind(0.5, row_s=0.05)
+    foresight = knowing(wire)
+    requests = [terms(wire) for _ in range(1000)]
+    refused = [foresight.refuse(request) for request in requests]
+    expected = [request for request in requests if request.expected_by is not None]
+    assert 9 <= len(expected) <= 11
+    assert requests[: len(expected)] == expected
+    # Besides those only the few go on that tell whether it is still so.
+    assert refused.count(None) - len(expected) <= 1000 // 64
+    # One that is dropped before its call makes room for another.
+    wire.client.expect_no_more(expected[0])
+    assert foresight.refuse(terms(wire)) is None
+    assert foresight.refuse(terms(wire)) is not None
+
+
+async def test_more_urgent_requests_go_on_to_the_runner() -> None:
+    wire = await behind()
+    foresight = knowing(wire)
+    assert foresight.refuse(terms(wire, priority=5)) is not None
+    assert foresight.refuse(terms(wire, priority=4)) is None
+
+
+async def test_without_a_backlog_all_go_on() -> None:
+    wire = await behind(0.0)
+    foresight = knowing(wire)
+    for _ in range(1000):
+        assert foresight.refuse(terms(wire)) is None
+    assert wire.counted("headway_refused_total") == 0

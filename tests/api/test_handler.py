@@ -1,0 +1,63 @@
+"""An endpoint: what it makes of requests that their runner would refuse."""
+
+from typing import Any
+
+import numpy as np
+
+from tests.api.edge import Edge
+from tests.api.wire import PREDICT, Wire
+
+
+async def behind(backlog_s: float, row_s: float = 0.0) -> tuple[Edge, Wire]:
+    """Return an endpoint that knows its function, and a runner with a backlog."""
+    wire = Wire(timeout_s=1.0)
+
+    async def predict(row: float) -> Any:
+        result = await wire.client.call(PREDICT, (np.array([[row]]),), {})
+        return result.tolist()
+
+    edge = Edge(predict, timeout_s=1.0, clock=wire.clock)
+    for _ in range(100):
+        edge.send(b"1")
+    wire.answer(await wire.calls(), [1.0] * 100)
+    await edge.answered()
+    assert edge.statuses == {200: 100}
+    await wire.fall_behind(backlog_s, row_s)
+    return edge, wire
+
+
+def fill(edge: Edge) -> int:
+    """Send requests until one is refused; return how many were let in."""
+    refused = edge.statuses[503]
+    sent = 0
+    while edge.statuses[503] == refused:
+        edge.send(b"1")
+        sent += 1
+    return sent - 1
+
+
+async def test_what_would_be_late_is_refused_before_it_is_read() -> None:
+    edge, wire = await behind(3.0)
+    edge.send(b"no JSON")
+    assert edge.statuses[503] == 1
+    assert not wire.frames
+    assert edge.admission.serving == 0
+    edge.close()
+
+
+async def test_requests_that_never_call_make_room_for_others() -> None:
+    edge, wire = await behind(0.5, row_s=0.05)
+    for _ in range(30):
+        edge.send(b"no JSON")
+    assert edge.statuses[400] == 30
+    gone = edge.send(b"1")
+    room = 1 + fill(edge)
+    assert 9 <= room <= 11
+    edge.hang_up(gone)  # before its function began
+    assert fill(edge) == 1
+    calls = await wire.calls()
+    assert len(calls.rows) == room
+    wire.answer(calls, [1.0] * room)
+    await edge.answered()
+    assert edge.statuses[200] == 100 + room
+    edge.close()

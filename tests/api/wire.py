@@ -1,0 +1,130 @@
+"""A channel that keeps what was sent, and a runner to answer by hand."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from headway.api.runner_client import RunnerClient
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import REFUSED, WASTED_ROWS
+from headway.payload.call import Buffer
+from headway.payload.result import encode_array
+from headway.signature import MethodSpec
+from headway.transport.framing import FrameCutter
+from headway.wire import (
+    CALLS,
+    CANCEL,
+    CallsFrame,
+    ReadyRecord,
+    decode_calls,
+    decode_cancel,
+    encode_ready,
+    encode_results,
+    kind_of_frame,
+)
+
+PREDICT = MethodSpec("predict", batchable=True)
+
+
+class Clock:
+    """Time that the test moves."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+class Wire:
+    """A channel that keeps what was sent, and a runner to answer by hand."""
+
+    def __init__(self, *, timeout_s: float = 10.0, max_bytes: int = 2**20) -> None:
+        self.registry = MetricsRegistry()
+        self.registry.start()
+        self.clock = Clock()
+        self.frames: list[memoryview] = []
+        self.sent = asyncio.Event()
+        self.client = RunnerClient(
+            name="iris",
+            timeout_s=timeout_s,
+            max_bytes=max_bytes,
+            clock=self.clock,
+            loop=asyncio.get_running_loop(),
+            wasted_rows=self.registry.counter(WASTED_ROWS, ("iris",)),
+            refused=lambda reason: self.registry.counter(REFUSED, (reason,)),
+        )
+        self.open()
+
+    def open(self) -> None:
+        """Connect, with a runner that is ready."""
+        self.client.channel_opened(self)
+        self.say(encode_ready(ReadyRecord("iris", 1)))
+
+    def send(self, buffers: Sequence[Buffer]) -> None:
+        self.frames.extend(FrameCutter().feed(b"".join(buffers)))
+        self.sent.set()
+
+    def close(self) -> None:
+        self.client.channel_lost(self, None)
+
+    def say(self, frame: bytes) -> None:
+        self.client.frame_received(self, memoryview(frame))
+
+    def counted(self, family: str) -> int:
+        return sum(s.value for s in self.registry.samples() if s.family.name == family)
+
+    async def calls(self) -> CallsFrame:
+        """Return the next cohort that was sent."""
+        await self._kind(CALLS)
+        return decode_calls(self.frames.pop(0))
+
+    async def cancelled(self) -> tuple[int, ...]:
+        await self._kind(CANCEL)
+        return decode_cancel(self.frames.pop(0)).calls
+
+    async def _kind(self, kind: int) -> None:
+        while not self.frames:
+            self.sent.clear()
+            await self.sent.wait()
+        assert kind_of_frame(self.frames[0]) == kind
+
+    def answer(
+        self,
+        calls: CallsFrame,
+        values: Sequence[float],
+        backlog_s: float = 0.0,
+        row_s: float = 0.0,
+    ) -> None:
+        key, payload = encode_array(np.asarray(values), 0)
+        self.say(
+            b"".join(
+                encode_results(
+                    cohort_id=calls.cohort_id,
+                    first=0,
+                    calls=len(calls.rows),
+                    key=key,
+                    sizes=(),
+                    parts=[payload],
+                    payload_bytes=len(payload),
+                    backlog_s=backlog_s,
+                    row_s=row_s,
+                    queue_s=0.0,
+                    compute_s=0.0,
+                    batch_rows=len(values),
+                )
+            )
+        )
+
+    def call(self, rows: int = 1) -> asyncio.Task[Any]:
+        return asyncio.get_running_loop().create_task(
+            self.client.call(PREDICT, (np.ones((rows, 2)),), {})
+        )
+
+    async def fall_behind(self, backlog_s: float, row_s: float = 0.0) -> None:
+        """Let a call be answered by a runner with a backlog."""
+        task = self.call()
+        self.answer(await self.calls(), [1.0], backlog_s, row_s)
+        await task

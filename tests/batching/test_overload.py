@@ -1,0 +1,115 @@
+"""The scheduler when more comes than it can do: who is refused, and who makes room."""
+
+import pytest
+
+from headway.batching.scheduler import Evict, Scheduler
+from tests.batching.asking import NOW, cohort, dispatched, scheduler, teach
+
+
+def test_a_burst_may_queue_for_longer_than_a_backlog_that_stands() -> None:
+    queued = {}
+    for stands in (False, True):
+        made = scheduler()
+        teach(made, 10, 0.01)
+        made.arrive(cohort(1, due=NOW + 1), NOW)
+        now = NOW
+        if stands:  # for three seconds, half of what each request has is gone
+            made.arrive(cohort(*[10] * 30, due=NOW + 0.5), now)
+            for _ in range(30):
+                now += 0.1
+                teach(made, 10, 0.01, now)
+                made.arrive(cohort(1, due=now + 1, arrived_at=now), now)
+        taken_of_burst(made, now)
+        queued[stands] = made.queue.rows
+    assert queued[False] == pytest.approx(10 / (1.4 * 0.01), abs=20)
+    assert queued[True] < 0.75 * queued[False]
+
+
+def taken_of_burst(made: Scheduler, now: float) -> int:
+    """Return how many of 200 full batches, due in a second, are let in."""
+    made.started(1, "predict", 10, now)
+    return sum(
+        made.arrive(cohort(10, due=now + 1, arrived_at=now), now) is None
+        for _ in range(200)
+    )
+
+
+def test_a_burst_after_a_pause_is_no_backlog_that_stands() -> None:
+    made = scheduler()
+    teach(made, 10, 0.01, NOW - 60)
+    made.arrive(cohort(1, due=NOW - 59), NOW - 60)
+    dispatched(made, NOW - 60)
+    # What was learned a minute ago refuses nobody, until the first batch is done.
+    for _ in range(20):
+        assert made.arrive(cohort(10, due=NOW + 1), NOW) is None
+    teach(made, 10, 0.01, NOW)
+    assert 20 + taken_of_burst(made, NOW) == pytest.approx(1 / (1.4 * 0.01), abs=3)
+
+
+def test_a_full_queue_gives_the_places_of_less_urgent_ones_away() -> None:
+    made = scheduler(
+        cohort(4, priority=5, due=NOW + 9),
+        cohort(4, priority=5, due=NOW + 5),
+        cohort(2, priority=3),
+        max_queue_rows=10,
+    )
+    refusal = made.arrive(cohort(3, priority=5, due=NOW + 1), NOW)
+    assert refusal is not None
+    assert refusal.reason == "queue_full"
+    assert made.arrive(cohort(3, priority=4, due=NOW + 8), NOW) is None
+    evict = made.decide(NOW)
+    assert isinstance(evict, Evict)
+    assert [one.due for one in evict.cohorts] == [NOW + 9], "that would go last"
+    assert dispatched(made) == [2, 3, 4]
+    assert made.decide(NOW) is None
+
+
+def test_what_never_fits_evicts_nobody() -> None:
+    limits = {"max_queue_rows": 10, "max_queue_bytes": 100}
+    made = scheduler(cohort(1, priority=5, nbytes=1), **limits)
+    for oversize in (cohort(11, priority=0), cohort(1, priority=0, nbytes=101)):
+        refusal = made.arrive(oversize, NOW)
+        assert refusal is not None
+        assert refusal.reason == "queue_full"
+    assert dispatched(made) == [1]
+
+
+def test_the_bytes_of_less_urgent_ones_are_given_away_too() -> None:
+    made = scheduler(
+        *(cohort(1, priority=5, nbytes=40) for _ in range(2)), max_queue_bytes=100
+    )
+    assert made.arrive(cohort(1, priority=0, nbytes=90), NOW) is None
+    evict = made.decide(NOW)
+    assert isinstance(evict, Evict)
+    assert len(evict.cohorts) == 2
+    assert made.queue.nbytes == 90
+
+
+def test_more_urgent_ones_are_not_refused_for_a_backlog_of_others() -> None:
+    made = scheduler(*(cohort(10, priority=5, due=NOW + 1) for _ in range(100)))
+    teach(made, 10, 0.1)
+    assert made.arrive(cohort(1, priority=5, due=NOW + 1), NOW) is not None
+    assert made.arrive(cohort(1, priority=4, due=NOW + 1), NOW) is None
+
+
+def test_a_class_waits_for_its_turn_at_the_longest() -> None:
+    made = scheduler(*(cohort(10, priority=0) for _ in range(1000)))
+    teach(made, 10, 0.01)
+    # One class lower, every sixteenth batch is its own.
+    assert made.arrive(cohort(1, priority=1, due=NOW + 0.2), NOW) is not None
+    assert made.arrive(cohort(1, priority=1, due=NOW + 0.3), NOW) is None
+
+
+def test_a_row_adds_its_share_of_a_batch_to_the_backlog() -> None:
+    made = scheduler(cohort(30))
+    (piece,) = made.decide(NOW).pieces  # type: ignore[union-attr]
+    assert made.row_s(piece) == 0.0, "nothing is known"
+    teach(made, 10, 0.1)
+    one = made.row_s(piece)
+    assert one == pytest.approx(1.4 * 0.01, rel=0.1)
+    made.replicas = 4
+    assert made.row_s(piece) == pytest.approx(one / 4)
+    alone = scheduler(cohort(30, alone=True))
+    teach(alone, 30, 0.1)
+    (piece,) = alone.decide(NOW).pieces  # type: ignore[union-attr]
+    assert alone.row_s(piece) == pytest.approx(1.4 * 0.1 / 30, rel=0.1)
