@@ -22,22 +22,36 @@ def learn(foresight: Foresight, first_call: RunnerClient | None, count: int) -> 
     for _ in range(count):
         served = Terms(0.0)
         served.first_call = first_call
-        foresight.learn(served)
+        foresight.learn(served, succeeded=True)
+
+
+def give_up(
+    foresight: Foresight, client: RunnerClient, count: int, *, succeeded: bool = False
+) -> None:
+    """Let calls be refused, whose functions have another answer or none."""
+    for _ in range(count):
+        served = Terms(0.0)
+        served.first_call, served.was_refused = client, True
+        foresight.learn(served, succeeded=succeeded)
 
 
 def knowing(wire: Wire) -> Foresight:
-    """Return one that has seen enough requests call the runner."""
+    """Return one that has seen enough requests call the runner, and be refused."""
     foresight = Foresight()
-    learn(foresight, wire.client, 100)
+    learn(foresight, wire.client, 90)
+    give_up(foresight, wire.client, 10)
     return foresight
 
 
 async def test_it_refuses_after_a_hundred_requests_and_never_before() -> None:
     wire = await behind()
     foresight = Foresight()
-    for _ in range(100):
+    for _ in range(90):
         assert foresight.refuse(terms(wire)) is None
         learn(foresight, wire.client, 1)
+    for _ in range(10):
+        assert foresight.refuse(terms(wire)) is None
+        give_up(foresight, wire.client, 1)
     answer = foresight.refuse(terms(wire))
     assert answer is not None
     status, _, body, headers = answer
@@ -74,10 +88,20 @@ async def test_it_stops_when_the_function_does_something_else() -> None:
         foresight = knowing(wire)
         learn(foresight, first_call, 1)
         assert foresight.refuse(terms(wire)) is None
-        learn(foresight, wire.client, 99)
+        give_up(foresight, wire.client, 99)
         assert foresight.refuse(terms(wire)) is None
-        learn(foresight, wire.client, 1)
+        give_up(foresight, wire.client, 1)
         assert foresight.refuse(terms(wire)) is not None
+
+
+async def test_functions_with_an_answer_of_their_own_are_asked_each_time() -> None:
+    wire = await behind()
+    foresight = Foresight()
+    give_up(foresight, wire.client, 1000, succeeded=True)
+    assert foresight.refuse(terms(wire)) is None
+    foresight = knowing(wire)
+    give_up(foresight, wire.client, 1, succeeded=True)  # one of those let through
+    assert foresight.refuse(terms(wire)) is None
 
 
 async def test_functions_that_call_no_runner_are_never_refused() -> None:

@@ -138,6 +138,7 @@ class Endpoint:
     async def _serve(self, served: _Served, value: Any) -> None:
         request = served.request
         result: Any = None
+        succeeded = False
         TERMS.set(served)
         try:
             context = self._context(request) if self._api.takes_context else None
@@ -146,6 +147,7 @@ class Endpoint:
             content_type, body = self._api.output.encode(
                 result, None if accept is None else accept.decode("latin-1")
             )
+            succeeded = True
             if context is None:
                 self._answer(request, 200, content_type.encode(), body)
             else:
@@ -172,7 +174,7 @@ class Endpoint:
                 self._logged(ApiFunctionError("the API function failed"), error),
             )
         finally:
-            self._foresight.learn(served)
+            self._foresight.learn(served, succeeded=succeeded)
             self.leave(served)
             # The task's context holds the terms: let the two go without a collection.
             served.task = None
