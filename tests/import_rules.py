@@ -27,6 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "child",
             "control",
             "embedded",
+            "garbage",
             "listen",
             "plan",
             "run_dir",

@@ -5,7 +5,6 @@ the path of a request through what is built here.
 """
 
 import asyncio
-import gc
 import math
 import os
 import platform
@@ -61,11 +60,7 @@ __all__ = [
     "build_runner_core",
     "build_runner_server",
     "load_model",
-    "spare_collections",
 ]
-
-
-_COLLECTION_THRESHOLDS = (20_000, 20, 20)
 
 
 class RunnerCore(msgspec.Struct):
@@ -223,18 +218,20 @@ def build_replica(
     """
     specs = {name: method.spec for name, method in runner.methods.items()}
     runnable = load_model(runner)
+    scheduler = Scheduler(limits=SchedulerLimits())
     warm_up(
         runner=runner.name,
         runnable=runnable,
         specs=specs,
         limits={name: _method_limits(spec, config) for name, spec in specs.items()},
-        scheduler=Scheduler(limits=SchedulerLimits()),
+        scheduler=scheduler,
         clock=clock,
     )
+    costs = {name: scheduler.cost(name).samples for name in specs}
     return ReplicaServer(
         listening=listening,
         replica=Replica(
-            ready=ReadyRecord(runner=runner.name, pid=os.getpid()),
+            ready=ReadyRecord(runner=runner.name, pid=os.getpid(), costs=costs),
             isolation=Isolation(
                 runner=runner.name,
                 runnable=runnable,
@@ -390,17 +387,3 @@ def _ssl_context(settings: ApiServerConfig) -> ssl.SSLContext | None:
             f"{settings.ssl_keyfile!r} cannot be used: {error}"
         ) from error
     return context
-
-
-def spare_collections() -> None:
-    """Keep what is loaded by now out of garbage collections.
-
-    Modules and models live as long as the process, and a full collection that walks
-    them holds up every request for tens of milliseconds (benchmarks/forest.py, p99 at
-    one connection). What requests leave behind is freed by its reference counts, nearly
-    all of it, so looking for cycles can wait: with the usual thresholds it takes a
-    fifth of an API worker's time under overload (benchmarks/overload.py).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECTION_THRESHOLDS)

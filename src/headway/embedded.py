@@ -15,11 +15,11 @@ from headway.assemble import (
     build_clients,
     build_runner_core,
     load_model,
-    spare_collections,
     warm_core,
 )
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
+from headway.garbage import spare_collections
 from headway.listen import allow_connections, bind_http, url_of
 from headway.metrics import MetricsRegistry
 from headway.plan import describe, warn_of_ignored

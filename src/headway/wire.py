@@ -141,6 +141,8 @@ class ReadyRecord(msgspec.Struct, frozen=True):
 
     runner: str
     pid: int
+    costs: dict[str, list[tuple[int, float]]] = {}
+    """Rows and seconds of a replica's warm-up batches, by method."""
 
 
 _encode_record = msgspec.msgpack.Encoder().encode

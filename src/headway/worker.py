@@ -22,11 +22,11 @@ from headway.assemble import (
     build_clients,
     build_replica,
     build_runner_server,
-    spare_collections,
 )
 from headway.clock import MonotonicClock
 from headway.control import ControlChannel, Described, Failed, ProcessSpec, Ready
 from headway.errors import HeadwayError
+from headway.garbage import spare_collections
 from headway.loader import load_service
 from headway.log import configure
 from headway.metrics import MetricsRegistry

@@ -198,3 +198,10 @@ def test_it_is_rising_and_its_tail_is_above_its_mean(
 def test_any_new_speed_is_learned(rows: int, old: float, new: float) -> None:
     model = learned(*[(rows, old)] * 10, *[(rows, new)] * 100)
     assert model.mean(rows) == pytest.approx(new, rel=0.02)
+
+
+def test_its_samples_teach_another() -> None:
+    model = learned(*[(1, 0.001), (16, 0.004), (100, 0.02)] * 20)
+    other = learned(*model.samples)
+    for rows in (1, 16, 50, 100):
+        assert other.mean(rows) == pytest.approx(model.mean(rows), rel=0.01)

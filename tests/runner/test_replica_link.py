@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from headway.clock import MonotonicClock
 from headway.errors import ModelCallError
@@ -69,6 +70,25 @@ async def test_answers_may_come_in_pieces() -> None:
     assert same(first, 2)
     assert isinstance(second, ModelCallError)
     assert same(third, 6)
+    stage.dispatcher.close()
+
+
+async def test_what_its_warm_up_measured_seeds_the_scheduler() -> None:
+    stage = Stage()
+    costs = {"predict": [(1, 0.004), (8, 0.012)]}
+    ready = encode_ready(ReadyRecord(runner="model", pid=1, costs=costs))
+    link = ReplicaLink(dispatcher=stage.dispatcher, clock=MonotonicClock())
+    link.channel_opened(Recorder())
+    link.frame_received(Recorder(), memoryview(ready))
+    cost = stage.scheduler.cost("predict")
+    assert cost.mean(1) == pytest.approx(0.004)
+    assert cost.mean(8) == pytest.approx(0.012)
+    # What was learned since is better than what another replica measured.
+    slower = {"predict": [(1, 9.0)]}
+    ready = encode_ready(ReadyRecord(runner="model", pid=2, costs=slower))
+    link = ReplicaLink(dispatcher=stage.dispatcher, clock=MonotonicClock())
+    link.frame_received(Recorder(), memoryview(ready))
+    assert cost.mean(1) == pytest.approx(0.004)
     stage.dispatcher.close()
 
 

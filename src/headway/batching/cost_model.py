@@ -115,6 +115,14 @@ class CostModel:
         """Rows of the largest batch observed, about; 0 as long as nothing is known."""
         return math.ceil(self._rows[-1]) if self._rows else 0
 
+    @property
+    def samples(self) -> list[tuple[int, float]]:
+        """Rows and seconds that stand for all that was observed."""
+        return [
+            (round(bucket.rows), self._speed * bucket.mean)
+            for bucket in self._buckets.values()
+        ]
+
     def mean(self, rows: int) -> float:
         """Return the expected seconds of a batch; 0 as long as nothing is known."""
         return self._speed * self._interpolate(self._means, rows)

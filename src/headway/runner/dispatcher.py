@@ -6,6 +6,7 @@ runner/answers. One turn follows everything that one pass over the sockets broug
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 
 from headway.batching.cohort import Cohort
 from headway.batching.scheduler import (
@@ -92,6 +93,14 @@ class Dispatcher:
         while self._scheduler.replicas < count:
             self._replicas_changed.clear()
             await self._replicas_changed.wait()
+
+    def seed(self, costs: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        """Let the cost models begin with what a replica's warm-up measured."""
+        for method, samples in costs.items():
+            cost = self._scheduler.cost(method)
+            if not cost.knows:
+                for rows, seconds in samples:
+                    cost.observe(rows, seconds, self._clock.now())
 
     def add_replica(self, executor: Executor) -> None:
         """Let a replica take batches."""

@@ -25,6 +25,7 @@ from headway.wire import (
     READY,
     RESULTS,
     decode_failure,
+    decode_ready,
     decode_results_frame,
     encode_calls,
     kind_of_frame,
@@ -105,6 +106,7 @@ class ReplicaLink:
         """
         kind = kind_of_frame(frame)
         if kind == READY:
+            self._dispatcher.seed(decode_ready(frame).costs)
             self._is_ready = True
             self._dispatcher.add_replica(self)
         elif kind == RESULTS:
