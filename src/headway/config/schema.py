@@ -128,12 +128,14 @@ class BatchingConfig(_Section, frozen=True):
     """Time that a call may spend in the runner, waiting and computing. One that
     cannot keep it is refused with 503 at once."""
     max_wait_ms: Annotated[float, Meta(ge=0, le=60_000)] | None = None
-    """Longest time that calls wait for company while the model is idle. null: the
+    """Longest time that calls wait for company while a replica is idle. null: the
     scheduler learns when waiting pays; 0: never."""
     max_queue_rows: Count = 100_000
-    """Rows that may wait in a runner; more are refused with 503."""
+    """Rows that may wait in a runner. Beyond that the least urgent calls, or else the
+    new ones, are refused with 503."""
     max_queue_bytes: Bytes = 2**30
-    """Bytes of rows that may wait in a runner; more are refused with 503."""
+    """Bytes of rows that may wait in a runner, refused beyond that as rows are; also
+    those that one API worker may have in flight to it."""
 
 
 class MethodConfig(_Section, frozen=True):
