@@ -198,3 +198,12 @@ def test_it_is_rising_and_its_tail_is_above_its_mean(
 def test_any_new_speed_is_learned(rows: int, old: float, new: float) -> None:
     model = learned(*[(rows, old)] * 10, *[(rows, new)] * 100)
     assert model.mean(rows) == pytest.approx(new, rel=0.02)
+
+
+def test_a_size_whose_first_batch_was_slow_still_takes_some_time() -> None:
+    cost = CostModel()
+    for batch in range(40):
+        cost.observe(18, 1.0, float(batch))
+    cost.observe(16, 9.0, 50.0)
+    for rows in range(1, 19):
+        assert 0 < cost.peak_rate(rows) < 4 * rows

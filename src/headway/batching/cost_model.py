@@ -210,7 +210,12 @@ class CostModel:
         ) / sum(weights)
         doubts = [bucket.doubt(self._scatter) for bucket in buckets]
         pairs = list(zip(self._means, doubts, strict=True))
-        self._hopes = _rising([mean - doubt for mean, doubt in pairs], weights)
+        # Pooling may have left less of a mean than there is doubt of the size's own.
+        hopes = [
+            max(mean, bucket.mean) - doubt
+            for bucket, (mean, doubt) in zip(buckets, pairs, strict=True)
+        ]
+        self._hopes = _rising(hopes, weights)
         rates = [
             rows / (mean + doubt)
             for rows, (mean, doubt) in zip(self._rows, pairs, strict=True)
