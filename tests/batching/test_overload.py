@@ -113,3 +113,21 @@ def test_a_row_adds_its_share_of_a_batch_to_the_backlog() -> None:
     teach(alone, 30, 0.1)
     (piece,) = alone.decide(NOW).pieces  # type: ignore[union-attr]
     assert alone.row_s(piece) == pytest.approx(1.4 * 0.1 / 30, rel=0.1)
+
+
+def test_the_backlog_that_an_answer_tells_is_what_goes_before_one_like_it() -> None:
+    made = scheduler(cohort(10, due=NOW + 2, priority=5))
+    teach(made, 10, 0.1)
+    pieces = made.decide(NOW).pieces  # type: ignore[union-attr]
+    assert made.next_s(pieces, NOW) == 0.0
+    for _ in range(3):
+        assert made.arrive(cohort(10, due=NOW + 2, priority=5), NOW) is None
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.3 + 0.1)
+    # Those of a less urgent class, or with more time left, go after it.
+    for behind in ({"priority": 6}, {"priority": 5, "due": NOW + 9}):
+        made.arrive(cohort(10, **{"due": NOW + 2, **behind}), NOW)
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.3 + 0.1)
+    made.arrive(cohort(10, priority=4), NOW)
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.4 + 0.1)
+    made.arrive(cohort(1, method="other", key=b"o", due=NOW + 9), NOW)
+    assert made.next_s(pieces, NOW) == 0.0, "of another method nothing is known"

@@ -99,6 +99,10 @@ class Queue:
         """Whether calls of several classes wait."""
         return len({lane.priority for lane in self._lanes.values()}) > 1
 
+    def is_all_of(self, method: str) -> bool:
+        """Return whether no calls of other methods wait."""
+        return all(lane.head.method == method for lane in self._lanes.values())
+
     def push(self, cohort: Cohort) -> None:
         """Add a cohort."""
         self._sequence += 1

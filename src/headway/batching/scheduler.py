@@ -14,7 +14,7 @@ from headway.batching.cost_model import CostModel
 from headway.batching.demand import Demand
 from headway.batching.gather import GatherWindow, Waiting
 from headway.batching.patience import Patience
-from headway.batching.queue import Lane, Queue
+from headway.batching.queue import Ahead, Lane, Queue
 from headway.batching.spacing import Spacing
 
 __all__ = [
@@ -171,11 +171,17 @@ class Scheduler:
     def _answer_s(self, cohort: Cohort, now: float) -> float:
         """Return the seconds until the first batch with a cohort's rows is done."""
         ahead = self.queue.ahead(cohort.priority, cohort.due)
-        # Of those that go alone, the others are taken to be like this one.
-        size, rows = _size(cohort), ahead.rows
-        batches = min(rows // size, ahead.turn_batches * (ahead.own_rows // size + 1))
         cost = self.cost(cohort.method)
-        return self._batches_s(batches, rows + _least(cohort), size, cost, now)
+        return self._after_s(ahead, _least(cohort), _size(cohort), cost, now)
+
+    def _after_s(
+        self, ahead: Ahead, least: int, size: int, cost: CostModel, now: float
+    ) -> float:
+        """Return the seconds until `least` rows behind others are answered."""
+        # Of those that go alone, the others are taken to be like this one.
+        rows = ahead.rows
+        batches = min(rows // size, ahead.turn_batches * (ahead.own_rows // size + 1))
+        return self._batches_s(batches, rows + least, size, cost, now)
 
     def _batches_s(
         self, batches: int, rows: int, size: int, cost: CostModel, now: float
@@ -206,6 +212,25 @@ class Scheduler:
         rows, size = self.queue.rows, _size(lane.head)
         cost = self.cost(lane.head.method)
         return self._batches_s(rows // size, rows + 1, size, cost, now)
+
+    def next_s(self, pieces: list[Piece], now: float) -> float:
+        """Return the seconds until a call like those of a batch would be answered.
+
+        That is, if it came now, had no more time than any of them and was as urgent:
+        what goes after it does not count. Told is 0 if nothing goes before it, or what
+        waits is of another method, too, as that takes other times.
+        """
+        cohort = pieces[0].cohort
+        if not self.queue.is_all_of(cohort.method):
+            return 0.0
+        ahead = self.queue.ahead(
+            min(piece.cohort.priority for piece in pieces),
+            now + min(piece.cohort.due - piece.cohort.arrived_at for piece in pieces),
+        )
+        if not ahead.rows:
+            return 0.0
+        size = pieces[0].rows if cohort.alone else cohort.max_rows
+        return self._after_s(ahead, 1, size, self.cost(cohort.method), now)
 
     def row_s(self, piece: Piece) -> float:
         """Return the seconds that a row like one's adds to the backlog."""

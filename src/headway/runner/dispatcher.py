@@ -239,7 +239,7 @@ class Dispatcher:
             rows=batch.rows,
             started_at=started_at,
             compute_s=took_s,
-            backlog_s=self._scheduler.backlog_s(self._clock.now()),
+            backlog_s=self._scheduler.next_s(batch.pieces, self._clock.now()),
             row_s=self._scheduler.row_s(batch.pieces[0]),
         )
         self._answers.add(outcomes, facts)
