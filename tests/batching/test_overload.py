@@ -131,3 +131,13 @@ def test_the_backlog_that_an_answer_tells_is_what_goes_before_one_like_it() -> N
     assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.4 + 0.1)
     made.arrive(cohort(1, method="other", key=b"o", due=NOW + 9), NOW)
     assert made.next_s(pieces, NOW) == 0.0, "of another method nothing is known"
+
+
+def test_nobody_makes_room_for_one_who_will_be_late() -> None:
+    before = cohort(10, priority=5, due=NOW + 0.15)
+    made = scheduler(before, cohort(10, priority=9), max_queue_rows=20)
+    teach(made, 10, 0.1)
+    refusal = made.arrive(cohort(10, priority=5, due=NOW + 0.15), NOW)
+    assert refusal is not None
+    assert refusal.reason == "predicted_late"
+    assert made.queue.rows == 20

@@ -142,15 +142,15 @@ class Scheduler:
     def _refuse(self, cohort: Cohort, now: float) -> Refusal | None:
         if cohort.due <= now:
             return Refusal("deadline_passed", 0.0)
-        if not self._make_room(cohort):
-            return Refusal("queue_full", self.backlog_s(now))
         answer_s, budget_s = self._answer_s(cohort, now), cohort.due - now
         # Also if nobody is refused: after a pause, the first meets no backlog.
         self._patience.observe(answer_s, budget_s, now)
         late = answer_s - budget_s
-        if late <= 0 or not self._trusts(self.cost(cohort.method), now):
-            return None
-        return Refusal("predicted_late", late)
+        if late > 0 and self._trusts(self.cost(cohort.method), now):
+            return Refusal("predicted_late", late)
+        if not self._make_room(cohort):
+            return Refusal("queue_full", self.backlog_s(now))
+        return None
 
     def _make_room(self, cohort: Cohort) -> bool:
         """Return whether the queue takes a cohort, if need be for less urgent ones.

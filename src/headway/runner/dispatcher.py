@@ -134,9 +134,10 @@ class Dispatcher:
     def receive(self, cohort: Cohort) -> None:
         """Queue or refuse a cohort."""
         refusal = self._scheduler.arrive(cohort, self._clock.now())
+        # Also if it is refused: others may have been evicted, in vain.
+        self._wake()
         if refusal is None:
             self._meters.queue_rows.set(self._scheduler.queue.rows)
-            self._wake()
             return
         self._meters.refused(refusal.reason, len(cohort.rows))
         self._fail_all(cohort, self._refusal_error(refusal))
