@@ -141,3 +141,10 @@ def test_nobody_makes_room_for_one_who_will_be_late() -> None:
     assert refusal is not None
     assert refusal.reason == "predicted_late"
     assert made.queue.rows == 20
+
+
+def test_a_lone_row_does_not_wait_as_none_so_small_was_seen() -> None:
+    made = scheduler(replicas=2)
+    teach(made, 8, 0.001)
+    assert made.arrive(cohort(1, due=NOW + 30), NOW) is None
+    assert dispatched(made) == [1]

@@ -111,6 +111,11 @@ class CostModel:
         return bool(self._rows)
 
     @property
+    def smallest(self) -> int:
+        """Rows of the smallest batch observed, about; 0 as long as nothing is known."""
+        return math.floor(self._rows[0]) if self._rows else 0
+
+    @property
     def largest(self) -> int:
         """Rows of the largest batch observed, about; 0 as long as nothing is known."""
         return math.ceil(self._rows[-1]) if self._rows else 0
