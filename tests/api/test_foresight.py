@@ -25,10 +25,18 @@ def learn(foresight: Foresight, first_call: RunnerClient | None, count: int) -> 
         foresight.learn(served)
 
 
+def see_refused(foresight: Foresight, client: RunnerClient) -> None:
+    served = Terms(0.0)
+    served.first_call = client
+    served.was_refused = True
+    foresight.learn(served)
+
+
 def knowing(wire: Wire) -> Foresight:
     """Return one that has seen enough requests call the runner."""
     foresight = Foresight()
-    learn(foresight, wire.client, 100)
+    see_refused(foresight, wire.client)
+    learn(foresight, wire.client, 99)
     return foresight
 
 
@@ -38,6 +46,8 @@ async def test_it_refuses_after_a_hundred_requests_and_never_before() -> None:
     for _ in range(100):
         assert foresight.refuse(terms(wire)) is None
         learn(foresight, wire.client, 1)
+    assert foresight.refuse(terms(wire)) is None, "what it does then was never seen"
+    see_refused(foresight, wire.client)
     answer = foresight.refuse(terms(wire))
     assert answer is not None
     status, _, body, headers = answer

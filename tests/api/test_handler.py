@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from headway.errors import OverloadedError
 from tests.api.edge import Edge
 from tests.api.wire import PREDICT, Wire
 
@@ -22,6 +23,11 @@ async def behind(backlog_s: float, row_s: float = 0.0) -> tuple[Edge, Wire]:
     wire.answer(await wire.calls(), [1.0] * 100)
     await edge.answered()
     assert edge.statuses == {200: 100}
+    await wire.fall_behind(3.0)
+    edge.send(b"1")
+    await edge.answered()
+    assert edge.statuses.pop(503) == 1, "the function passes a refusal on"
+    wire.clock.time += 60
     await wire.fall_behind(backlog_s, row_s)
     return edge, wire
 
@@ -60,4 +66,28 @@ async def test_requests_that_never_call_make_room_for_others() -> None:
     wire.answer(calls, [1.0] * room)
     await edge.answered()
     assert edge.statuses[200] == 100 + room
+    edge.close()
+
+
+async def test_a_function_that_catches_refusals_gets_every_request() -> None:
+    wire = Wire(timeout_s=1.0)
+
+    async def predict(row: float) -> Any:
+        try:
+            result = await wire.client.call(PREDICT, (np.array([[row]]),), {})
+        except OverloadedError:
+            return "try again"
+        return result.tolist()
+
+    edge = Edge(predict, timeout_s=1.0, clock=wire.clock)
+    for _ in range(100):
+        edge.send(b"1")
+    wire.answer(await wire.calls(), [1.0] * 100)
+    await edge.answered()
+    await wire.fall_behind(3.0)
+    for _ in range(3):
+        for _ in range(100):
+            edge.send(b"1")
+        await edge.answered()
+    assert edge.statuses == {200: 400}
     edge.close()

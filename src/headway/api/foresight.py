@@ -23,12 +23,14 @@ _CHECK_EVERY: Final = 64
 class Foresight:
     """What the requests of one endpoint will do, by what those before them did."""
 
-    __slots__ = ("_client", "_foreseen", "_rendered", "_streak")
+    __slots__ = ("_client", "_foreseen", "_passes_on", "_rendered", "_streak")
 
     def __init__(self) -> None:
         self._client: RunnerClient | None = None
         self._streak = 0
         self._foreseen = 0
+        self._passes_on: bool | None = None
+        """Whether the function lets its caller have a refusal; None: none was seen."""
         self._rendered: tuple[int, Answer] | None = None
 
     def learn(self, terms: Terms) -> None:
@@ -39,13 +41,20 @@ class Foresight:
             self._client = terms.first_call
             self._streak = 1
 
+        if terms.was_refused and self._passes_on is None:
+            self._passes_on = True
+
+    def caught(self) -> None:
+        """Take note that a function has an answer of its own when it is refused."""
+        self._passes_on = False
+
     def refuse(self, terms: Terms) -> Answer | None:
         """Return the answer if the runner's backlog will make the request late.
 
         If not, the runner client counts on the call; `Terms.expected_by` tells.
         """
         client = self._client
-        if client is None or self._streak < _CERTAIN_AFTER:
+        if client is None or self._streak < _CERTAIN_AFTER or not self._passes_on:
             return None
         refusal = client.refusal(terms.deadline, terms.priority)
         if refusal is None:

@@ -142,6 +142,8 @@ class Endpoint:
         try:
             context = self._context(request) if self._api.takes_context else None
             result = await self._call(value, context)
+            if served.was_refused:
+                self._foresight.caught()
             accept = request.header(b"accept")
             content_type, body = self._api.output.encode(
                 result, None if accept is None else accept.decode("latin-1")

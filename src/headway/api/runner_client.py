@@ -139,6 +139,7 @@ class RunnerClient:
         self._methods.add(method.name)
         late_s = self._late_s(deadline, terms.priority)
         if late_s > 0:
+            terms.was_refused = True
             raise self._late_error(late_s)
         encoded = self._encoder.encode(method, args, kwargs)
         if self._bytes and self._bytes + encoded.nbytes > self._max_bytes:

@@ -35,7 +35,7 @@ class Terms:
         priority: Its class, 0 the most urgent.
     """
 
-    __slots__ = ("deadline", "expected_by", "first_call", "priority")
+    __slots__ = ("deadline", "expected_by", "first_call", "priority", "was_refused")
 
     def __init__(self, deadline: float, priority: int = DEFAULT_PRIORITY) -> None:
         self.deadline = deadline
@@ -44,6 +44,8 @@ class Terms:
         """The runner client that its function called first; None before that."""
         self.expected_by: Any = None
         """The runner client that counts on its call, until that comes."""
+        self.was_refused = False
+        """Whether a runner client refused a call of its function, as too late."""
 
 
 TERMS: Final[ContextVar[Terms]] = ContextVar("headway_terms")
