@@ -142,6 +142,7 @@ class Queue:
     def take(self, lane: Lane, most: int) -> list[Piece]:
         """Take at most `most` rows: a lane's, then others that may share its batch."""
         if len(self._lanes) == 1:
+            self._passed.clear()
             return self._take_from(lane, most)
         pieces: list[Piece] = []
         for other in self._lanes_like(lane):
