@@ -2,7 +2,7 @@
 
 import pytest
 
-from headway.batching.scheduler import Evict, Scheduler
+from headway.batching.scheduler import Evict, Scheduler, Wait
 from tests.batching.asking import NOW, cohort, dispatched, scheduler, teach
 
 
@@ -148,3 +148,20 @@ def test_a_lone_row_does_not_wait_as_none_so_small_was_seen() -> None:
     teach(made, 8, 0.001)
     assert made.arrive(cohort(1, due=NOW + 30), NOW) is None
     assert dispatched(made) == [1]
+
+
+def test_a_full_batch_does_not_wait_for_a_share_of_another() -> None:
+    made = scheduler(replicas=2)
+    for rows in (1, 2, 5, 10):
+        teach(made, rows, 0.001 + 0.0001 * rows)
+    for step in range(500):  # 9,000 rows a second
+        now = NOW + step / 1000
+        assert made.arrive(cohort(9, arrived_at=now), now) is None
+        made.queue.drop(made.queue.next_lane())  # type: ignore[arg-type]
+    first = cohort(1, due=now + 1, arrived_at=now)
+    assert made.arrive(first, now) is None
+    assert isinstance(made.decide(now), Wait)
+    other = cohort(10, key=b"other", due=now + 2, arrived_at=now)
+    assert made.arrive(other, now) is None
+    assert dispatched(made, now) == [1]
+    assert dispatched(made, now) == [10]

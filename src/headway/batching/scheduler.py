@@ -334,8 +334,8 @@ class Scheduler:
     def _space(self, head: Cohort, waiting: int, now: float) -> float | None:
         """Return until when to wait so that the replicas do not start together."""
         cost = self.cost(head.method)
-        if not cost.knows:
-            return None
+        if not cost.knows or self.queue.rows > waiting:
+            return None  # what cannot share the batch would wait for nothing
         until = self._spacing.wait_until(
             waiting=waiting,
             cap=head.max_rows,
