@@ -165,3 +165,19 @@ def test_a_full_batch_does_not_wait_for_a_share_of_another() -> None:
     assert made.arrive(other, now) is None
     assert dispatched(made, now) == [1]
     assert dispatched(made, now) == [10]
+
+
+def test_calls_of_a_quick_method_count_as_quick_before_one_of_a_slow() -> None:
+    made = scheduler()
+    teach(made, 10, 0.1)
+    for _ in range(10):
+        made.cost("quick").observe(10, 0.001, NOW)
+    for _ in range(50):
+        quick = cohort(10, key=b"q", method="quick", due=NOW + 0.5)
+        assert made.arrive(quick, NOW) is None
+    assert made.arrive(cohort(10, due=NOW + 0.5), NOW) is None, "0.07 s and its own"
+    for _ in range(10):
+        made.arrive(cohort(10, due=NOW + 2), NOW)
+    quick = cohort(10, key=b"q", method="quick", due=NOW + 2)
+    refusal = made.arrive(quick, NOW + 0.9)
+    assert refusal is not None, "behind ten slow batches it is late"

@@ -7,7 +7,7 @@ The scheduler pushes, takes and expires; nothing else touches it.
 
 import bisect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -68,6 +68,10 @@ class Lane:
 
 def _descending(cohort: Cohort) -> float:
     return -cohort.due
+
+
+def _one(_: Cohort) -> float:
+    return 1.0
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -180,16 +184,24 @@ class Queue:
             for priority in {lane.priority for lane in self._lanes.values()} - served
         }
 
-    def ahead(self, priority: int, due: float) -> Ahead:
-        """Return what goes before a cohort of that class and due time."""
+    def ahead(
+        self, priority: int, due: float, worth: Callable[[Cohort], float] = _one
+    ) -> Ahead:
+        """Return what goes before a cohort of that class and due time.
+
+        Args:
+            priority: Its class.
+            due: When it is due.
+            worth: As how many of its rows each of a lane counts, by the lane's head.
+        """
         rows = own_rows = 0
         most_urgent = priority
         for lane in self._lanes.values():
             if lane.priority < priority:
-                rows += lane.rows
+                rows += round(lane.rows * worth(lane.head))
                 most_urgent = min(most_urgent, lane.priority)
             elif lane.priority == priority:
-                own_rows += lane.rows_due_by(due)
+                own_rows += round(lane.rows_due_by(due) * worth(lane.head))
         return Ahead(
             rows=rows + own_rows,
             own_rows=own_rows,

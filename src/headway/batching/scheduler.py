@@ -170,8 +170,15 @@ class Scheduler:
 
     def _answer_s(self, cohort: Cohort, now: float) -> float:
         """Return the seconds until the first batch with a cohort's rows is done."""
-        ahead = self.queue.ahead(cohort.priority, cohort.due)
         cost = self.cost(cohort.method)
+
+        def worth(other: Cohort) -> float:
+            theirs = self.cost(other.method)
+            if theirs is cost or not (cost.knows and theirs.knows):
+                return 1.0
+            return cost.peak_rate(_size(cohort)) / theirs.peak_rate(_size(other))
+
+        ahead = self.queue.ahead(cohort.priority, cohort.due, worth)
         return self._after_s(ahead, _least(cohort), _size(cohort), cost, now)
 
     def _after_s(
