@@ -15,6 +15,7 @@ from headway.errors import (
     UsageError,
     WireError,
 )
+from headway.signature import MethodSpec
 from headway.wire import ErrorRecord, encode_cancel, encode_failure
 from tests.api.wire import PREDICT, Wire
 
@@ -84,6 +85,19 @@ async def test_each_row_that_is_sent_delays_the_next() -> None:
     # What the runner had to do is gone with it.
     wire.open()
     await wire.fall_behind(0.0)
+
+
+async def test_what_one_method_takes_refuses_no_call_of_another() -> None:
+    wire = Wire(timeout_s=1.0)
+    await wire.fall_behind(0.8, row_s=0.1)
+    quick = wire.call(1000, MethodSpec("quick", batchable=True))
+    wire.answer(await wire.calls(), [1.0] * 1000, row_s=1e-6)
+    await quick
+    for method in (PREDICT, MethodSpec("quick", batchable=True)):
+        await wire.fall_behind(0.8, row_s=0.1)
+        task = wire.call(1000, method)
+        wire.answer(await wire.calls(), [1.0] * 1000)
+        await task
 
 
 async def test_a_call_that_was_expected_counts_once() -> None:

@@ -118,9 +118,9 @@ class Wire:
             )
         )
 
-    def call(self, rows: int = 1) -> asyncio.Task[Any]:
+    def call(self, rows: int = 1, method: MethodSpec = PREDICT) -> asyncio.Task[Any]:
         return asyncio.get_running_loop().create_task(
-            self.client.call(PREDICT, (np.ones((rows, 2)),), {})
+            self.client.call(method, (np.ones((rows, 2)),), {})
         )
 
     async def fall_behind(self, backlog_s: float, row_s: float = 0.0) -> None:

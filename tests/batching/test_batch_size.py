@@ -67,7 +67,11 @@ def test_a_size_between_steps_is_tried_and_then_left_alone() -> None:
 
 
 def test_the_more_arrives_the_larger_are_batches_that_gain_little() -> None:
-    assert [worthwhile(linear, 64, load) for load in (0.0, 0.5, 0.95)] == [1, 2, 64]
+    assert [worthwhile(linear, 16, load) for load in (0.0, 0.5, 0.95)] == [1, 2, 16]
+
+
+def test_a_queue_as_long_as_a_batch_is_a_burst() -> None:
+    assert worthwhile(linear, CAP, load=0.0) == CAP
 
 
 @pytest.mark.parametrize("load", LOADS)
@@ -86,7 +90,7 @@ def test_what_is_not_known_is_tried() -> None:
 
 
 def test_idle_replicas_share_what_waits_where_that_helps() -> None:
-    assert worthwhile(halfway, 40, load=0.0, idle=1) == 32
+    assert worthwhile(halfway, 40, load=0.0, idle=1) == 40
     assert worthwhile(halfway, 40, load=0.0, idle=4) == 10
     assert worthwhile(affine, 40, load=0.0, idle=4) == 40, "each would take as long"
     assert worthwhile(halfway, 40, load=0.9, idle=4) == 40, "none is to spare"

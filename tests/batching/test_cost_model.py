@@ -205,3 +205,12 @@ def test_its_samples_teach_another() -> None:
     other = learned(*model.samples)
     for rows in (1, 16, 50, 100):
         assert other.mean(rows) == pytest.approx(model.mean(rows), rel=0.01)
+
+
+def test_a_size_whose_first_batch_was_slow_still_takes_some_time() -> None:
+    cost = CostModel()
+    for batch in range(40):
+        cost.observe(18, 1.0, float(batch))
+    cost.observe(16, 9.0, 50.0)
+    for rows in range(1, 19):
+        assert 0 < cost.peak_rate(rows) < 4 * rows

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headway.batching.scheduler import Evict, Scheduler
+from headway.batching.scheduler import Evict, Scheduler, Wait
 from tests.batching.asking import NOW, cohort, dispatched, scheduler, teach
 
 
@@ -113,3 +113,71 @@ def test_a_row_adds_its_share_of_a_batch_to_the_backlog() -> None:
     teach(alone, 30, 0.1)
     (piece,) = alone.decide(NOW).pieces  # type: ignore[union-attr]
     assert alone.row_s(piece) == pytest.approx(1.4 * 0.1 / 30, rel=0.1)
+
+
+def test_the_backlog_that_an_answer_tells_is_what_goes_before_one_like_it() -> None:
+    made = scheduler(cohort(10, due=NOW + 2, priority=5))
+    teach(made, 10, 0.1)
+    pieces = made.decide(NOW).pieces  # type: ignore[union-attr]
+    assert made.next_s(pieces, NOW) == 0.0
+    for _ in range(3):
+        assert made.arrive(cohort(10, due=NOW + 2, priority=5), NOW) is None
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.3 + 0.1)
+    # Those of a less urgent class, or with more time left, go after it.
+    for behind in ({"priority": 6}, {"priority": 5, "due": NOW + 9}):
+        made.arrive(cohort(10, **{"due": NOW + 2, **behind}), NOW)
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.3 + 0.1)
+    made.arrive(cohort(10, priority=4), NOW)
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.4 + 0.1)
+    made.arrive(cohort(1, method="other", key=b"o", due=NOW + 9), NOW)
+    assert made.next_s(pieces, NOW) == 0.0, "of another method nothing is known"
+
+
+def test_nobody_makes_room_for_one_who_will_be_late() -> None:
+    before = cohort(10, priority=5, due=NOW + 0.15)
+    made = scheduler(before, cohort(10, priority=9), max_queue_rows=20)
+    teach(made, 10, 0.1)
+    refusal = made.arrive(cohort(10, priority=5, due=NOW + 0.15), NOW)
+    assert refusal is not None
+    assert refusal.reason == "predicted_late"
+    assert made.queue.rows == 20
+
+
+def test_a_lone_row_does_not_wait_as_none_so_small_was_seen() -> None:
+    made = scheduler(replicas=2)
+    teach(made, 8, 0.001)
+    assert made.arrive(cohort(1, due=NOW + 30), NOW) is None
+    assert dispatched(made) == [1]
+
+
+def test_a_full_batch_does_not_wait_for_a_share_of_another() -> None:
+    made = scheduler(replicas=2)
+    for rows in (1, 2, 5, 10):
+        teach(made, rows, 0.001 + 0.0001 * rows)
+    for step in range(500):  # 9,000 rows a second
+        now = NOW + step / 1000
+        assert made.arrive(cohort(9, arrived_at=now), now) is None
+        made.queue.drop(made.queue.next_lane())  # type: ignore[arg-type]
+    first = cohort(1, due=now + 1, arrived_at=now)
+    assert made.arrive(first, now) is None
+    assert isinstance(made.decide(now), Wait)
+    other = cohort(10, key=b"other", due=now + 2, arrived_at=now)
+    assert made.arrive(other, now) is None
+    assert dispatched(made, now) == [1]
+    assert dispatched(made, now) == [10]
+
+
+def test_calls_of_a_quick_method_count_as_quick_before_one_of_a_slow() -> None:
+    made = scheduler()
+    teach(made, 10, 0.1)
+    for _ in range(10):
+        made.cost("quick").observe(10, 0.001, NOW)
+    for _ in range(50):
+        quick = cohort(10, key=b"q", method="quick", due=NOW + 0.5)
+        assert made.arrive(quick, NOW) is None
+    assert made.arrive(cohort(10, due=NOW + 0.5), NOW) is None, "0.07 s and its own"
+    for _ in range(10):
+        made.arrive(cohort(10, due=NOW + 2), NOW)
+    quick = cohort(10, key=b"q", method="quick", due=NOW + 2)
+    refusal = made.arrive(quick, NOW + 0.9)
+    assert refusal is not None, "behind ten slow batches it is late"

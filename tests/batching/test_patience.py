@@ -57,3 +57,12 @@ def test_the_time_that_requests_have_is_what_it_is_held_against() -> None:
     assert patience.factor > passing
     patience.observe(9.0, 10.0, 100.022)
     assert patience.factor == passing
+
+
+def test_a_hasty_request_does_not_make_the_backlog_count_for_more() -> None:
+    patience = Patience()
+    passing = patience.factor
+    meet(patience, 0.1, 100, 101)
+    meet(patience, 0.9, 101.1, 102)
+    patience.observe(0.9, 0.001, 102.0)
+    assert patience.factor == passing

@@ -250,3 +250,21 @@ def test_the_order_is_that_of_a_stable_sort(cohorts: list[tuple[int, int]]) -> N
 def test_rows_due_by_is_a_count(due: float, dues: list[int]) -> None:
     queue_ = queue(*(cohort("x", due=one, rows=2) for one in dues))
     assert queue_.ahead(0, due).rows == 2 * sum(one <= due for one in dues)
+
+
+def test_a_class_that_had_the_queue_to_itself_has_had_its_turn() -> None:
+    urgent = [cohort("urgent", rows=10) for _ in range(40)]
+    queue_ = queue(*urgent, cohort("patient", rows=10, priority=5))
+    for _ in range(40):
+        lane = queue_.next_lane()
+        assert lane is not None
+        assert lane.priority == 0
+        queue_.take(lane, 10)
+    lane = queue_.next_lane()
+    assert lane is not None
+    queue_.take(lane, 10)
+    queue_.push(cohort("patient", rows=10, priority=5))
+    queue_.push(cohort("urgent", rows=10, due=20.0))
+    lane = queue_.next_lane()
+    assert lane is not None
+    assert lane.priority == 0

@@ -45,3 +45,16 @@ async def test_a_split_call_of_which_a_part_is_computed_is_answered_once() -> No
     assert same(client.answers(2)[0], 12, 14, 16)
     assert stage.is_idle
     stage.dispatcher.close()
+
+
+async def test_those_who_make_room_in_vain_are_told_at_once() -> None:
+    stage = Stage(limits=SchedulerLimits(max_queue_rows=4))
+    client = stage.client()  # and no replica, so nothing else brings a turn
+    client.call(rows(1, 2, 3), number=1, priority=5)
+    client.call(rows(4), number=2, priority=6)
+    await turn()
+    client.call(rows(5, 6), number=3, priority=5)
+    await turn()
+    assert isinstance(client.answers(3)[0], OverloadedError)
+    assert isinstance(client.answers(2)[0], OverloadedError)
+    stage.dispatcher.close()

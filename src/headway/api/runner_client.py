@@ -88,6 +88,8 @@ class RunnerClient:
         """When the runner, by its last results, would answer one more row."""
         self._row_s = 0.0
         """By how much each row that is sent delays the next."""
+        self._methods: set[str] = set()
+        """What was called so far; only of one can a backlog be told."""
         self._expected = 0
         self._latest = 0.0
         """The latest deadline of all that was sent."""
@@ -134,6 +136,7 @@ class RunnerClient:
             raise DeadlineExceededError(
                 f"the deadline passed before runner {self.name!r} was called"
             )
+        self._methods.add(method.name)
         late_s = self._late_s(deadline, terms.priority)
         if late_s > 0:
             terms.was_refused = True
@@ -172,9 +175,13 @@ class RunnerClient:
         """Return by how many seconds a call is certainly late, or 0.
 
         The runner would refuse it too, but only after the batch at hand. Of one that
-        may overtake others the runner knows more.
+        may overtake others, or where methods take other times, the runner knows more.
         """
-        if deadline < self._latest or priority < self._latest_class:
+        if (
+            deadline < self._latest
+            or priority < self._latest_class
+            or len(self._methods) > 1
+        ):
             return 0.0
         expected_s = self._expected * self._row_s
         return self._answer_at + expected_s + self._hop_s - deadline

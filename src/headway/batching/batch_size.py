@@ -53,8 +53,10 @@ def rows_worthwhile(waiting: int, cap: int, supply: Supply, cost: CostModel) -> 
     if most > cost.largest:
         return most
     arriving = supply.load * cost.peak_rate(cap)
+    # A queue as long as a batch tells of a burst before the demand does.
+    burst = most / cap * cost.peak_rate(cap)
     best = cost.peak_rate(most)
-    needed = best - _GIVEN_UP * max(best - arriving, 0.0)
+    needed = best - _GIVEN_UP * max(best - max(arriving, burst), 0.0)
     rows = cost.fewest_rows(needed, most)
     if supply.idle > 1 and rows > 1:
         rows = _shared(rows, waiting, supply, arriving, cost)

@@ -111,6 +111,11 @@ class CostModel:
         return bool(self._rows)
 
     @property
+    def smallest(self) -> int:
+        """Rows of the smallest batch observed, about; 0 as long as nothing is known."""
+        return math.floor(self._rows[0]) if self._rows else 0
+
+    @property
     def largest(self) -> int:
         """Rows of the largest batch observed, about; 0 as long as nothing is known."""
         return math.ceil(self._rows[-1]) if self._rows else 0
@@ -218,7 +223,12 @@ class CostModel:
         ) / sum(weights)
         doubts = [bucket.doubt(self._scatter) for bucket in buckets]
         pairs = list(zip(self._means, doubts, strict=True))
-        self._hopes = _rising([mean - doubt for mean, doubt in pairs], weights)
+        # Pooling may have left less of a mean than there is doubt of the size's own.
+        hopes = [
+            max(mean, bucket.mean) - doubt
+            for bucket, (mean, doubt) in zip(buckets, pairs, strict=True)
+        ]
+        self._hopes = _rising(hopes, weights)
         rates = [
             rows / (mean + doubt)
             for rows, (mean, doubt) in zip(self._rows, pairs, strict=True)

@@ -25,10 +25,12 @@ _CAUTION: Final = 1.4
 class Patience:
     """Whether the backlog stands."""
 
-    __slots__ = ("_short_at", "factor")
+    __slots__ = ("_longest_s", "_short_at", "factor")
 
     def __init__(self) -> None:
         self._short_at = float("-inf")
+        self._longest_s = 0.0
+        """The most time that a request had since: a hasty one tells nothing."""
         self.factor = _CAUTION
         """By how much the batches before the next count as longer than they are."""
 
@@ -42,5 +44,8 @@ class Patience:
         """
         if answer_s <= _SHORT * budget_s or self._short_at == float("-inf"):
             self._short_at = now
+            self._longest_s = 0.0
+        self._longest_s = max(self._longest_s, budget_s)
         standing_s = now - self._short_at
-        self.factor = _CAUTION * max(standing_s / (_BURST_BUDGETS * budget_s), 1.0)
+        burst_s = _BURST_BUDGETS * self._longest_s
+        self.factor = _CAUTION * max(standing_s / burst_s, 1.0)

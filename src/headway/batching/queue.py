@@ -7,7 +7,7 @@ The scheduler pushes, takes and expires; nothing else touches it.
 
 import bisect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -70,6 +70,10 @@ def _descending(cohort: Cohort) -> float:
     return -cohort.due
 
 
+def _one(_: Cohort) -> float:
+    return 1.0
+
+
 class Ahead(msgspec.Struct, frozen=True):
     """What goes before a cohort."""
 
@@ -98,6 +102,10 @@ class Queue:
     def is_mixed(self) -> bool:
         """Whether calls of several classes wait."""
         return len({lane.priority for lane in self._lanes.values()}) > 1
+
+    def is_all_of(self, method: str) -> bool:
+        """Return whether no calls of other methods wait."""
+        return all(lane.head.method == method for lane in self._lanes.values())
 
     def push(self, cohort: Cohort) -> None:
         """Add a cohort."""
@@ -138,6 +146,7 @@ class Queue:
     def take(self, lane: Lane, most: int) -> list[Piece]:
         """Take at most `most` rows: a lane's, then others that may share its batch."""
         if len(self._lanes) == 1:
+            self._passed.clear()
             return self._take_from(lane, most)
         pieces: list[Piece] = []
         for other in self._lanes_like(lane):
@@ -175,16 +184,24 @@ class Queue:
             for priority in {lane.priority for lane in self._lanes.values()} - served
         }
 
-    def ahead(self, priority: int, due: float) -> Ahead:
-        """Return what goes before a cohort of that class and due time."""
+    def ahead(
+        self, priority: int, due: float, worth: Callable[[Cohort], float] = _one
+    ) -> Ahead:
+        """Return what goes before a cohort of that class and due time.
+
+        Args:
+            priority: Its class.
+            due: When it is due.
+            worth: As how many of its rows each of a lane counts, by the lane's head.
+        """
         rows = own_rows = 0
         most_urgent = priority
         for lane in self._lanes.values():
             if lane.priority < priority:
-                rows += lane.rows
+                rows += round(lane.rows * worth(lane.head))
                 most_urgent = min(most_urgent, lane.priority)
             elif lane.priority == priority:
-                own_rows += lane.rows_due_by(due)
+                own_rows += round(lane.rows_due_by(due) * worth(lane.head))
         return Ahead(
             rows=rows + own_rows,
             own_rows=own_rows,

@@ -14,7 +14,7 @@ from headway.batching.cost_model import CostModel
 from headway.batching.demand import Demand
 from headway.batching.gather import GatherWindow, Waiting
 from headway.batching.patience import Patience
-from headway.batching.queue import Lane, Queue
+from headway.batching.queue import Ahead, Lane, Queue
 from headway.batching.spacing import Spacing
 
 __all__ = [
@@ -142,15 +142,15 @@ class Scheduler:
     def _refuse(self, cohort: Cohort, now: float) -> Refusal | None:
         if cohort.due <= now:
             return Refusal("deadline_passed", 0.0)
-        if not self._make_room(cohort):
-            return Refusal("queue_full", self.backlog_s(now))
         answer_s, budget_s = self._answer_s(cohort, now), cohort.due - now
         # Also if nobody is refused: after a pause, the first meets no backlog.
         self._patience.observe(answer_s, budget_s, now)
         late = answer_s - budget_s
-        if late <= 0 or not self._trusts(self.cost(cohort.method), now):
-            return None
-        return Refusal("predicted_late", late)
+        if late > 0 and self._trusts(self.cost(cohort.method), now):
+            return Refusal("predicted_late", late)
+        if not self._make_room(cohort):
+            return Refusal("queue_full", self.backlog_s(now))
+        return None
 
     def _make_room(self, cohort: Cohort) -> bool:
         """Return whether the queue takes a cohort, if need be for less urgent ones.
@@ -170,12 +170,25 @@ class Scheduler:
 
     def _answer_s(self, cohort: Cohort, now: float) -> float:
         """Return the seconds until the first batch with a cohort's rows is done."""
-        ahead = self.queue.ahead(cohort.priority, cohort.due)
-        # Of those that go alone, the others are taken to be like this one.
-        size, rows = _size(cohort), ahead.rows
-        batches = min(rows // size, ahead.turn_batches * (ahead.own_rows // size + 1))
         cost = self.cost(cohort.method)
-        return self._batches_s(batches, rows + _least(cohort), size, cost, now)
+
+        def worth(other: Cohort) -> float:
+            theirs = self.cost(other.method)
+            if theirs is cost or not (cost.knows and theirs.knows):
+                return 1.0
+            return cost.peak_rate(_size(cohort)) / theirs.peak_rate(_size(other))
+
+        ahead = self.queue.ahead(cohort.priority, cohort.due, worth)
+        return self._after_s(ahead, _least(cohort), _size(cohort), cost, now)
+
+    def _after_s(
+        self, ahead: Ahead, least: int, size: int, cost: CostModel, now: float
+    ) -> float:
+        """Return the seconds until `least` rows behind others are answered."""
+        # Of those that go alone, the others are taken to be like this one.
+        rows = ahead.rows
+        batches = min(rows // size, ahead.turn_batches * (ahead.own_rows // size + 1))
+        return self._batches_s(batches, rows + least, size, cost, now)
 
     def _batches_s(
         self, batches: int, rows: int, size: int, cost: CostModel, now: float
@@ -206,6 +219,25 @@ class Scheduler:
         rows, size = self.queue.rows, _size(lane.head)
         cost = self.cost(lane.head.method)
         return self._batches_s(rows // size, rows + 1, size, cost, now)
+
+    def next_s(self, pieces: list[Piece], now: float) -> float:
+        """Return the seconds until a call like those of a batch would be answered.
+
+        That is, if it came now, had no more time than any of them and was as urgent:
+        what goes after it does not count. Told is 0 if nothing goes before it, or what
+        waits is of another method, too, as that takes other times.
+        """
+        cohort = pieces[0].cohort
+        if not self.queue.is_all_of(cohort.method):
+            return 0.0
+        ahead = self.queue.ahead(
+            min(piece.cohort.priority for piece in pieces),
+            now + min(piece.cohort.due - piece.cohort.arrived_at for piece in pieces),
+        )
+        if not ahead.rows:
+            return 0.0
+        size = pieces[0].rows if cohort.alone else cohort.max_rows
+        return self._after_s(ahead, 1, size, self.cost(cohort.method), now)
 
     def row_s(self, piece: Piece) -> float:
         """Return the seconds that a row like one's adds to the backlog."""
@@ -264,8 +296,7 @@ class Scheduler:
         cost = self.cost(head.method)
         least = min(head.next_rows, head.max_rows)
         waiting = self.queue.rows_like(lane)
-        # A queue as long as a batch tells of a burst before the demand does.
-        load = max(self._demand.load(now) / self.replicas, waiting / head.max_rows)
+        load = self._demand.load(now) / self.replicas
         supply = Supply(idle, min(load, 1.0))
         rows = max(rows_worthwhile(waiting, head.max_rows, supply, cost), least)
         if not self._trusts(cost, now):
@@ -309,8 +340,8 @@ class Scheduler:
     def _space(self, head: Cohort, waiting: int, now: float) -> float | None:
         """Return until when to wait so that the replicas do not start together."""
         cost = self.cost(head.method)
-        if not cost.knows:
-            return None
+        if not cost.knows or self.queue.rows > waiting:
+            return None  # what cannot share the batch would wait for nothing
         until = self._spacing.wait_until(
             waiting=waiting,
             cap=head.max_rows,

@@ -61,7 +61,8 @@ class Spacing:
         """
         share = cost.fewest_rows(_SPARE * rows_per_s / replicas, cap)
         until = oldest_at + share / rows_per_s if rows_per_s > 0.0 else now
-        if waiting >= share or until <= now:
+        # A smaller batch than any that was observed is tried: it may be a share.
+        if waiting >= share or waiting < cost.smallest or until <= now:
             self._end(waiting)
             return None
         if not self._held_rows:

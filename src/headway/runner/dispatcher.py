@@ -143,9 +143,10 @@ class Dispatcher:
     def receive(self, cohort: Cohort) -> None:
         """Queue or refuse a cohort."""
         refusal = self._scheduler.arrive(cohort, self._clock.now())
+        # Also if it is refused: others may have been evicted, in vain.
+        self._wake()
         if refusal is None:
             self._meters.queue_rows.set(self._scheduler.queue.rows)
-            self._wake()
             return
         self._meters.refused(refusal.reason, len(cohort.rows))
         self._fail_all(cohort, self._refusal_error(refusal))
@@ -248,7 +249,7 @@ class Dispatcher:
             rows=batch.rows,
             started_at=started_at,
             compute_s=took_s,
-            backlog_s=self._scheduler.backlog_s(self._clock.now()),
+            backlog_s=self._scheduler.next_s(batch.pieces, self._clock.now()),
             row_s=self._scheduler.row_s(batch.pieces[0]),
         )
         self._answers.add(outcomes, facts)
