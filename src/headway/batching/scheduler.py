@@ -226,14 +226,15 @@ class Scheduler:
     def next_s(self, pieces: list[Piece], now: float) -> float:
         """Return the seconds until a call like those of a batch would be answered.
 
-        That is, if it came now, had no more time than any of them and was as urgent:
-        what goes after it does not count. Told is 0 if nothing goes before it, or what
-        waits is of another method, too, as that takes other times.
+        That is, if it came now, as urgent as the most urgent of them and with as much
+        time as the one with the most: those that reached it late tell less than waits.
+        Told is 0 if nothing goes before it, or what waits is of another method, too, as
+        that takes other times.
         """
         cohort = pieces[0].cohort
         if not self.queue.is_all_of(cohort.method):
             return 0.0
-        budget_s = min(piece.cohort.due - piece.cohort.arrived_at for piece in pieces)
+        budget_s = max(piece.cohort.due - piece.cohort.arrived_at for piece in pieces)
         ahead = self.queue.ahead(
             min(piece.cohort.priority for piece in pieces), now + _ALIKE * budget_s
         )
