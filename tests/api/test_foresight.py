@@ -79,6 +79,7 @@ async def test_one_in_so_many_goes_on_to_the_function() -> None:
     foresight = knowing(wire)
     let_in = [foresight.refuse(terms(wire)) is None for _ in range(640)]
     assert sum(let_in) == 10
+    assert wire.counted("headway_refused_total") == 630, "those let in are no refusals"
     assert not any(let_in[:63])
 
 

@@ -62,13 +62,14 @@ class Foresight:
             return None
         if self._given_up < _GIVEN_UP_AFTER:
             return None
+        if (self._foreseen + 1) % _CHECK_EVERY == 0:
+            self._foreseen += 1
+            return None  # the runner client refuses and counts it, if it still is late
         refusal = client.refusal(terms.deadline, terms.priority)
         if refusal is None:
             client.expect(terms)
             return None
         self._foreseen += 1
-        if self._foreseen % _CHECK_EVERY == 0:
-            return None
         # Its text is always the same, and Retry-After counts whole seconds.
         seconds = int(refusal.retry_after_s or 0)
         if self._rendered is None or self._rendered[0] != seconds:
