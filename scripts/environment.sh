@@ -4,6 +4,7 @@
 #                              under constraints.txt, once for each state of
 #                              pyproject.toml and constraints.txt
 #   ensure_wrk                 succeeds if the load generator wrk is there
+#   ensure_chromium        succeeds if the browser is there, in which pages are tested
 #
 # PYTHON names the interpreter to use; otherwise the newest python3 from 3.11 on.
 # Functions are called on their own, never in a condition, so that `set -e` holds.
@@ -88,5 +89,21 @@ ensure_wrk() {
         fi
     fi
     say "skipping what needs wrk: it is not installed (apt-get install wrk)"
+    return 1
+}
+
+ensure_chromium() {
+    if command -v chromium >/dev/null; then
+        return 0
+    fi
+    if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+        say "installing chromium"
+        if { apt-get install --yes --quiet chromium ||
+            { apt-get update --quiet && apt-get install --yes --quiet chromium; }; } \
+            >/dev/null 2>&1 </dev/null; then
+            return 0
+        fi
+    fi
+    say "tests that need a browser will be skipped: chromium is not installed"
     return 1
 }

@@ -13,7 +13,18 @@ from typing import NamedTuple
 
 # Low to high, by the first name below the package; imports point down or sideways.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"clock", "config", "errors", "log", "metrics", "signature", "version"}),
+    frozenset(
+        {
+            "charts",
+            "clock",
+            "config",
+            "errors",
+            "log",
+            "metrics",
+            "signature",
+            "version",
+        }
+    ),
     frozenset({"context", "io", "payload", "store", "wire", "wire_errors"}),
     frozenset({"runnable", "runner_handle"}),
     frozenset({"frameworks", "loader", "model", "model_draft", "models", "service"}),
@@ -35,6 +46,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "worker",
         }
     ),
+    frozenset({"traffic"}),
     frozenset({"cli", "__main__", "__init__"}),
 )
 # The two ends of the hop: they know the wire, never each other.
@@ -51,6 +63,7 @@ CORE = frozenset(
         "msgspec",
         "numpy",
         "prometheus_client",
+        "starlette",
         "swagger_ui_bundle",
         "uvloop",
         "yaml",
@@ -61,7 +74,9 @@ EXTRAS = frozenset(
         "cloudpickle",
         "joblib",
         "locust",
+        "opentelemetry",
         "pandas",
+        "plotly",
         "pydantic",
         "scipy",
         "sklearn",

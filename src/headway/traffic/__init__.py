@@ -1,0 +1,1 @@
+"""Mocked traffic, and what is learned from it: load tests, the walk, the tuner."""
