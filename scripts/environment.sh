@@ -4,7 +4,7 @@
 #                              under constraints.txt, once for each state of
 #                              pyproject.toml and constraints.txt
 #   ensure_wrk                 succeeds if the load generator wrk is there
-#   ensure_chromium        succeeds if the browser is there, in which pages are tested
+#   ensure_chromium            ... and the browser, in which pages are tested
 #
 # PYTHON names the interpreter to use; otherwise the newest python3 from 3.11 on.
 # Functions are called on their own, never in a condition, so that `set -e` holds.
@@ -76,34 +76,23 @@ ensure_environment() {
     export PATH
 }
 
-ensure_wrk() {
-    if command -v wrk >/dev/null; then
+# ensure_package COMMAND PACKAGE WHAT: WHAT is skipped, says the message, without it.
+ensure_package() {
+    if command -v "$1" >/dev/null; then
         return 0
     fi
     if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-        say "installing wrk"
-        if { apt-get install --yes --quiet wrk ||
-            { apt-get update --quiet && apt-get install --yes --quiet wrk; }; } \
+        say "installing $2"
+        if { apt-get install --yes --quiet "$2" ||
+            { apt-get update --quiet && apt-get install --yes --quiet "$2"; }; } \
             >/dev/null 2>&1 </dev/null; then
             return 0
         fi
     fi
-    say "skipping what needs wrk: it is not installed (apt-get install wrk)"
+    say "skipping what needs $3: it is not installed (apt-get install $2)"
     return 1
 }
 
-ensure_chromium() {
-    if command -v chromium >/dev/null; then
-        return 0
-    fi
-    if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-        say "installing chromium"
-        if { apt-get install --yes --quiet chromium ||
-            { apt-get update --quiet && apt-get install --yes --quiet chromium; }; } \
-            >/dev/null 2>&1 </dev/null; then
-            return 0
-        fi
-    fi
-    say "tests that need a browser will be skipped: chromium is not installed"
-    return 1
-}
+ensure_wrk() { ensure_package wrk wrk "the load generator wrk"; }
+
+ensure_chromium() { ensure_package chromium chromium "a browser"; }
