@@ -366,7 +366,7 @@ def _build_endpoints(
             api=api,
             admission=admission,
             pool=pool,
-            meters=EndpointMeters(registry=registry, endpoint=api.route),
+            meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
             clock=clock,
             loop=loop,
             state=state,

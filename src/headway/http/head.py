@@ -5,6 +5,7 @@ parses each distinct one once (HeadCache). Called by `http.protocol`, calls http
 """
 
 import re
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -44,6 +45,8 @@ class Head(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     Its answer is a cached prefix and the body.
     """
     expects_continue: bool
+    notes: dict[Any, Any] = msgspec.field(default_factory=dict)
+    """The application's: what it makes of the headers, by a key of its own."""
 
 
 class HeadCache:

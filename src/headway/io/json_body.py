@@ -8,14 +8,20 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from headway.errors import BadInputError, OutputError
 
-__all__ = ["JSON_ERRORS", "bad_json", "encode_json", "encode_with"]
+__all__ = [
+    "JSON_ERRORS",
+    "bad_json",
+    "encode_json",
+    "encode_json_array",
+    "encode_with",
+]
 
 # What a msgspec decoder raises on a client's bytes: DecodeError on malformed JSON and
 # on JSON of the wrong type, the others on broken UTF-8 and on deep nesting.
@@ -48,6 +54,10 @@ def bad_json(error: Exception, body: bytes) -> BadInputError:
     )
 
 
+_PLAIN: Final = "?bBhHiIlLqQefd"
+"""dtypes whose elements `tolist` gives as JSON has them."""
+
+
 def encode_json(value: Any) -> bytes:
     """Return a result as JSON; NaN and infinities become null.
 
@@ -62,6 +72,17 @@ def encode_json(value: Any) -> bytes:
         return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise _bad_output(value, error) from error
+
+
+def encode_json_array(array: np.ndarray[Any, Any]) -> bytes:
+    """Return an array as `encode_json` does, numbers in less time.
+
+    Raises:
+        OutputError: If its elements have no form in JSON.
+    """
+    if array.dtype.char in _PLAIN:
+        return _encode(array.tolist())
+    return encode_json(array)
 
 
 def encode_with(encoder: type[json.JSONEncoder]) -> Callable[[Any], bytes]:

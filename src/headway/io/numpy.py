@@ -13,7 +13,7 @@ from headway.errors import BadInputError, OutputError, UnsupportedMediaTypeError
 from headway.io.array_reader import ArrayReader
 from headway.io.array_rule import ArrayRule
 from headway.io.base import IODescriptor
-from headway.io.json_body import encode_json
+from headway.io.json_body import encode_json, encode_json_array
 from headway.io.media_type import negotiate, parse_media_type, require_utf8_text
 from headway.io.npy import npy_of_array, read_npy, read_raw
 from headway.io.schema import schema_of_array
@@ -63,7 +63,6 @@ class NumpyNdarray(IODescriptor):
             shape=shape,
             enforce_shape=enforce_shape,
         )
-        self._has_rule = dtype is not None or shape is not None
         self._dtype = self._rule.dtype
         self._strings = self._dtype is not None and self._dtype.kind == "U"
         self._read = ArrayReader(self._dtype).read
@@ -97,7 +96,8 @@ class NumpyNdarray(IODescriptor):
             array = self._read(body)
         else:
             array = self._decode_other(body, content_type)
-        return self._rule.conform(array, BadInputError) if self._has_rule else array
+        rule = self._rule
+        return array if rule.fits(array) else rule.conform(array, BadInputError)
 
     def encode(self, value: Any, accept: str | None) -> tuple[str, bytes]:  # noqa: D102
         try:
@@ -107,7 +107,7 @@ class NumpyNdarray(IODescriptor):
                 f"the API function's result ({type(value).__name__}) makes no array: "
                 f"{error}"
             ) from error
-        if self._has_rule:
+        if not self._rule.fits(array):
             array = self._rule.conform(array, OutputError)
         if (
             accept is not None
@@ -115,7 +115,7 @@ class NumpyNdarray(IODescriptor):
             and negotiate(accept, _OFFERED) == _NPY
         ):
             return _NPY, _npy_output(array)
-        return _JSON, encode_json(array)
+        return _JSON, encode_json_array(array)
 
     def openapi_content(self) -> dict[str, Any]:  # noqa: D102
         json_content = {"schema": schema_of_array(self._dtype, self._rule.shape)}
