@@ -19,22 +19,21 @@ PLACE: ContextVar[str] = ContextVar("place", default="nowhere")
 class Task(FunctionTask):
     """Keeps the outcome."""
 
-    result: Any = None
-    error: BaseException | None = None
-    over: asyncio.Event | None = None
+    def __init__(self) -> None:
+        super().__init__(float("inf"), 5, asyncio.get_running_loop())
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.over = asyncio.Event()
 
     def returned(self, value: Any) -> None:
         self.result = value
-        assert self.over is not None
         self.over.set()
 
     def raised(self, error: BaseException) -> None:
         self.error = error.with_traceback(None)
-        assert self.over is not None
         self.over.set()
 
     async def outcome(self) -> Any:
-        assert self.over is not None
         async with asyncio.timeout(10):
             await self.over.wait()
         if self.error is not None:
@@ -43,8 +42,8 @@ class Task(FunctionTask):
 
 
 def start(function: Callable[..., Any], *args: Any) -> Task:
-    task = Task(float("inf"), over=asyncio.Event())
-    task.start(asyncio.get_running_loop(), function, args)
+    task = Task()
+    task.start(function, args)
     return task
 
 
@@ -253,9 +252,9 @@ async def test_an_end_of_the_program_goes_on() -> None:
     async def function() -> None:
         raise KeyboardInterrupt
 
-    task = Task(float("inf"), over=asyncio.Event())
+    task = Task()
     with pytest.raises(KeyboardInterrupt):
-        task.start(asyncio.get_running_loop(), function, ())
+        task.start(function, ())
     assert isinstance(task.error, KeyboardInterrupt)
 
 
@@ -307,7 +306,7 @@ async def test_calls_of_its_child_tasks_are_answered_like_its_own() -> None:
 
 
 async def test_without_a_subclass_it_has_no_use() -> None:
-    task = FunctionTask(0.0)
+    task = FunctionTask(0.0, 5, asyncio.get_running_loop())
     with pytest.raises(NotImplementedError):
         task.returned(None)
     with pytest.raises(NotImplementedError):

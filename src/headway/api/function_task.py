@@ -40,16 +40,36 @@ class FunctionTask(Terms):
 
     Sub-classes say what becomes of its outcome. The names with an underscore are those
     of asyncio.Task that other libraries look at.
+
+    Args:
+        deadline: Monotonic seconds by which the request must be answered.
+        priority: Its class.
+        loop: Runs the function.
     """
 
-    loop: Any = None
-    coroutine: Any = None
-    context: Context | None = None
-    _fut_waiter: Any = None
-    """What it awaits."""
-    _must_cancel: bool = False
-    """Whether it is cancelled as soon as it awaits anything."""
-    cancel_requests: int = 0
+    __slots__ = (
+        "_fut_waiter",
+        "_must_cancel",
+        "cancel_requests",
+        "context",
+        "coroutine",
+        "loop",
+    )
+
+    def __init__(
+        self, deadline: float, priority: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        # All in one frame: it is made for every request.
+        self.deadline = deadline
+        self.priority = priority
+        self.first_call = None
+        self.was_refused = False
+        self.loop = loop
+        self.coroutine: Any = None
+        self.context: Context | None = None
+        self._fut_waiter: Any = None  # what it awaits
+        self._must_cancel = False  # it is cancelled as soon as it awaits anything
+        self.cancel_requests = 0
 
     def __repr__(self) -> str:
         return f"<{self.get_name()}>"
@@ -62,16 +82,19 @@ class FunctionTask(Terms):
         """Take what the function raised; CancelledError is one of these."""
         raise NotImplementedError
 
-    def start(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-    ) -> None:
+    def start(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Call an async function and run it to where it first has to wait."""
-        self.loop = loop
-        self.context = copy_context()
-        self._run(self._first_step, (function, args))
+        self.context = context = copy_context()
+        context.run(TERMS.set, self)
+        try:
+            coroutine = function(*args)
+        except Exception as error:  # noqa: BLE001 - a plain function that is awaited
+            self._fail(error)
+            return
+        if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
+            coroutine = _awaiting(coroutine)
+        self.coroutine = coroutine
+        self._run(coroutine.send, None)
 
     def wake(self) -> None:
         """Go on: what it awaits is done."""
@@ -84,15 +107,6 @@ class FunctionTask(Terms):
             self._run(coroutine.throw, asyncio.CancelledError())
         else:
             self._run(coroutine.send, None)
-
-    def _first_step(self, call: tuple[Callable[..., Any], tuple[Any, ...]]) -> Any:
-        TERMS.set(self)
-        function, args = call
-        coroutine = function(*args)
-        if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
-            coroutine = _awaiting(coroutine)
-        self.coroutine = coroutine
-        return coroutine.send(None)
 
     def _run(self, step: Callable[[Any], Any], argument: Any) -> None:
         """Run the function to where it next has to wait, or to its end."""
@@ -186,8 +200,7 @@ class FunctionTask(Terms):
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that runs it."""
-        loop: asyncio.AbstractEventLoop = self.loop
-        return loop
+        return self.loop
 
     def get_coro(self) -> Any:
         """Return the function's coroutine."""

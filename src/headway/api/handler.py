@@ -16,7 +16,7 @@ from headway.api.error_answer import render_error
 from headway.api.foresight import Foresight
 from headway.api.function_task import FunctionTask
 from headway.api.meters import EndpointMeters
-from headway.api.terms import asked_by
+from headway.api.terms import Asked, asked_by
 from headway.api.thread_pool import ThreadPool
 from headway.clock import Clock
 from headway.context import Context, RequestInfo
@@ -38,12 +38,20 @@ _TYPES_KEPT = 64
 class _Served(FunctionTask):
     """A request while it is served."""
 
-    endpoint: Any = None
-    request: Any = None
-    accept: str | None = None
-    slot: Any = None
-    ctx: Context | None = None
-    has_left: bool = False
+    __slots__ = ("accept", "ctx", "endpoint", "has_left", "request", "slot")
+
+    def __init__(
+        self, endpoint: "Endpoint", request: Request, asked: Asked, timeout_s: float
+    ) -> None:
+        super().__init__(
+            request.received_at + timeout_s, asked.priority, endpoint.loop
+        )
+        self.endpoint = endpoint
+        self.request = request
+        self.accept = asked.accept
+        self.slot: Any = None
+        self.ctx: Context | None = None
+        self.has_left = False
 
     def expire(self) -> None:
         """Answer that the deadline has passed, and stop the function."""
@@ -68,7 +76,9 @@ class _Served(FunctionTask):
             content_type, body = endpoint.encode(value, self.accept)
             kind = endpoint.types.get(content_type) or endpoint.type_of(content_type)
             if self.ctx is None:
-                endpoint.answer(self.request, 200, kind, body)
+                request = self.request
+                request.respond(200, kind, body)
+                endpoint.count(200, request)
             else:
                 response = self.ctx.response
                 headers = _header_pairs(response.headers)
@@ -120,7 +130,7 @@ class Endpoint:
         self._pool = pool
         self._meters = meters
         self._now = clock.now
-        self._loop = loop
+        self.loop = loop
         self._state = state
         self._foresight = Foresight()
         # Bound once for the hot path.
@@ -135,9 +145,11 @@ class Endpoint:
         """Serve a request: `respond` is called now or later."""
         admission, meters = self._admission, self._meters
         try:
-            asked = asked_by(request)
-            timeout_s = min(asked.timeout_s, admission.timeout_s)
-            served = _Served(request.received_at + timeout_s, asked.priority)
+            asked = request.head.notes.get(Asked) or asked_by(request)
+            timeout_s = admission.timeout_s
+            if asked.timeout_s < timeout_s:
+                timeout_s = asked.timeout_s
+            served = _Served(self, request, asked, timeout_s)
             admission.enter(served)
         except HeadwayError as error:
             self.answer(request, *render_error(error))
@@ -148,8 +160,6 @@ class Endpoint:
                 admission.leave(served)
                 self.answer(request, *refusal)
                 return
-        served.endpoint, served.request = self, request
-        served.accept = asked.accept
         meters.serving += 1
         if not meters.is_due:
             meters.touch()
@@ -166,7 +176,7 @@ class Endpoint:
             return
         request.on_disconnect = served.hang_up
         args = (value,) if self._takes_value_only else self._arguments(served, value)
-        served.start(self._loop, self._function, args)
+        served.start(self._function, args)
 
     def _arguments(self, served: _Served, value: Any) -> tuple[Any, ...]:
         args = (value,) if self._api.takes_input else ()
@@ -268,6 +278,10 @@ class Endpoint:
     ) -> None:
         """Answer, and count that."""
         request.respond(status, content_type, body, headers)
+        self.count(status, request)
+
+    def count(self, status: int, request: Request) -> None:
+        """Count an answer."""
         meters = self._meters
         meters.answers.append((status, self._now() - request.received_at))
         if not meters.is_due:

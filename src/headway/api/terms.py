@@ -32,18 +32,23 @@ _LOWEST_PRIORITY = 9
 _LONGEST_MS = 24 * 3600 * 1000.0
 
 
-# A Struct, as made in C: one for every request (benchmarks/micro/bench_edge.py).
-class Terms(msgspec.Struct, eq=False, weakref=True):
-    """Of one request."""
+class Terms:
+    """Of one request.
 
-    deadline: float
-    """Monotonic seconds by which it must be answered."""
-    priority: int = DEFAULT_PRIORITY
-    """Its class, 0 the most urgent."""
-    first_call: Any = None
-    """The runner client that its function called first; None before that."""
-    was_refused: bool = False
-    """Whether a runner client refused its call at once."""
+    Args:
+        deadline: Monotonic seconds by which it must be answered.
+        priority: Its class, 0 the most urgent.
+    """
+
+    __slots__ = ("__weakref__", "deadline", "first_call", "priority", "was_refused")
+
+    def __init__(self, deadline: float, priority: int = DEFAULT_PRIORITY) -> None:
+        self.deadline = deadline
+        self.priority = priority
+        self.first_call: Any = None
+        """The runner client that its function called first; None before that."""
+        self.was_refused = False
+        """Whether a runner client refused its call at once."""
 
 
 TERMS: Final[ContextVar[Terms]] = ContextVar("headway_terms")

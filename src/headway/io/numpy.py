@@ -63,6 +63,7 @@ class NumpyNdarray(IODescriptor):
             shape=shape,
             enforce_shape=enforce_shape,
         )
+        self._has_rule = dtype is not None or shape is not None
         self._dtype = self._rule.dtype
         self._strings = self._dtype is not None and self._dtype.kind == "U"
         self._read = ArrayReader(self._dtype).read
@@ -96,8 +97,9 @@ class NumpyNdarray(IODescriptor):
             array = self._read(body)
         else:
             array = self._decode_other(body, content_type)
-        rule = self._rule
-        return array if rule.fits(array) else rule.conform(array, BadInputError)
+        if self._has_rule and not self._rule.fits(array):
+            return self._rule.conform(array, BadInputError)
+        return array
 
     def encode(self, value: Any, accept: str | None) -> tuple[str, bytes]:  # noqa: D102
         try:
@@ -107,7 +109,7 @@ class NumpyNdarray(IODescriptor):
                 f"the API function's result ({type(value).__name__}) makes no array: "
                 f"{error}"
             ) from error
-        if not self._rule.fits(array):
+        if self._has_rule and not self._rule.fits(array):
             array = self._rule.conform(array, OutputError)
         if (
             accept is not None
