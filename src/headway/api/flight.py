@@ -3,7 +3,6 @@
 api/runner_client fills it while the turn lasts, sends it, and settles its futures.
 """
 
-import asyncio
 import math
 from typing import Any
 
@@ -41,7 +40,6 @@ class Flight:
         "pickled",
         "priority",
         "sent_at",
-        "timer",
     )
 
     def __init__(
@@ -70,7 +68,6 @@ class Flight:
         """Calls that the runner has not answered; it answers every one, once."""
         self.nbytes = 0
         self.sent_at = 0.0
-        self.timer: asyncio.TimerHandle | None = None
 
     def add(self, call: EncodedCall, future: CallFuture, deadline: float) -> int:
         """Add a call; return its index."""

@@ -103,6 +103,8 @@ class RunnerClient:
         self._cancelled: dict[int, list[int]] = {}
         self._flights: dict[int, Flight] = {}
         self._flush_is_due = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
 
     @property
     def is_ready(self) -> bool:
@@ -263,11 +265,31 @@ class RunnerClient:
             flight.fail(0, len(flight.calls), error)
             return
         self._flights[flight.number] = flight
-        if flight.deadline != float("inf"):
-            flight.timer = self._loop.call_later(
-                max(flight.latest - now, 0), self._expire, flight
-            )
+        if flight.latest < self._alarm_at:
+            self._set_alarm(flight.latest, now)
         buffers.extend(frame)
+
+    def _set_alarm(self, at: float, now: float) -> None:
+        # One for all flights: one for each would cost every turn two calls of the loop.
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_later(max(at - now, 0), self._expire_due)
+
+    def _expire_due(self) -> None:
+        """Fail the calls whose deadline has passed; look again at the next one."""
+        now = max(self._now(), self._alarm_at)  # the loop's clock may be ahead of ours
+        self._alarm, self._alarm_at = None, math.inf
+        # A caller that is told goes on at once, and may call again.
+        for flight in list(self._flights.values()):
+            if flight.latest <= now:
+                self._expire(flight)
+        next_at = min(
+            (one.latest for one in self._flights.values() if one.latest > now),
+            default=math.inf,
+        )
+        if next_at < math.inf:
+            self._set_alarm(next_at, now)
 
     def _reserve_s(self, left_s: float) -> float:
         """Return the part of the time left that the way to and fro will take."""
@@ -309,11 +331,12 @@ class RunnerClient:
         """Fail all calls in flight at once."""
         self._channel = None
         self._backlog.forget()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = None, math.inf
         self._ready.clear()
         flights, self._flights = self._flights, {}
         for flight in flights.values():
-            if flight.timer is not None:
-                flight.timer.cancel()
             flight.fail(0, len(flight.calls), self._lost())
 
     def _lost(self) -> HeadwayError:
@@ -363,5 +386,3 @@ class RunnerClient:
     def _land(self, flight: Flight) -> None:
         if flight.open <= 0:
             del self._flights[flight.number]
-            if flight.timer is not None:
-                flight.timer.cancel()
