@@ -43,8 +43,8 @@ class _Served(FunctionTask):
     def __init__(
         self, endpoint: "Endpoint", request: Request, asked: Asked, timeout_s: float
     ) -> None:
-        super().__init__(
-            request.received_at + timeout_s, asked.priority, endpoint.loop
+        FunctionTask.__init__(
+            self, request.received_at + timeout_s, asked.priority, endpoint.loop
         )
         self.endpoint = endpoint
         self.request = request
@@ -66,7 +66,8 @@ class _Served(FunctionTask):
 
     def hang_up(self) -> None:
         """Stop the function: nobody waits for its result."""
-        self.endpoint.leave(self)
+        if not self.has_left:
+            self.endpoint.leave(self)
         self.cancel()
 
     def returned(self, value: Any) -> None:
@@ -201,7 +202,8 @@ class Endpoint:
         """Learn from what a function did, and let its request go."""
         if served.was_refused or served.first_call is not self._foresight.client:
             self._foresight.learn(served, succeeded=succeeded)
-        self.leave(served)
+        if not served.has_left:
+            self.leave(served)
 
     def answer_caught(
         self, request: Request, caught: BaseException, result: Any
@@ -255,13 +257,12 @@ class Endpoint:
 
     def leave(self, served: _Served) -> None:
         """Note that a request is served no longer."""
-        if not served.has_left:
-            served.has_left = True
-            self._admission.leave(served)
-            meters = self._meters
-            meters.serving -= 1
-            if not meters.is_due:
-                meters.touch()
+        served.has_left = True
+        self._admission.leave(served)
+        meters = self._meters
+        meters.serving -= 1
+        if not meters.is_due:
+            meters.touch()
 
     def answer_error(self, request: Request, error: HeadwayError) -> None:
         """Answer with an error, unless there was an answer already."""

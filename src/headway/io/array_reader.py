@@ -60,8 +60,9 @@ class ArrayReader:
         # The first brackets tell the dimensions; where white space or depth misleads,
         # the decoder refuses and the slow way counts again.
         try:
-            values = self._fast[body.count(b"[", 0, 4)](body)
-            array: Array = np.array(values, self._dtype)
+            array: Array = np.array(
+                self._fast[body.count(b"[", 0, 4)](body), self._dtype
+            )
         except (ValueError, OverflowError, RecursionError, IndexError):
             return self._read_slowly(body)
         return array if array.dtype is not _OBJECTS else self._read_slowly(body)

@@ -17,9 +17,10 @@ from headway.errors import BadInputError, OutputError
 
 __all__ = [
     "JSON_ERRORS",
+    "PLAIN_DTYPES",
     "bad_json",
     "encode_json",
-    "encode_json_array",
+    "encode_plain",
     "encode_with",
 ]
 
@@ -54,8 +55,8 @@ def bad_json(error: Exception, body: bytes) -> BadInputError:
     )
 
 
-_PLAIN: Final = "?bBhHiIlLqQefd"
-"""dtypes whose elements `tolist` gives as JSON has them."""
+PLAIN_DTYPES: Final = "?bBhHiIlLqQefd"
+"""Characters of the dtypes whose elements `tolist` gives as JSON has them."""
 
 
 def encode_json(value: Any) -> bytes:
@@ -72,17 +73,6 @@ def encode_json(value: Any) -> bytes:
         return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise _bad_output(value, error) from error
-
-
-def encode_json_array(array: np.ndarray[Any, Any]) -> bytes:
-    """Return an array as `encode_json` does, numbers in less time.
-
-    Raises:
-        OutputError: If its elements have no form in JSON.
-    """
-    if array.dtype.char in _PLAIN:
-        return _encode(array.tolist())
-    return encode_json(array)
 
 
 def encode_with(encoder: type[json.JSONEncoder]) -> Callable[[Any], bytes]:
@@ -181,3 +171,5 @@ def _plain_container(value: Any) -> Any:
 
 
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
+encode_plain: Final = msgspec.json.Encoder().encode
+"""Encodes lists of numbers; less to pass through than `encode_json`."""

@@ -13,7 +13,7 @@ from headway.errors import BadInputError, OutputError, UnsupportedMediaTypeError
 from headway.io.array_reader import ArrayReader
 from headway.io.array_rule import ArrayRule
 from headway.io.base import IODescriptor
-from headway.io.json_body import encode_json, encode_json_array
+from headway.io.json_body import PLAIN_DTYPES, encode_json, encode_plain
 from headway.io.media_type import negotiate, parse_media_type, require_utf8_text
 from headway.io.npy import npy_of_array, read_npy, read_raw
 from headway.io.schema import schema_of_array
@@ -117,7 +117,9 @@ class NumpyNdarray(IODescriptor):
             and negotiate(accept, _OFFERED) == _NPY
         ):
             return _NPY, _npy_output(array)
-        return _JSON, encode_json_array(array)
+        if array.dtype.char in PLAIN_DTYPES:
+            return _JSON, encode_plain(array.tolist())
+        return _JSON, encode_json(array)
 
     def openapi_content(self) -> dict[str, Any]:  # noqa: D102
         json_content = {"schema": schema_of_array(self._dtype, self._rule.shape)}
