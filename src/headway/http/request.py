@@ -4,7 +4,7 @@ Made by `http.protocol`, handled by `api.handler`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -65,6 +65,9 @@ class Request(msgspec.Struct, eq=False):
 
     payload: tuple[bytes, ...] | None = None
     """The protocol's: bytes of an answer that waits for an earlier one."""
+
+    stream: Any = None
+    """The protocol's: the `http.stream.AnswerStream` of an answer in pieces."""
 
     @property
     def query(self) -> str:
