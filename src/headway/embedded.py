@@ -1,7 +1,8 @@
 """`headway serve` without --production: API worker and runners in one process.
 
-The CLI runs it, and asgi builds it for other ASGI servers. The queue, the scheduler and the frames are those of production; only
-the transport is in-process, and each model computes in a thread.
+The CLI runs it, and asgi builds it for other ASGI servers. The queue, the scheduler and
+the frames are those of production; only the transport is in-process, and each model
+computes in a thread.
 """
 
 import asyncio
