@@ -133,7 +133,8 @@ CYCLE = "cycle: headway.io.a -> headway.io.b -> headway.io.a"
         pytest.param(
             {"cli/serve.py": "import headway.api.worker"},
             "headway.cli.serve:1 imports headway.api.worker: "
-            "only assemble, embedded, worker may wire it",
+            "only asgi, assemble, assemble_server, "
+            "embedded, worker may wire it",
             id="wired-elsewhere",
         ),
         pytest.param(
