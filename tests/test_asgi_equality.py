@@ -183,7 +183,7 @@ def stand() -> Iterator[Stand]:
         app = ServiceApp(service=service, config=config_of(service))
         runner.run(app.__aenter__())
         closing.callback(lambda: runner.run(app.__aexit__(None, None, None)))
-        yield Stand(runner, *natives, app)
+        yield Stand(runner, natives[0], natives[1], app)
 
 
 PATHS = st.sampled_from(

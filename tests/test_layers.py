@@ -49,6 +49,17 @@ def plant(root: Path, files: dict[str, str]) -> Path:
             id="extra-in-a-function",
         ),
         pytest.param(
+            {"api/stack.py": "def route():\n    from starlette import routing"},
+            id="spared-in-a-function",
+        ),
+        pytest.param(
+            {
+                "service.py": "importlib.import_module('headway.asgi')",
+                "asgi.py": "from headway.service import Service",
+            },
+            id="the-one-call-upwards",
+        ),
+        pytest.param(
             {
                 "io/frame.py": "from typing import TYPE_CHECKING\n"
                 "if TYPE_CHECKING:\n    import pandas"
@@ -152,6 +163,16 @@ CYCLE = "cycle: headway.io.a -> headway.io.b -> headway.io.a"
             "headway.frameworks.xgboost:2 imports xgboost, "
             "an optional extra, at module level",
             id="extra-at-module-level",
+        ),
+        pytest.param(
+            {"api/stack.py": "from starlette import routing"},
+            "headway.api.stack:1 imports starlette, which few need, at module level",
+            id="spared-at-module-level",
+        ),
+        pytest.param(
+            {"store/store.py": "import_module('headway.asgi')", "asgi.py": ""},
+            "headway.store.store:1 imports headway.asgi, which is above it",
+            id="up-from-elsewhere",
         ),
         pytest.param(
             {"cli/main.py": "from pydantic import BaseModel"},
