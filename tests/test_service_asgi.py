@@ -16,7 +16,9 @@ async def an_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class AMiddleware:
-    def __init__(self, app: Any, **options: Any) -> None: ...
+    def __init__(self, app: Any, *args: Any, **options: Any) -> None: ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
 
 def test_middleware_is_kept_in_order_with_its_options() -> None:
