@@ -84,6 +84,14 @@ def resolved_example() -> ResolvedConfig:
     )
 
 
+def test_a_password_is_not_printed() -> None:
+    flags = {"api_server.ssl_keyfile_password": "hunter2"}
+    printed = render_config(resolve(environ={}, flags=flags))
+    assert "hunter2" not in printed
+    assert 'ssl_keyfile_password: "***"' in printed or "'***'" in printed
+    assert "ssl_keyfile_password: null" in render_config(resolve(environ={}))
+
+
 def test_what_is_printed_says_where_values_came_from() -> None:
     lines = [line.strip() for line in render_config(resolved_example()).splitlines()]
     assert lines[0] == "# file: none"
