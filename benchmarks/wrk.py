@@ -20,11 +20,19 @@ class Load(msgspec.Struct):
     rps: float
     p50_ms: float
     p99_ms: float
+    max_ms: float
     failures: int
     """Answers that were not 2xx, and socket errors."""
 
 
-def run_wrk(url: str, *, connections: int, seconds: int, body: str) -> Load:
+def run_wrk(
+    url: str,
+    *,
+    connections: int,
+    seconds: int,
+    body: str | bytes,
+    content_type: str = "application/json",
+) -> Load:
     """Send the same request on so many connections, each as soon as it is answered.
 
     Raises:
@@ -33,23 +41,25 @@ def run_wrk(url: str, *, connections: int, seconds: int, body: str) -> Load:
     if shutil.which("wrk") is None:
         raise SystemExit("this benchmark needs wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "post.lua"
+        script, file = Path(folder) / "post.lua", Path(folder) / "body"
+        file.write_bytes(body.encode() if isinstance(body, str) else body)
         script.write_text(
-            f"wrk.method = 'POST'\nwrk.body = '{body}'\n"
-            "wrk.headers['Content-Type'] = 'application/json'\n"
+            f"wrk.method = 'POST'\nwrk.body = io.open('{file}', 'rb'):read('*a')\n"
+            f"wrk.headers['Content-Type'] = '{content_type}'\n"
         )
         command = [
             *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"),
             *("--timeout", "60s", "-s", str(script), url),
         ]
         text = subprocess.run(
-            command, check=True, capture_output=True, text=True
+            command, check=True, capture_output=True, text=True, timeout=seconds + 60
         ).stdout
     return Load(
         connections=connections,
         rps=_number(r"Requests/sec:\s+([\d.]+)", text),
         p50_ms=_milliseconds("50%", text),
         p99_ms=_milliseconds("99%", text),
+        max_ms=_milliseconds(r"Latency(?:\s+[\d.]+\w+){2}", text),
         failures=sum(
             int(count)
             for count in re.findall(

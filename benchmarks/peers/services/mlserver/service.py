@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import numpy as np
+from benchmarks.peers.services.inference import NAME, load, rows_of
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import (
@@ -13,8 +14,6 @@ from mlserver.types import (
     RequestInput,
     ResponseOutput,
 )
-
-from benchmarks.peers.services.inference import NAME, load, rows_of
 
 
 class Runtime(MLModel):
@@ -42,5 +41,7 @@ def _rows(rows: RequestInput) -> Any:
 def _output(answers: Any) -> ResponseOutput:
     if NAME == "credit":
         shape = [len(answers), 1]
-        return ResponseOutput(name="predict", shape=shape, datatype="BYTES", data=answers)
+        return ResponseOutput(
+            name="predict", shape=shape, datatype="BYTES", data=answers
+        )
     return NumpyCodec.encode_output("predict", np.asarray(answers))
