@@ -1,8 +1,8 @@
 """A cohort in the queue, and the pieces that batches cut from it.
 
 Calls that one event loop turn of one API worker produced, that may share a batch and
-whose deadlines lie within a millisecond: they are queued as one, which makes the cost
-of scheduling one per turn instead of one per request.
+whose deadlines are about the same: they are queued as one, which makes the cost of
+scheduling one per turn instead of one per request.
 """
 
 from collections.abc import Iterator, Sequence
