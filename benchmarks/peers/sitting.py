@@ -98,7 +98,10 @@ class Sitting:
                 self._check(server, model, running.first_answer)
                 self._load(server, model, running, request)
         except (StartError, OSError, ValueError, subprocess.SubprocessError) as error:
-            self._note(Skipped(server, model, f"{type(error).__name__}: {error}"[:600]))
+            print(error, file=sys.stderr)
+            # The rest of it is the server's log, full of this machine's paths.
+            why, _, _ = str(error).partition("\n")
+            self._note(Skipped(server, model, f"{type(error).__name__}: {why}"))
 
     def _start(self, server: str, model: str, request: Request) -> UnderTest:
         port, more = free_port(), {}
