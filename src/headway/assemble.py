@@ -36,6 +36,7 @@ from headway.http.server import HttpServer
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
 from headway.runnable import Runnable
+from headway.runner.cost_curve import CostCurve
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor
 from headway.runner.inbox import Inbox, MethodLimits
@@ -119,7 +120,22 @@ def build_runner_core(
     dispatcher = Dispatcher(
         name=runner.name,
         scheduler=scheduler,
-        meters=RunnerMeters(registry=registry, runner=runner.name, methods=list(specs)),
+        meters=RunnerMeters(
+            registry=registry,
+            runner=runner.name,
+            methods=list(specs),
+            curves=[
+                CostCurve(
+                    registry=registry,
+                    runner=runner.name,
+                    method=method,
+                    cost=scheduler.cost(method),
+                    max_rows=limit.max_rows,
+                )
+                for method, limit in limits.items()
+                if limit.joins
+            ],
+        ),
         clock=clock,
         loop=loop,
     )
@@ -174,9 +190,12 @@ def build_runner_server(
     if replica_paths:
         links = [
             UnixLink(
-                path=path, owner=ReplicaLink(dispatcher=core.dispatcher, clock=clock)
+                path=path,
+                owner=ReplicaLink(
+                    dispatcher=core.dispatcher, clock=clock, number=number
+                ),
             )
-            for path in replica_paths
+            for number, path in enumerate(replica_paths)
         ]
         return RunnerServer(
             listening=listening,

@@ -105,6 +105,7 @@ class Dispatcher:
     def add_replica(self, executor: Executor) -> None:
         """Let a replica take batches."""
         self._idle.append(executor)
+        self._meters.replica_up(executor.number)
         self._count_replicas()
         self._wake()
 
@@ -113,6 +114,7 @@ class Dispatcher:
         flying = self._flying.pop(executor, None)
         if flying is None:
             self._idle.remove(executor)
+        self._meters.replica_down(executor.number)
         self._count_replicas()
         if flying is not None:
             batch, _ = flying
@@ -212,6 +214,7 @@ class Dispatcher:
         now = self._clock.now()
         self._flying[executor] = (batch, now)
         self._scheduler.started(batch.number, batch.key.method, batch.rows, now)
+        self._meters.replica_busy(executor.number)
         executor.start(batch, self._done)
         return executor.blocks
 
@@ -222,6 +225,7 @@ class Dispatcher:
         if flying is None:
             return  # the replica was given up on; its batch went elsewhere
         self._idle.append(executor)
+        self._meters.replica_idle(executor.number, took_s)
         failed = any(isinstance(outcome, Failure) for outcome in outcomes)
         self._scheduler.finished(
             batch.number,
