@@ -11,7 +11,6 @@ import platform
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,8 +34,9 @@ from headway.http.request import Application
 from headway.http.server import HttpServer
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
+from headway.run_dir import RunDir
 from headway.runnable import Runnable
-from headway.runner.cost_curve import CostCurve
+from headway.runner.cost_curve import make_curves
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor
 from headway.runner.inbox import Inbox, MethodLimits
@@ -124,17 +124,7 @@ def build_runner_core(
             registry=registry,
             runner=runner.name,
             methods=list(specs),
-            curves=[
-                CostCurve(
-                    registry=registry,
-                    runner=runner.name,
-                    method=method,
-                    cost=scheduler.cost(method),
-                    max_rows=limit.max_rows,
-                )
-                for method, limit in limits.items()
-                if limit.joins
-            ],
+            curves=make_curves(registry, runner.name, scheduler, limits),
         ),
         clock=clock,
         loop=loop,
@@ -297,7 +287,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     clients: Sequence[RunnerClient],
     links: Sequence[Link],
     registry: MetricsRegistry,
-    metrics_dir: Path,
+    run_dir: RunDir,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
 ) -> ApiWorker:
@@ -336,7 +326,8 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         pages=make_pages(
             service=service,
             clients=clients,
-            metrics_dir=metrics_dir if settings.metrics.enabled else None,
+            metrics_dir=run_dir.metrics if settings.metrics.enabled else None,
+            history=run_dir.history if settings.live else None,
             is_draining=is_draining,
         ),
         loop=loop,

@@ -21,6 +21,7 @@ from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
 from headway.garbage import spare_collections
 from headway.listen import allow_connections, bind_http, url_of
+from headway.live.recorder import Recorder
 from headway.metrics import MetricsRegistry
 from headway.plan import describe, warn_of_ignored
 from headway.run_dir import RunDir
@@ -114,11 +115,20 @@ class EmbeddedServer:
             self._run_dir.metrics_slot("embedded"),
             duration_bounds_s=metrics.duration_buckets_s,
         )
+        recorder = Recorder(
+            metrics_dir=self._run_dir.metrics,
+            history=self._run_dir.history,
+            runners=[runner.name for runner in self._service.runners],
+            clock=self._clock,
+        )
         allow_connections()
         registry.start()
         try:
+            if self._config.config.api_server.live:
+                recorder.start()
             await self._serve(registry)
         finally:
+            await recorder.aclose()
             registry.close()
             self._run_dir.remove()
 
@@ -143,7 +153,7 @@ class EmbeddedServer:
             clients=clients,
             links=self._links(clients, registry, loop),
             registry=registry,
-            metrics_dir=self._run_dir.metrics,
+            run_dir=self._run_dir,
             clock=self._clock,
             loop=loop,
         )

@@ -1,13 +1,17 @@
 """What a method's cost model has learned, as gauges for people to look at.
 
-assemble makes one for each method; RunnerMeters has them published.
+assemble makes one for each method that forms batches; RunnerMeters publishes them.
 """
 
+from collections.abc import Mapping
+
 from headway.batching.cost_model import CostModel
+from headway.batching.scheduler import Scheduler
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BATCH_COST_SECONDS
+from headway.runner.inbox import MethodLimits
 
-__all__ = ["CostCurve", "curve_sizes"]
+__all__ = ["CostCurve", "curve_sizes", "make_curves"]
 
 
 def curve_sizes(max_rows: int) -> list[int]:
@@ -56,3 +60,23 @@ class CostCurve:
             is_known = rows <= largest
             mean.set(int(self._cost.mean(rows) * scale) if is_known else 0)
             tail.set(int(self._cost.tail(rows) * scale) if is_known else 0)
+
+
+def make_curves(
+    registry: MetricsRegistry,
+    runner: str,
+    scheduler: Scheduler,
+    limits: Mapping[str, MethodLimits],
+) -> list[CostCurve]:
+    """Return the curves of those methods of a runner that form batches."""
+    return [
+        CostCurve(
+            registry=registry,
+            runner=runner,
+            method=method,
+            cost=scheduler.cost(method),
+            max_rows=limit.max_rows,
+        )
+        for method, limit in limits.items()
+        if limit.joins
+    ]
