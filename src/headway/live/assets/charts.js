@@ -180,16 +180,22 @@ export function draw(element, data) {
   element.setAttribute("role", "img");
   element.setAttribute("aria-label", text);
   const axis = {
-    gridcolor: colours.line, zerolinecolor: colours.line, fixedrange: true, automargin: true,
+    gridcolor: colours.line, zerolinecolor: colours.line, fixedrange: true, automargin: false,
   };
+  const legendRows = traces.length > 1 ? Math.ceil(traces.length / 3) : 0;
   const time = { type: "date", tickformat: "%H:%M:%S", nticks: 5 };
   Plotly.react(element, traces, {
-    autosize: true, height: 240, margin: { l: 44, r: 8, t: 8, b: 30 },
+    // Fixed margins: plotly's own search for them does not always end.
+    autosize: true, height: 240,
+    margin: { l: 52, r: 8, t: 8, b: 30 + 22 * legendRows, autoexpand: false },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colours.text, family: "system-ui, sans-serif", size: 12 },
     hoverlabel: { bgcolor: colours.card, font: { color: colours.text } },
     showlegend: traces.length > 1,
-    legend: { orientation: "h", y: -0.18, yanchor: "top", x: 0 },
+    legend: {
+      orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom",
+      bgcolor: "rgba(0,0,0,0)",
+    },
     hovermode: "x unified", dragmode: false, ...layout,
     xaxis: { ...axis, ...(layout.xaxis ?? time) },
     yaxis: { ...axis, rangemode: "tozero", ...layout.yaxis },

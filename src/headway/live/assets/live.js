@@ -144,7 +144,12 @@ function drawVisible() {
 }
 
 function take(answer) {
-  if (answer.run !== data.run) Object.assign(data, { run: answer.run, seconds: [], totals: null });
+  if (answer.run !== data.run) {
+    // The server was started again: what was asked for is not all that there is.
+    const isFirst = !data.run;
+    Object.assign(data, { run: answer.run, newest: 0, seconds: [], totals: null });
+    if (!isFirst) return;
+  }
   data.newest = answer.newest;
   if (!answer.seconds.length) return;
   const isFirst = data.totals === null;
