@@ -145,11 +145,12 @@ export const drawings = {
     const recent = data.seconds.map((second) => second.runners[at].recent);
     const methods = [...new Set([...Object.keys(learned), ...recent.flatMap(Object.keys)])];
     methods.forEach((method, index) => {
+      const prefix = methods.length > 1 ? `${method}, ` : "";
       const batches = recent.flatMap((one) => one[method] ?? []);
       const step = Math.ceil(batches.length / MOST_BATCHES);
       const drawn = batches.filter((_, number) => number % step === 0);
       traces.push({
-        type: "scatter", mode: "markers", name: `${method}, batches`,
+        type: "scatter", mode: "markers", name: `${prefix}batches`,
         x: drawn.map(([rows]) => rows), y: drawn.map(([, ms]) => ms),
         marker: { color: colour(2 * index), size: 5, opacity: 0.35 },
       });
@@ -157,10 +158,10 @@ export const drawings = {
       if (!curve.length) return;
       const rows = curve.map(([size]) => size);
       traces.push({
-        ...line(`${method}, mean`, 2 * index, rows, curve.map(([, mean]) => mean)),
+        ...line(`${prefix}mean`, 2 * index, rows, curve.map(([, mean]) => mean)),
         mode: "lines+markers",
       });
-      traces.push(line(`${method}, seldom above`, 2 * index + 1, rows,
+      traces.push(line(`${prefix}seldom above`, 2 * index + 1, rows,
         curve.map(([, , tail]) => tail)));
       const [size, mean] = curve[curve.length - 1];
       most += `${method}: a batch of ${size} rows takes ${format(mean)} ms. `;
