@@ -140,6 +140,7 @@ export const drawings = {
 
   costs(data, at) {
     const traces = [];
+    const shown = [];
     let most = "";
     const learned = data.totals.runners[at].costs;
     const recent = data.seconds.map((second) => second.runners[at].recent);
@@ -154,8 +155,11 @@ export const drawings = {
         x: drawn.map(([rows]) => rows), y: drawn.map(([, ms]) => ms),
         marker: { color: colour(2 * index), size: 5, opacity: 0.35 },
       });
+      const seen = batches.map(([, ms]) => ms).sort((a, b) => a - b);
+      shown.push(seen[Math.floor(0.98 * seen.length)] ?? 0);
       const curve = learned[method] ?? [];
       if (!curve.length) return;
+      shown.push(...curve.map(([, , tail]) => tail));
       const rows = curve.map(([size]) => size);
       traces.push({
         ...line(`${prefix}mean`, 2 * index, rows, curve.map(([, mean]) => mean)),
@@ -168,6 +172,8 @@ export const drawings = {
     });
     const layout = {
       xaxis: { type: "log", dtick: Math.log10(2), tickformat: "d" },
+      // A few batches that took very long would make a line of all the others.
+      yaxis: { range: [0, 1.2 * Math.max(0.001, ...shown)] },
       hovermode: "closest",
     };
     return { traces, layout, text: most || "Nothing is learned of batches yet." };
