@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "version",
         }
     ),
-    frozenset({"context", "io", "payload", "store", "wire", "wire_errors"}),
+    frozenset({"context", "io", "live", "payload", "store", "wire", "wire_errors"}),
     frozenset({"api_function", "runnable", "runner_handle"}),
     frozenset({"frameworks", "loader", "model", "model_draft", "models", "service"}),
     frozenset({"batching", "consistency"}),

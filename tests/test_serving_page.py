@@ -1,4 +1,4 @@
-"""The tables of docs/serving.md say what the code says."""
+"""The tables of docs/serving.md and docs/monitoring.md say what the code says."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,17 +6,16 @@ from pathlib import Path
 from headway.errors import CallError, HeadwayError, RefusedError, StartError, StoreError
 from headway.metrics import families
 
-PAGE = Path(__file__).parent.parent / "docs" / "serving.md"
+DOCS = Path(__file__).parent.parent / "docs"
 # Only their sub-classes reach clients.
 ABSTRACT = {CallError, RefusedError}
 _ERRORS = HeadwayError.__module__
 
 
-def table(heading: str) -> list[list[str]]:
-    """Return the cells of the table below a heading, without marks of code."""
-    section = PAGE.read_text("utf-8").partition(f"\n## {heading}\n")[2]
-    lines = section.partition("\n## ")[0].splitlines()
-    rows = [line for line in lines if line.startswith("|")]
+def table(page: str, head: str) -> list[list[str]]:
+    """Return the cells of a table that is known by its head, without marks of code."""
+    text = (DOCS / page).read_text("utf-8").partition(f"\n{head}\n")[2]
+    rows = [head, *text.partition("\n\n")[0].splitlines()]
     return [
         [cell.strip().replace("`", "") for cell in row.strip("|").split("|")]
         for row in rows[2:]
@@ -37,13 +36,27 @@ def test_the_table_of_metrics_is_that_of_the_families() -> None:
     expected = [
         [family.name, family.kind, ", ".join(family.labels), family.help]
         for family in vars(families).values()
-        if isinstance(family, families.Family)
+        if isinstance(family, families.Family) and family.kind != "log"
     ]
-    assert sorted(table("Metrics")) == sorted(expected)
+    written = table("monitoring.md", "| name | kind | labels | meaning |")
+    assert sorted(written) == sorted(expected)
+
+
+def test_every_label_of_a_metric_is_explained() -> None:
+    labels = {
+        label
+        for family in vars(families).values()
+        if isinstance(family, families.Family)
+        for label in family.labels
+    }
+    written = [row[0] for row in table("monitoring.md", "| label | values |")]
+    assert sorted(written) == sorted(labels)
 
 
 def test_the_table_of_errors_is_that_of_the_classes() -> None:
-    written = [row[:3] for row in table("Errors")]
+    written = [
+        row[:3] for row in table("serving.md", "| status | code | retry | when |")
+    ]
     expected = [
         [str(kind.status), kind.code, "yes" if kind.retryable else "no"]
         for kind in tree(HeadwayError)

@@ -17,10 +17,11 @@ from headway.api.worker import ApiWorker
 from headway.clock import MonotonicClock
 from headway.config.resolve import resolve
 from headway.config.resolved import ResolvedConfig
-from headway.embedded import build_embedded, open_registry
+from headway.embedded import build_embedded, make_recorder, open_registry
 from headway.errors import HeadwayError, UnavailableError
 from headway.http.asgi import AsgiApp, Receive, Scope, Send
 from headway.http.asgi_server import AsgiServer
+from headway.live.recorder import Recorder
 from headway.metrics import MetricsRegistry
 from headway.plan import describe
 from headway.run_dir import RunDir
@@ -69,6 +70,7 @@ class ServiceApp:
         self._app: AsgiApp | None = None
         self._worker: ApiWorker | None = None
         self._registry: MetricsRegistry | None = None
+        self._recorder: Recorder | None = None
         self._run_dir: RunDir | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,14 +98,19 @@ class ServiceApp:
         loop = asyncio.get_running_loop()
         self._run_dir = RunDir.create()
         self._registry = open_registry(self._config, self._run_dir)
+        clock = MonotonicClock()
         try:
+            if self._config.config.api_server.live:
+                recorder = make_recorder(self._service, self._run_dir, clock)
+                self._recorder = recorder
+                recorder.start()
             self._worker = build_embedded(
                 service=self._service,
                 config=self._config,
                 sockets=None,
                 registry=self._registry,
                 run_dir=self._run_dir,
-                clock=MonotonicClock(),
+                clock=clock,
                 loop=loop,
             )
             await self._worker.start()
@@ -135,6 +142,8 @@ class ServiceApp:
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.aclose()
+        if self._recorder is not None:
+            await self._recorder.aclose()
         if self._registry is not None:
             self._registry.close()
         if self._run_dir is not None:

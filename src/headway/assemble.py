@@ -10,7 +10,6 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,7 +30,9 @@ from headway.config.schema import RunnerConfig
 from headway.errors import HeadwayError, RunnerStartError
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
+from headway.run_dir import RunDir
 from headway.runnable import Runnable
+from headway.runner.cost_curve import make_curves
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor
 from headway.runner.inbox import Inbox, MethodLimits
@@ -115,7 +116,12 @@ def build_runner_core(
     dispatcher = Dispatcher(
         name=runner.name,
         scheduler=scheduler,
-        meters=RunnerMeters(registry=registry, runner=runner.name, methods=list(specs)),
+        meters=RunnerMeters(
+            registry=registry,
+            runner=runner.name,
+            methods=list(specs),
+            curves=make_curves(registry, runner.name, scheduler, limits),
+        ),
         clock=clock,
         loop=loop,
     )
@@ -170,9 +176,12 @@ def build_runner_server(
     if replica_paths:
         links = [
             UnixLink(
-                path=path, owner=ReplicaLink(dispatcher=core.dispatcher, clock=clock)
+                path=path,
+                owner=ReplicaLink(
+                    dispatcher=core.dispatcher, clock=clock, number=number
+                ),
             )
-            for path in replica_paths
+            for number, path in enumerate(replica_paths)
         ]
         return RunnerServer(
             listening=listening,
@@ -274,7 +283,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     clients: Sequence[RunnerClient],
     links: Sequence[Link],
     registry: MetricsRegistry,
-    metrics_dir: Path,
+    run_dir: RunDir,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
 ) -> ApiWorker:
@@ -313,7 +322,8 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         pages=make_pages(
             service=service,
             clients=clients,
-            metrics_dir=metrics_dir if settings.metrics.enabled else None,
+            metrics_dir=run_dir.metrics if settings.metrics.enabled else None,
+            history=run_dir.history if settings.live else None,
             is_draining=is_draining,
         ),
         loop=loop,

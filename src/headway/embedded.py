@@ -25,6 +25,7 @@ from headway.config.resolved import ResolvedConfig
 from headway.config.schema import RunnerConfig
 from headway.garbage import spare_collections
 from headway.listen import allow_connections, bind_http, url_of
+from headway.live.recorder import Recorder
 from headway.metrics import MetricsRegistry
 from headway.plan import describe, warn_of_ignored
 from headway.run_dir import RunDir
@@ -116,9 +117,13 @@ class EmbeddedServer:
         """
         allow_connections()
         registry = open_registry(self._config, self._run_dir)
+        recorder = make_recorder(self._service, self._run_dir, self._clock)
         try:
+            if self._config.config.api_server.live:
+                recorder.start()
             await self._serve(registry)
         finally:
+            await recorder.aclose()
             registry.close()
             self._run_dir.remove()
 
@@ -164,6 +169,16 @@ def open_registry(config: ResolvedConfig, run_dir: RunDir) -> MetricsRegistry:
     return registry
 
 
+def make_recorder(service: Service, run_dir: RunDir, clock: Clock) -> Recorder:
+    """Return what writes down the last 15 minutes of the one process."""
+    return Recorder(
+        metrics_dir=run_dir.metrics,
+        history=run_dir.history,
+        runners=[runner.name for runner in service.runners],
+        clock=clock,
+    )
+
+
 def build_embedded(
     *,
     service: Service,
@@ -204,7 +219,7 @@ def build_embedded(
             for client, runner in zip(clients, service.runners, strict=True)
         ],
         registry=registry,
-        metrics_dir=run_dir.metrics,
+        run_dir=run_dir,
         clock=clock,
         loop=loop,
     )

@@ -47,6 +47,11 @@ class RunDir:
         return self.path / "metrics"
 
     @property
+    def history(self) -> Path:
+        """What the live page shows: a record of each second."""
+        return self.path / "history"
+
+    @property
     def pins(self) -> Path:
         """Folder in which all processes agree on what `latest` means."""
         return self.path / "pins"

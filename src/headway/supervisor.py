@@ -18,6 +18,7 @@ from headway.config.schema import RestartConfig
 from headway.control import Described, ProcessSpec
 from headway.errors import StartError
 from headway.listen import allow_connections, bind_http, bind_unix, url_of
+from headway.live.recorder import Recorder
 from headway.metrics import MetricsRegistry, zero_gauges
 from headway.metrics.families import PROCESS_RESTARTS
 from headway.plan import (
@@ -68,6 +69,7 @@ class Supervisor:
         self._clock = clock
         self._announce = announce
         self._registry = MetricsRegistry(run_dir.metrics_slot("supervisor"))
+        self._recorder: Recorder | None = None
         self._sockets: list[socket.socket] = []
         self._api_workers: list[Child] = []
         self._runners: list[Child] = []
@@ -107,6 +109,14 @@ class Supervisor:
         self._sockets.extend(http)
         for index, runner in enumerate(plan.runners):
             self._plan_runner(index, runner, config)
+        if settings.live:
+            self._recorder = Recorder(
+                metrics_dir=self._run_dir.metrics,
+                history=self._run_dir.history,
+                runners=[runner.name for runner in plan.runners],
+                clock=self._clock,
+            )
+            self._recorder.start()
         # An API worker is ready when the slowest runner is.
         startup_timeout_s = max(
             settings.startup_timeout_s,
@@ -250,6 +260,8 @@ class Supervisor:
         await asyncio.gather(*(child.stop(_RUNNER_STOP_S) for child in self._runners))
         for listening in self._sockets:
             listening.close()
+        if self._recorder is not None:
+            await self._recorder.aclose()
         self._registry.close()
         self._run_dir.remove()
 

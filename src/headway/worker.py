@@ -175,7 +175,7 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
             for index, client in enumerate(clients)
         ],
         registry=registry,
-        metrics_dir=run_dir.metrics,
+        run_dir=run_dir,
         clock=clock,
         loop=loop,
     )

@@ -73,7 +73,7 @@ class Wire:
     def say(self, frame: bytes) -> None:
         self.client.frame_received(self, memoryview(frame))
 
-    def counted(self, family: str) -> int:
+    def counted(self, family: str) -> float:
         return sum(s.value for s in self.registry.samples() if s.family.name == family)
 
     async def calls(self) -> CallsFrame:

@@ -65,11 +65,12 @@ def test_nothing_counted_is_an_empty_page() -> None:
 def test_every_family_is_rendered() -> None:
     registry = MetricsRegistry()
     registry.start()
-    known = [value for value in vars(families).values() if isinstance(value, Family)]
-    assert len(known) >= 12
-    for family in known:
+    every = [value for value in vars(families).values() if isinstance(value, Family)]
+    assert len(every) >= 12
+    for family in every:
         labels = tuple("x" for _ in family.labels)
         getattr(registry, family.kind)(family, labels)
+    known = [family for family in every if family.kind != "log"]
     page = render(registry.samples()).decode()
     parsed = list(text_string_to_metric_families(page))
     assert {(family.type, family.documentation) for family in parsed} == {

@@ -68,6 +68,11 @@ def test_any_title_is_only_text(title: str) -> None:
     assert page.tags == _read(index_html("plain")).tags
 
 
+def test_it_links_to_the_live_page_if_there_is_one() -> None:
+    assert "./-/live" in _read(index_html("credit", live_url="./-/live")).links
+    assert "./-/live" not in _read(index_html("credit")).links
+
+
 def test_the_title_and_the_document_are_named() -> None:
     page = _read(index_html("<b> & co", openapi_url="/v1/docs.json"))
     assert page.title.strip() == "<b> & co"

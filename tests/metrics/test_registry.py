@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.errors import UsageError
-from headway.metrics import Family, MetricsRegistry, Sample, merge, read_samples
+from headway.metrics import Family, Log, MetricsRegistry, Sample, merge, read_samples
 from headway.metrics.families import (
     BATCH_SIZE_ROWS,
     BUILD_INFO,
     QUEUE_ROWS,
+    RECENT_BATCHES,
+    REPLICA_BUSY_SECONDS,
     REQUEST_DURATION,
     REQUESTS,
 )
@@ -46,6 +48,29 @@ def test_the_same_series_is_the_same_handle(registry: MetricsRegistry) -> None:
     assert registry.gauge(QUEUE_ROWS, ("iris",)) is gauge
     histogram = registry.histogram(REQUEST_DURATION, ("a",))
     assert registry.histogram(REQUEST_DURATION, ("a",)) is histogram
+
+
+def test_seconds_are_kept_as_nanoseconds(registry: MetricsRegistry) -> None:
+    registry.counter(REPLICA_BUSY_SECONDS, ("iris", "0")).add(1_500_000_000)
+    assert [sample.value for sample in registry.samples()] == [1.5]
+
+
+@given(counts=st.lists(st.integers(0, 150), max_size=4))
+def test_a_log_keeps_the_last_events(counts: list[int]) -> None:
+    registry = MetricsRegistry()
+    registry.start()
+    log = registry.log(RECENT_BATCHES, ("iris", "predict"))
+    assert registry.log(RECENT_BATCHES, ("iris", "predict")) is log
+    done = 0
+    for count in counts:
+        for number in range(done, done + count):
+            log.add(number, -number)
+        [sample] = registry.samples()
+        first = max(done, done + count - 64)
+        assert Log.events(sample.cells, done) == [
+            (number, -number) for number in range(first, done + count)
+        ]
+        done += count
 
 
 def test_bounds_are_inclusive(registry: MetricsRegistry) -> None:

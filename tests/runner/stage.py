@@ -36,6 +36,7 @@ class Replica:
     """An executor that computes when it is told to."""
 
     blocks = False
+    number = 0
 
     def __init__(self, model: Model = double) -> None:
         self.model = model

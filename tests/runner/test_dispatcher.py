@@ -24,6 +24,8 @@ from headway.errors import (
     UnavailableError,
     WireError,
 )
+from headway.metrics import Log
+from headway.metrics.families import RECENT_BATCHES
 from headway.payload.call import ARRAYS, CallKey, _encode_key
 from headway.wire import ReadyRecord, encode_calls, encode_ready
 from tests.runner.stage import Client, Model, Stage, double, rows, same, turn
@@ -435,3 +437,22 @@ async def test_forgetting_what_is_gone_is_fine(stage: Stage, client: Client) -> 
     stage.inbox.forget(cohort)
     async with asyncio.timeout(1):
         await stage.inbox.wait_deserted()
+
+
+async def test_replicas_and_their_batches_are_told_of(stage: Stage) -> None:
+    replica, client = stage.replica(), stage.client()
+    client.call(rows(1, 2))
+    await replica.busy()
+    assert stage.counted("headway_replica_up") == 1
+    assert stage.counted("headway_replica_busy") == 1
+    replica.finish(took_s=3.0)
+    assert stage.counted("headway_replica_busy") == 0
+    assert stage.counted("headway_replica_busy_seconds_total") == 3
+    [log] = [
+        sample
+        for sample in stage.registry.samples()
+        if sample.family == RECENT_BATCHES and sample.labels[1] == "predict"
+    ]
+    assert Log.events(log.cells, 0) == [(2, 3_000_000_000)]
+    stage.dispatcher.remove_replica(replica)
+    assert stage.counted("headway_replica_up") == 0

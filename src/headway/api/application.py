@@ -20,8 +20,8 @@ __all__ = ["ApiApplication", "Page"]
 
 _log = logging.getLogger(__name__)
 
-Page = Callable[[], Awaitable[tuple[int, bytes, bytes]]]
-"""Makes (status, content type, body) of a page of Headway's own."""
+Page = Callable[[Request], Awaitable[Answer]]
+"""Makes the answer of a page of Headway's own."""
 
 _PAGE_METHODS = ("GET", "HEAD", "OPTIONS")
 _API_METHODS = ("POST", "OPTIONS")
@@ -111,20 +111,20 @@ class ApiApplication:
 
 async def _serve_page(page: Page, request: Request) -> None:
     try:
-        status, content_type, body = await page()
+        answer = await page(request)
     except Exception:  # noqa: BLE001 - a page's fault is answered like any other
         _log.exception("the page %s failed", request.path)
         error = HeadwayError("the page failed; the log has the traceback")
         request.respond(*render_error(error))
         return
-    request.respond(status, content_type, body)
+    request.respond(*answer)
 
 
 def json_page(value: object, status: int = HTTPStatus.OK) -> Page:
     """Return a page that always shows the same JSON."""
     body = msgspec.json.encode(value)
 
-    async def page() -> tuple[int, bytes, bytes]:
-        return status, JSON_TYPE, body
+    async def page(request: Request) -> Answer:
+        return status, JSON_TYPE, body, ()
 
     return page

@@ -13,10 +13,13 @@ import msgspec
 
 from headway.api.application import Page, json_page
 from headway.api.error_answer import JSON_TYPE
+from headway.api.live_pages import make_live_pages
 from headway.api.runner_client import RunnerClient
 from headway.http.exposition import CONTENT_TYPE, render
 from headway.http.openapi import build_openapi
+from headway.http.request import Answer, Request
 from headway.http.swagger import index_html
+from headway.live.page import LIVE_PATH
 from headway.metrics import read_samples
 from headway.service import Service
 from headway.version import __version__
@@ -29,6 +32,7 @@ def make_pages(
     service: Service,
     clients: Sequence[RunnerClient],
     metrics_dir: Path | None,
+    history: Path | None,
     is_draining: Callable[[], bool],
 ) -> dict[str, Page]:
     """Return the pages by path.
@@ -37,20 +41,23 @@ def make_pages(
         service: Is documented.
         clients: Tell which runners are ready.
         metrics_dir: Holds a slot for each process; None serves no metrics.
+        history: What the recorder writes; None serves no live page.
         is_draining: Whether the server is on its way down.
     """
 
-    async def index() -> tuple[int, bytes, bytes]:
-        return HTTPStatus.OK, b"text/html; charset=utf-8", index_html(service.name)
+    async def index(request: Request) -> Answer:
+        live_url = None if history is None else f".{LIVE_PATH}"
+        body = index_html(service.name, live_url=live_url)
+        return HTTPStatus.OK, b"text/html; charset=utf-8", body, ()
 
-    async def ready() -> tuple[int, bytes, bytes]:
+    async def ready(request: Request) -> Answer:
         runners = {client.name: client.is_ready for client in clients}
         is_ready = all(runners.values()) and not is_draining()
         body = msgspec.json.encode(
             {"ready": is_ready, "draining": is_draining(), "runners": runners}
         )
         status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return status, JSON_TYPE, body
+        return status, JSON_TYPE, body, ()
 
     pages: dict[str, Page] = {
         "/": index,
@@ -59,14 +66,16 @@ def make_pages(
         "/healthz": json_page({"live": True}),
         "/readyz": ready,
     }
+    if history is not None:
+        pages |= make_live_pages(service.name, history)
     if metrics_dir is not None:
         pages["/metrics"] = functools.partial(_metrics, metrics_dir)
     return pages
 
 
-async def _metrics(metrics_dir: Path) -> tuple[int, bytes, bytes]:
+async def _metrics(metrics_dir: Path, request: Request) -> Answer:
     body = await asyncio.to_thread(_render_metrics, metrics_dir)
-    return HTTPStatus.OK, CONTENT_TYPE, body
+    return HTTPStatus.OK, CONTENT_TYPE, body, ()
 
 
 def _render_metrics(metrics_dir: Path) -> bytes:

@@ -30,8 +30,8 @@ Text = Annotated[str, Meta(min_length=1)]
 GpuIds = Annotated[list[Annotated[int, Meta(ge=0)] | Text], Meta(min_length=1)]
 
 _DURATION_BOUNDS = (
-    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-    *(0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05),
+    *(0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
 )
 
 
@@ -118,6 +118,9 @@ class ApiServerConfig(_Section, frozen=True):
     ssl_ca_certs: Text | None = None
     """Certificates in PEM, one of which must have signed each client's own; null:
     clients need none."""
+    live: bool = True
+    """Whether the live page `/-/live` is served: what the server did in the last 15
+    minutes, in charts."""
     metrics: MetricsConfig = MetricsConfig()
     restart: RestartConfig = RestartConfig()
 

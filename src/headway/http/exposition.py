@@ -37,6 +37,8 @@ class _Collector(Collector):
     def collect(self) -> Iterator[Metric]:
         metrics: dict[str, Metric] = {}
         for sample in self._samples:
+            if sample.family.kind == "log":
+                continue
             name = sample.family.name
             if name not in metrics:
                 metrics[name] = _metric(sample.family)

@@ -29,7 +29,7 @@ _PAGE = """<!DOCTYPE html>
 <link rel="stylesheet" href="{assets}swagger-ui.css">
 </head>
 <body style="margin: 0">
-<div id="swagger-ui" data-openapi-url="{openapi_url}"></div>
+{live_link}<div id="swagger-ui" data-openapi-url="{openapi_url}"></div>
 <noscript>This page needs JavaScript; the API is described by
 <a href="{openapi_url}">its OpenAPI document</a>.</noscript>
 <script src="{assets}swagger-ui-bundle.js"></script>
@@ -120,14 +120,24 @@ _START_JS = """"use strict";
 """
 
 
-def index_html(title: str, openapi_url: str = "./docs.json") -> bytes:
+_LIVE_LINK = """<p style="margin: 0; padding: 12px 20px; text-align: right;
+font-family: sans-serif"><a href="{url}">What the server is doing now</a></p>
+"""
+
+
+def index_html(
+    title: str, openapi_url: str = "./docs.json", live_url: str | None = None
+) -> bytes:
     """Return the page.
 
     Args:
         title: Of the page, as plain text.
         openapi_url: Of the OpenAPI document, absolute or relative to the page.
+        live_url: Of the live page, likewise; None if there is none.
     """
+    link = "" if live_url is None else _LIVE_LINK.format(url=html.escape(live_url))
     return _PAGE.format(
+        live_link=link,
         title=html.escape(title),
         openapi_url=html.escape(openapi_url),
         assets="." + ASSET_PREFIX,

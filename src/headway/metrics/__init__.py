@@ -5,7 +5,7 @@ samples reads the slots of all processes and adds them up.
 """
 
 from headway.metrics.families import Family
-from headway.metrics.handles import Counter, Gauge, Histogram
+from headway.metrics.handles import Counter, Gauge, Histogram, Log
 from headway.metrics.registry import MetricsRegistry
 from headway.metrics.samples import Sample, merge, read_samples
 from headway.metrics.slot import zero_gauges
@@ -15,6 +15,7 @@ __all__ = [
     "Family",
     "Gauge",
     "Histogram",
+    "Log",
     "MetricsRegistry",
     "Sample",
     "merge",

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "BATCH_COST_SECONDS",
     "BATCH_SIZE_ROWS",
     "BUILD_INFO",
     "CANCELLED_ROWS",
@@ -16,7 +17,11 @@ __all__ = [
     "PROCESS_RESTARTS",
     "QUEUE_ROWS",
     "QUEUE_WAIT_SECONDS",
+    "RECENT_BATCHES",
     "REFUSED",
+    "REPLICA_BUSY",
+    "REPLICA_BUSY_SECONDS",
+    "REPLICA_UP",
     "REQUESTS",
     "REQUESTS_IN_PROGRESS",
     "REQUEST_DURATION",
@@ -26,8 +31,8 @@ __all__ = [
 ]
 
 _DURATIONS_S = (
-    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-    *(0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05),
+    *(0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
 )
 _ROWS = tuple(float(2**power) for power in range(11))
 
@@ -39,12 +44,13 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     """As scraped; a counter's ends in `_total`."""
     help: str
     """One line for people."""
-    kind: Literal["counter", "gauge", "histogram"]
+    kind: Literal["counter", "gauge", "histogram", "log"]
+    """A log keeps the last events. It is for Headway's own pages, never scraped."""
     labels: tuple[str, ...] = ()
     """Names of the labels, in the order in which values are given."""
     unit: Literal["rows", "seconds"] = "rows"
-    """What a histogram observes. Sums are kept as integers: seconds in
-    nanoseconds."""
+    """What a histogram observes; a counter or gauge of seconds says so too. What is
+    kept are integers: seconds in nanoseconds."""
     bounds: tuple[float, ...] = ()
     """Upper bounds of a histogram's buckets, rising, without infinity."""
     merge: Literal["sum", "max"] = "sum"
@@ -52,7 +58,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scale(self) -> int:
-        """Units of a histogram's integer sum in one observed unit."""
+        """Kept integers in one unit."""
         return 1_000_000_000 if self.unit == "seconds" else 1
 
     def with_bounds(self, bounds: tuple[float, ...]) -> "Family":
@@ -114,6 +120,39 @@ QUEUE_ROWS = Family(
     help="Rows that wait in the runner.",
     kind="gauge",
     labels=("runner",),
+)
+BATCH_COST_SECONDS = Family(
+    name="headway_runner_batch_cost_seconds",
+    help="Learned time of a batch of so many rows; 0 as long as it is unknown.",
+    kind="gauge",
+    labels=("runner", "method", "rows", "statistic"),
+    unit="seconds",
+    merge="max",
+)
+RECENT_BATCHES = Family(
+    name="headway_runner_recent_batches",
+    help="Rows and nanoseconds of the last batches.",
+    kind="log",
+    labels=("runner", "method"),
+)
+REPLICA_UP = Family(
+    name="headway_replica_up",
+    help="1 while the replica can take batches, else 0.",
+    kind="gauge",
+    labels=("runner", "replica"),
+)
+REPLICA_BUSY = Family(
+    name="headway_replica_busy",
+    help="1 while the replica computes a batch, else 0.",
+    kind="gauge",
+    labels=("runner", "replica"),
+)
+REPLICA_BUSY_SECONDS = Family(
+    name="headway_replica_busy_seconds_total",
+    help="Time that the replica has computed.",
+    kind="counter",
+    labels=("runner", "replica"),
+    unit="seconds",
 )
 RUNNER_ROWS = Family(
     name="headway_runner_rows_total",

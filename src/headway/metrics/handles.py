@@ -1,4 +1,4 @@
-"""What counts: a counter, gauge or histogram over cells of a process's slot.
+"""What counts: a counter, gauge, histogram or log over cells of a process's slot.
 
 MetricsRegistry makes them; hot paths keep them and call them. They take no lock: one
 thread may write to a handle.
@@ -8,7 +8,11 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 
-__all__ = ["Counter", "Gauge", "Histogram"]
+__all__ = ["LOG_CELLS", "Counter", "Gauge", "Histogram", "Log"]
+
+_LOG_EVENTS = 64
+LOG_CELLS = 1 + 2 * _LOG_EVENTS
+"""The number of events so far, then the last ones, two integers each."""
 
 
 class Counter:
@@ -26,7 +30,7 @@ class Counter:
         self._index = index
 
     def add(self, n: int = 1) -> None:
-        """Count `n` more, which is not negative."""
+        """Count `n` more of what the family keeps, which is not negative."""
         self._cells[self._index] += n
 
 
@@ -45,7 +49,7 @@ class Gauge:
         self._index = index
 
     def set(self, value: int) -> None:
-        """Make it `value`."""
+        """Make it `value`, in what the family keeps."""
         self._cells[self._index] = value
 
     def add(self, n: int = 1) -> None:
@@ -104,3 +108,37 @@ class Histogram:
             count = 1
         cells[index + bucket] += count
         cells[self._sum] += int(sum(values) * self._scale)
+
+
+class Log:
+    """The last events, of two integers each.
+
+    Args:
+        cells: The slot's integers.
+        index: The first of this series' cells.
+    """
+
+    __slots__ = ("_cells", "_index")
+
+    def __init__(self, cells: memoryview, index: int) -> None:
+        self._cells = cells
+        self._index = index
+
+    def add(self, first: int, second: int) -> None:
+        """Keep an event, in the place of the oldest."""
+        cells, index = self._cells, self._index
+        count = cells[index]
+        at = index + 1 + 2 * (count % _LOG_EVENTS)
+        cells[at] = first
+        cells[at + 1] = second
+        cells[index] = count + 1  # last, as readers go by it
+
+    @staticmethod
+    def events(cells: Sequence[int], since: int) -> list[tuple[int, int]]:
+        """Return the events after the first `since`, as far as they are kept."""
+        count = cells[0]
+        return [
+            (cells[1 + 2 * at], cells[2 + 2 * at])
+            for number in range(max(since, count - _LOG_EVENTS), count)
+            for at in (number % _LOG_EVENTS,)
+        ]

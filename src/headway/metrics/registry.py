@@ -8,7 +8,7 @@ from threading import Lock
 
 from headway.errors import UsageError
 from headway.metrics.families import Family
-from headway.metrics.handles import Counter, Gauge, Histogram
+from headway.metrics.handles import Counter, Gauge, Histogram, Log
 from headway.metrics.samples import Sample, merge
 from headway.metrics.slot import SeriesRecord, Slot, cells_of
 
@@ -40,6 +40,7 @@ class MetricsRegistry:
         self._counters: dict[_Key, Counter] = {}
         self._gauges: dict[_Key, Gauge] = {}
         self._histograms: dict[_Key, Histogram] = {}
+        self._logs: dict[_Key, Log] = {}
 
     def start(self) -> None:
         """Open the slot; counters go on where an earlier process left them.
@@ -98,6 +99,20 @@ class MetricsRegistry:
             record = self._record(family, labels, "histogram")
             made = Histogram(self._slot.cells, record.cell, family.bounds, family.scale)
             return self._histograms.setdefault((family.name, labels), made)
+
+    def log(self, family: Family, labels: tuple[str, ...] = ()) -> Log:
+        """Return the log of a family with these label values, always the same.
+
+        Raises:
+            UsageError: As `counter`.
+        """
+        found = self._logs.get((family.name, labels))
+        if found is not None:
+            return found
+        with self._lock:
+            record = self._record(family, labels, "log")
+            made = Log(self._slot.cells, record.cell)
+            return self._logs.setdefault((family.name, labels), made)
 
     def samples(self) -> list[Sample]:
         """Return what this process has counted."""

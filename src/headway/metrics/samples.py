@@ -23,12 +23,14 @@ class Sample(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
     """Values in the order of `family.labels`."""
     cells: tuple[int, ...]
-    """A counter's or gauge's value; a histogram's buckets, then its sum."""
+    """A counter's or gauge's value; a histogram's buckets, then its sum; a log's
+    count, then its events."""
 
     @property
-    def value(self) -> int:
-        """A counter's or gauge's value."""
-        return self.cells[0]
+    def value(self) -> float:
+        """A counter's or gauge's value in the family's unit."""
+        scale = self.family.scale
+        return self.cells[0] if scale == 1 else self.cells[0] / scale
 
     @property
     def cumulative(self) -> list[int]:

@@ -19,6 +19,7 @@ import msgspec
 
 from headway.errors import UsageError
 from headway.metrics.families import Family
+from headway.metrics.handles import LOG_CELLS
 
 __all__ = ["SeriesRecord", "Slot", "cells_of", "read_slot", "zero_gauges"]
 
@@ -45,7 +46,9 @@ _decoder = msgspec.json.Decoder(SeriesRecord)
 
 
 def cells_of(family: Family) -> int:
-    """Return how many cells a series takes; see Histogram for their order."""
+    """Return how many cells a series takes; see Histogram and Log for their order."""
+    if family.kind == "log":
+        return LOG_CELLS
     return len(family.bounds) + 2 if family.kind == "histogram" else 1
 
 
@@ -167,17 +170,23 @@ def read_slot(path: Path) -> list[tuple[SeriesRecord, tuple[int, ...]]]:
     A file that is absent or no slot has none.
     """
     try:
-        with path.open("rb") as file:
-            head = memoryview(file.read(_CELLS_AT))
-            cells = file.read(8 * _CELLS)
+        with path.open("rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_size < _SLOT_BYTES:
+                return []
+            header = file.read(_HEADER_BYTES)
+            if int.from_bytes(header[:8], "little") != _MAGIC:
+                return []
+            # Only what is in use: once a second for each process, it is worth it.
+            used = int.from_bytes(header[8:16], "little", signed=True)
+            used = min(max(used, 0), _DIRECTORY_BYTES)
+            records = list(_entries(memoryview(header + file.read(used))))
+            cells = max((r.cell + cells_of(r.family) for r in records), default=0)
+            values = memoryview(os.pread(file.fileno(), 8 * cells, _CELLS_AT)).cast("q")
     except FileNotFoundError:
         return []
-    if int.from_bytes(head[:8], "little") != _MAGIC or len(cells) != 8 * _CELLS:
-        return []
-    values = memoryview(cells).cast("q")
     return [
         (record, tuple(values[record.cell : record.cell + cells_of(record.family)]))
-        for record in _entries(head)
+        for record in records
     ]
 
 

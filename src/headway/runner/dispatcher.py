@@ -105,6 +105,7 @@ class Dispatcher:
     def add_replica(self, executor: Executor) -> None:
         """Let a replica take batches."""
         self._idle.append(executor)
+        self._meters.replica_up(executor.number)
         self._count_replicas()
         self._wake()
 
@@ -113,6 +114,7 @@ class Dispatcher:
         flying = self._flying.pop(executor, None)
         if flying is None:
             self._idle.remove(executor)
+        self._meters.replica_down(executor.number)
         self._count_replicas()
         if flying is not None:
             batch, _ = flying
@@ -212,6 +214,7 @@ class Dispatcher:
         now = self._clock.now()
         self._flying[executor] = (batch, now)
         self._scheduler.started(batch.number, batch.key.method, batch.rows, now)
+        self._meters.replica_busy(executor.number)
         executor.start(batch, self._done)
         return executor.blocks
 
@@ -223,6 +226,7 @@ class Dispatcher:
             return  # the replica was given up on; its batch went elsewhere
         now = self._clock.now()
         self._idle.append(executor)
+        self._meters.replica_idle(executor.number, took_s)
         # The answers first: what is to be learned has time while they are on their way.
         self._finish(batch, outcomes, flying[1], took_s)
         failed = any(isinstance(outcome, Failure) for outcome in outcomes)
@@ -234,6 +238,7 @@ class Dispatcher:
             None if failed else took_s,
             now,
         )
+        self._meters.batch_done(batch, flying[1], took_s)
         if not executor.blocks:
             self._wake()
 
@@ -256,8 +261,6 @@ class Dispatcher:
         )
         self._answers.add(outcomes, facts)
         self._answers.flush()
-        if started_at:
-            self._meters.batch_done(batch, started_at, took_s)
 
     def _answer_late(self, late: Late, now: float) -> None:
         for cohort in late.cohorts:

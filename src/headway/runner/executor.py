@@ -24,6 +24,8 @@ class Executor(Protocol):
 
     blocks: bool
     """Whether `start` returns only when the batch is done."""
+    number: int
+    """Which of the runner's replicas it is."""
 
     def start(self, batch: Batch, done: Done) -> None:
         """Compute a batch, then call `done` on the event loop's thread."""
@@ -42,6 +44,7 @@ class InlineExecutor:
     """
 
     blocks = True
+    number = 0
 
     def __init__(self, *, isolation: Isolation) -> None:
         self._isolation = isolation
@@ -63,6 +66,7 @@ class ThreadExecutor:
     """
 
     blocks = False
+    number = 0
 
     def __init__(
         self,

@@ -43,11 +43,15 @@ class ReplicaLink:
     Args:
         dispatcher: Told when the replica is ready and when it is gone.
         clock: Stamps what is sent.
+        number: Which of the runner's replicas it is.
     """
 
     blocks = False
 
-    def __init__(self, *, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(
+        self, *, dispatcher: Dispatcher, clock: Clock, number: int = 0
+    ) -> None:
+        self.number = number
         self._dispatcher = dispatcher
         self._clock = clock
         self._channel: Channel | None = None

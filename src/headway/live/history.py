@@ -1,0 +1,127 @@
+"""The last 15 minutes in a file: one process writes a second, all others read.
+
+    header      8 int64: magic, run, number of the newest second, the rest spare
+    slots       for second number N at N modulo the number of slots:
+                8 int64 of which 3 are used: number, bytes of the second, bytes of the
+                totals; then the JSON of both
+
+The recorder writes; the live page of any API worker reads. It outlives both, until the
+folder of the run is removed. A slot is whole once the header names it, and is not
+written again for a while, so readers need no lock.
+"""
+
+import mmap
+import os
+import struct
+from pathlib import Path
+
+import msgspec
+
+__all__ = ["KEPT_SECONDS", "Excerpt", "HistoryWriter", "read_history"]
+
+KEPT_SECONDS = 900
+
+_MAGIC = int.from_bytes(b"HDWYLIV1", "little")
+_HEADER_BYTES = 64
+_SLOT_BYTES = 32 * 1024
+"""Most of it is a hole in the file, which takes no room."""
+_SLOTS = KEPT_SECONDS + 30
+"""Who begins to read the oldest second has half a minute until it is overwritten."""
+_NEWEST_AT = 16
+_WORDS = struct.Struct("<3q")
+
+
+class Excerpt(msgspec.Struct, frozen=True):
+    """What a reader got."""
+
+    run: int
+    """Differs from one start of the server to the next."""
+    newest: int
+    """Number of the newest second, from 1; 0 if there is none yet."""
+    seconds: list[bytes]
+    """The JSON of those asked for, oldest first."""
+    totals: bytes
+    """The JSON of the newest second's totals."""
+
+
+class HistoryWriter:
+    """Writes the file.
+
+    Args:
+        path: The file.
+        run: What readers know this run by.
+    """
+
+    def __init__(self, *, path: Path, run: int) -> None:
+        self._path = path
+        self._run = run
+        self._file = -1
+
+    def start(self) -> None:
+        """Make the file.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.ftruncate(self._file, _HEADER_BYTES + _SLOTS * _SLOT_BYTES)
+        os.pwrite(self._file, _WORDS.pack(_MAGIC, self._run, 0), 0)
+
+    def write(self, number: int, second: bytes, totals: bytes) -> None:
+        """Add a second, whose number is that of the last one and 1.
+
+        Raises:
+            OSError: If the disk is full.
+            ValueError: If it is too large.
+        """
+        words = _WORDS.pack(number, len(second), len(totals))
+        slot = words.ljust(_HEADER_BYTES, b"\0") + second + totals
+        if len(slot) > _SLOT_BYTES:
+            raise ValueError(f"{len(slot):,} bytes do not fit into {_SLOT_BYTES:,}")
+        # Not through a mapping: a store that a full disk has no room for would end the
+        # process, while a write fails.
+        os.pwrite(self._file, slot, _place(number))
+        os.pwrite(self._file, number.to_bytes(8, "little"), _NEWEST_AT)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _place(number: int) -> int:
+    return _HEADER_BYTES + (number % _SLOTS) * _SLOT_BYTES
+
+
+def read_history(path: Path, since: int) -> Excerpt:
+    """Return the seconds after the one of that number, at most the last 15 minutes.
+
+    Args:
+        path: The file.
+        since: A number; one that is not reached yet, as from before the server was
+            started again, counts as 0.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory,
+    ):
+        _, run, newest = _WORDS.unpack_from(memory)
+        if since > newest:
+            since = 0
+        seconds = []
+        totals = b"null"
+        for number in range(max(since, newest - KEPT_SECONDS, 0) + 1, newest + 1):
+            place = _place(number)
+            is_number, second_bytes, totals_bytes = _WORDS.unpack_from(memory, place)
+            if is_number != number:
+                continue  # it could not be written
+            at = place + _HEADER_BYTES
+            seconds.append(memory[at : at + second_bytes])
+            if number == newest:
+                at += second_bytes
+                totals = memory[at : at + totals_bytes]
+        return Excerpt(run, newest, seconds, totals)

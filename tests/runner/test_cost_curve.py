@@ -1,0 +1,52 @@
+"""What is published of a cost model is what the model says, as far as it knows."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.batching.scheduler import Scheduler, SchedulerLimits
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import BATCH_COST_SECONDS
+from headway.runner.cost_curve import curve_sizes, make_curves
+from headway.runner.inbox import MethodLimits
+
+
+@given(max_rows=st.integers(1, 2**31 - 1))
+def test_sizes_double_up_to_the_largest(max_rows: int) -> None:
+    sizes = curve_sizes(max_rows)
+    assert (sizes[0], sizes[-1]) == (1, max_rows)
+    assert len(sizes) <= 32
+    assert all(a < b <= 2 * a for a, b in pairwise(sizes))
+
+
+def test_the_gauges_are_the_models_predictions() -> None:
+    registry = MetricsRegistry()
+    registry.start()
+    scheduler = Scheduler(limits=SchedulerLimits(), replicas=1)
+    limits = {
+        "predict": MethodLimits(100, 1.0, joins=True),
+        "alone": MethodLimits(100, 1.0, joins=False),
+    }
+    [curve] = make_curves(registry, "iris", scheduler, limits)
+    cost = scheduler.cost("predict")
+
+    def published() -> dict[tuple[str, str], float]:
+        curve.publish()
+        return {
+            (rows, statistic): sample.value
+            for sample in registry.samples()
+            if sample.family == BATCH_COST_SECONDS
+            for runner, method, rows, statistic in (sample.labels,)
+            if (runner, method) == ("iris", "predict")
+        }
+
+    assert set(published().values()) == {0}
+    for rows in (1, 2, 4, 8, 17):
+        cost.observe(rows, 0.001 * rows, 0.0)
+    found = published()
+    assert found["4", "mean"] == pytest.approx(cost.mean(4), abs=1e-9)
+    assert found["16", "tail"] == pytest.approx(cost.tail(16), abs=1e-9)
+    # Nothing is known of larger ones, though the model would guess.
+    assert found["32", "mean"] == found["100", "tail"] == 0
