@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser
 
+from headway.live.page import page_file
 from tests.live.browser import Visit, open_browser
 from tests.serving.load import Load
 from tests.serving.metrics import Metrics
@@ -136,4 +137,22 @@ def test_the_keyboard_reaches_all_and_can_stop_it(
     assert page.get_attribute("#pause", "aria-pressed") == "true"
     page.keyboard.press("Space")
     visit.wait_for("document.getElementById('status').innerText === 'Live'")
+    assert visit.complaints == []
+
+
+def test_without_charts_all_figures_are_there(server: Server, browser: Browser) -> None:
+    visit = Visit(browser)
+    page = visit.page
+    plain = page_file("crawl", charts=False)
+    headers = {name.decode(): value.decode() for name, value in plain.headers}
+    page.route(
+        "**/-/live",
+        lambda route: route.fulfill(
+            body=plain.body.decode(), content_type="text/html", headers=headers
+        ),
+    )
+    page.goto(f"http://127.0.0.1:{server.port}/-/live")
+    visit.wait_for("document.querySelector('[data-table=replicas]')?.rows.length === 2")
+    assert "pip install 'headway[charts]'" in page.inner_text("main")
+    assert page.locator("figure:visible").count() == 0
     assert visit.complaints == []

@@ -22,6 +22,8 @@ __all__ = ["Recorder"]
 
 _log = logging.getLogger(__name__)
 _PERIOD_S = 1.0
+_SHORTEST_S = 0.5
+"""Rates over less would be noise."""
 
 
 class Recorder:
@@ -76,9 +78,8 @@ class Recorder:
         due = self._clock.now()
         while True:
             now = self._clock.now()
-            due += _PERIOD_S
-            if due <= now:
-                due = now + _PERIOD_S  # a second that was missed is not made up for
+            # Seconds that were missed are not made up for.
+            due = max(due + _PERIOD_S, now + _SHORTEST_S)
             await asyncio.sleep(due - now)
             self.record()
 

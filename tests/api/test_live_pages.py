@@ -1,0 +1,18 @@
+"""The live page where there is nothing to show."""
+
+from pathlib import Path
+
+from headway.api.live_pages import make_live_pages
+from headway.http.head import parse_head
+from headway.http.limits import HttpLimits
+from headway.http.request import Request
+
+
+async def test_without_a_history_it_says_so(tmp_path: Path) -> None:
+    pages = make_live_pages("credit", tmp_path / "history")
+    head = parse_head(b"GET /-/live/data HTTP/1.1\r\nhost: x\r\n\r\n", HttpLimits())
+    request = Request(None, head, "GET", "/-/live/data", b"", 0.0)
+    status, _, body, headers = await pages["/-/live/data"](request)
+    assert status == 503
+    assert b"there is no history" in body
+    assert dict(headers)[b"retry-after"]
