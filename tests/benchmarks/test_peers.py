@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from benchmarks.peers.catalogue import MODELS, SERVERS, predictions, request_of
 from benchmarks.peers.record import (
     RECORD,
