@@ -10,6 +10,8 @@ from benchmarks.report import arguments, show
 from benchmarks.server import Server
 from benchmarks.wrk import run_wrk
 
+__all__ = ["pss_mb"]
+
 
 def main() -> None:
     """Run it."""
@@ -19,7 +21,7 @@ def main() -> None:
         flags = ("--api-workers", str(workers))
         with Server("ballast:svc", arguments=flags) as server:
             run_wrk(server.url, connections=32, seconds=options.seconds, body="[[1.0]]")
-            sizes = {name: _pss_mb(pid) for name, pid in server.processes().items()}
+            sizes = {name: pss_mb(pid) for name, pid in server.processes().items()}
         rows.append(
             {
                 "API workers": workers,
@@ -35,7 +37,12 @@ def main() -> None:
     print(f"\neach further API worker adds {added:.1f} MB")
 
 
-def _pss_mb(pid: int) -> float:
+def pss_mb(pid: int) -> float:
+    """Return the proportional set size of a process in MiB.
+
+    Raises:
+        SystemExit: If the kernel does not tell it.
+    """
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024

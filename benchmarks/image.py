@@ -1,0 +1,89 @@
+"""How fast do images of 600 KB get to the model, as .npy and as JSON?
+
+A small ONNX network on 3x224x224 float32: the throughput, and the median time from a
+body that has been read to the start of its model, decoding included, for one client.
+`scripts/bench peers` has the same network in other servers.
+"""
+
+import http.client
+import os
+import statistics
+from io import BytesIO
+
+import msgspec
+import numpy as np
+
+from benchmarks.peers.installation import FOLDER
+from benchmarks.peers.models import train
+from benchmarks.report import arguments, show
+from benchmarks.server import Server
+from benchmarks.wrk import run_wrk
+
+_CONFIG = "runners: {resources: {cpu: 1}}"
+_CONNECTIONS = (1, 16, 64)
+_ASKED = 100
+
+
+def main() -> None:
+    """Run it."""
+    options = arguments(__doc__, seconds=4)
+    models = FOLDER / "models"
+    train(models)
+    os.environ |= {
+        "HEADWAY_PEERS_MODEL": "image",
+        "HEADWAY_PEERS_MODELS": str(models),
+    }
+    rows = []
+    with Server("images:svc", config=_CONFIG) as server:
+        for kind, body in _bodies().items():
+            start_ms = _start_ms(server, kind, body)
+            for connections in _CONNECTIONS:
+                loads = [
+                    run_wrk(
+                        server.url,
+                        connections=connections,
+                        seconds=options.seconds,
+                        body=body,
+                        content_type=kind,
+                    )
+                    for _ in range(options.runs)
+                ]
+                rows.append(
+                    {
+                        "body": kind,
+                        "KB": len(body) // 1000,
+                        "connections": connections,
+                        "rps": statistics.median(load.rps for load in loads),
+                        "p50 ms": statistics.median(load.p50_ms for load in loads),
+                        "p99 ms": statistics.median(load.p99_ms for load in loads),
+                        "failures": sum(load.failures for load in loads),
+                        "body to model ms": start_ms,
+                    }
+                )
+    show("images, medians of the runs", rows, options.json)
+
+
+def _bodies() -> dict[str, bytes]:
+    # Numbers that are the same as text, as 64-bit and as 32-bit floats.
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 224, 224)) / 256
+    image, file = pixels.astype(np.float32), BytesIO()
+    np.save(file, image)
+    return {
+        "application/x-npy": file.getvalue(),
+        "application/json": msgspec.json.encode(image.tolist()),
+    }
+
+
+def _start_ms(server: Server, kind: str, body: bytes) -> float:
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    times: list[float] = []
+    for _ in range(_ASKED):
+        client.request("POST", "/predict", body, {"Content-Type": kind})
+        ((_, seconds),) = msgspec.json.decode(client.getresponse().read())
+        times.append(seconds * 1e3)
+    client.close()
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()
