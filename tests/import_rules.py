@@ -39,6 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "control",
             "embedded",
             "garbage",
+            "leash",
             "listen",
             "plan",
             "run_dir",
