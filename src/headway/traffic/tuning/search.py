@@ -39,7 +39,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     confirm_s: float
     """The same of a confirmation."""
     start_per_s: float = 100.0
-    lowest_per_s: float = 1.0
+    lowest_per_s: float = 5.0
     """Below it a target counts as one that cannot be kept."""
     precision: float = 1.08
     """Rates nearer to each other than this factor are alike."""

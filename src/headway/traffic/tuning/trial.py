@@ -7,13 +7,17 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-__all__ = ["Bracket", "Setting", "Trial", "brackets"]
+__all__ = ["FAILED", "Bracket", "Setting", "Trial", "brackets"]
 
 Setting = tuple[int, ...]
 """A value for each choice of the grid, in its order."""
 
-_KEEPS_UP = 0.9
-"""Share of the rate that was answered, below which a miss cannot be an accident."""
+_CLEAR = 0.9
+"""Share in time below which a miss cannot be an accident of the moment."""
+
+
+FAILED = 0.001
+"""Share that may fail."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,13 +27,15 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     per_s: float
     """Requests sent; 0 if there was nothing to send them to."""
     kept: bool
-    p99_ms: float = 0.0
-    """From the scheduled send time; a request that failed took forever. What is above
-    the target may be a lower bound, as a hopeless trial is ended early."""
+    p99_ms: float | None = None
+    """From the scheduled send time, a lower bound if the trial was ended early; None if
+    one in a hundred failed."""
     ok_per_s: float = 0.0
     """Answered 200 per second, in time or not."""
-    ok_share: float = 0.0
-    """Of the requests, answered 200 in time or not."""
+    in_time: float = 0.0
+    """Share of the requests that was answered 200 in time."""
+    failed: float = 0.0
+    """Share of the requests that had another answer, or none."""
     lag_p99_ms: float = 0.0
     """How late the generator itself was."""
     confirms: bool = False
@@ -40,7 +46,16 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_clear(self) -> bool:
         """Whether a miss is one of the setting, and no accident of the moment."""
-        return bool(self.problem) or self.ok_per_s < _KEEPS_UP * self.per_s
+        return bool(self.problem) or self.in_time < _CLEAR
+
+    @property
+    def why(self) -> str:
+        """Return in words why it was missed."""
+        if self.problem:
+            return self.problem
+        if self.failed > FAILED:
+            return f"{self.failed:.1%} failed"
+        return "" if self.p99_ms is None else f"p99 {self.p99_ms:,.0f} ms"
 
 
 class Bracket(msgspec.Struct, frozen=True):
