@@ -11,6 +11,7 @@ from headway.cli.check import check
 from headway.cli.models import models
 from headway.cli.serve import serve
 from headway.cli.tune import tune
+from headway.cli.walk import walk
 from headway.errors import HeadwayError
 from headway.version import __version__
 
@@ -27,6 +28,7 @@ headway.add_command(serve)
 headway.add_command(check)
 headway.add_command(models)
 headway.add_command(tune)
+headway.add_command(walk)
 
 
 def main() -> None:

@@ -4,15 +4,14 @@ cli/main adds it; traffic/tuning does the work, this prints and writes files.
 """
 
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from headway.cli.service_options import (
     config_option,
+    read_document,
     resolve_plan,
     working_dir_option,
 )
@@ -139,7 +138,7 @@ def _job(
     )
     question = question_of(loaded, route=route, body=body)
     grid = grid_of(plan, config, available_cores())
-    document = _document(config.file)
+    document = read_document(config.file)
     mark = fingerprint(
         service=loaded,
         folder=folder,
@@ -158,13 +157,6 @@ def _job(
         state_file=state_file,
         state=load(state_file, mark),
     )
-
-
-def _document(file: str | None) -> Mapping[str, Any]:
-    """Return the content of the configuration that holds; it has been checked."""
-    if file is None:
-        return {}
-    return yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
 
 
 def _found(job: "TuneJob", tuner: "Tuner") -> str:

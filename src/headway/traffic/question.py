@@ -3,6 +3,7 @@
 The tuner and the walk ask for one; the body is the sample of the OpenAPI document.
 """
 
+import http.client
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,15 @@ from headway.http.openapi import build_openapi
 from headway.service import Service
 from headway.version import __version__
 
-__all__ = ["Question", "question_of"]
+__all__ = ["Question", "WrongQuestionError", "ask", "check_answer", "question_of"]
 
 _JSON = "application/json"
+_ASK_S = 30.0
+_OK = 200
+
+
+class WrongQuestionError(TrafficError):
+    """The service answers what it is asked with an error, or not at all."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -78,3 +85,46 @@ def _sample(node: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
     if "$ref" in node:
         return _sample(schemas[node["$ref"].rpartition("/")[2]], schemas)
     return _sample(node["schema"], schemas) if "schema" in node else None
+
+
+def ask(url: str, question: Question) -> tuple[int, str]:
+    """Send one request and return the status and the body of its answer.
+
+    Raises:
+        WrongQuestionError: If it is not answered.
+    """
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=_ASK_S)
+    try:
+        headers = {"Content-Type": question.content_type}
+        connection.request("POST", question.route, question.body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise WrongQuestionError(
+            f"POST {question.route} is not answered: {error or type(error).__name__}"
+        ) from error
+    finally:
+        connection.close()
+
+
+def check_answer(url: str, question: Question) -> None:
+    """Send one request.
+
+    Raises:
+        WrongQuestionError: If it is not answered 200.
+    """
+    status, text = ask(url, question)
+    if status != _OK:
+        raise WrongQuestionError(
+            f"POST {question.route} is answered {status}: {_message(text)}; --body "
+            "gives a body that the service takes"
+        )
+
+
+def _message(text: str) -> str:
+    """Return the message of an error of Headway's, else the text itself."""
+    try:
+        found: str = msgspec.json.decode(text)["error"]["message"]
+    except (msgspec.DecodeError, TypeError, KeyError):
+        return text[:200]
+    return found

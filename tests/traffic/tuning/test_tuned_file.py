@@ -67,22 +67,23 @@ def test_each_choice_says_how_the_others_fared() -> None:
     told = reasons(grid, trials, found)
     assert told["api_server", "workers"] == [
         "2 API workers: 18,200/s",
-        "1 API worker kept 11,900/s",
+        "1 API worker: kept 11,900/s",
     ]
     base = ("runners", "m")
     assert told[(*base, "batching", "max_batch_size")] == [
         "batches up to 100: 18,200/s",
-        "batches up to 25 did not keep 9,000/s with other choices changed, too: "
+        "batches up to 25: did not keep 9,000/s with other choices changed, too: "
         "25.0% failed",
-        "batches up to 400 did not keep 19,000/s: p99 75 ms",
+        "batches up to 400: did not keep 19,000/s: p99 75 ms",
     ]
     assert told[(*base, "resources", "cpu")] == [
         "1 thread: 18,200/s",
-        "2 threads was skipped: no memory",
+        "2 threads: skipped: no memory",
     ]
     assert told[(*base, "workers_per_resource")] == [
         "1 replica: 18,200/s",
-        "2 replicas did not keep 9,000/s with other choices changed, too: 25.0% failed",
+        "2 replicas: did not keep 9,000/s with other choices changed, too: "
+        "25.0% failed",
     ]
     assert grid.keys((1, 25, 2, 2)) == {
         ("api_server", "workers"): 1,

@@ -10,7 +10,7 @@ import numpy as np
 
 from headway.traffic.open_loop.outcomes import NOT_SENT, UNANSWERED, Outcomes
 from headway.traffic.open_loop.traffic import Phase, Traffic, send
-from headway.traffic.question import Question
+from headway.traffic.question import Question, ask
 from headway.traffic.tuning.trial import FAILED, Setting, Trial
 
 __all__ = ["Target", "judge", "probe"]
@@ -23,6 +23,7 @@ _HOPELESS = 0.1
 _LONGEST_S = 8.0
 _ENOUGH = 40
 """Requests at the least, at low rates."""
+_IDLE_ASKS = 4
 _START_S = 1.0
 """What a generator takes to start and to end."""
 
@@ -62,6 +63,10 @@ def probe(
     Raises:
         TrafficError: If nothing could be sent.
     """
+    for _ in range(_IDLE_ASKS):
+        # Answered once what an earlier probe has left behind is computed; a new
+        # connection may be another API worker's.
+        ask(url, question)
     seconds = target.seconds * (2 if confirms else 1)
     seconds = min(max(seconds, _ENOUGH / per_s), _LONGEST_S)
     outcomes = send(

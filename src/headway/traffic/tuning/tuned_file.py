@@ -66,7 +66,7 @@ def reasons(
         choice.key: [
             f"{choice.text(found.setting[place])}: {found.per_s:,.0f}/s",
             *(
-                f"{choice.text(value)} {_fared(place, value, trials, found)}"
+                f"{choice.text(value)}: {_fared(place, value, trials, found)}"
                 for value in sorted(choice.values)
                 if value != found.setting[place]
             ),
@@ -84,10 +84,10 @@ def _fared(place: int, value: int, trials: Sequence[Trial], found: Trial) -> str
     known = brackets(trials)
     tried = [setting for setting in known if setting[place] == value]
     if not tried:
-        return "was not tried"
+        return "not tried"
     nearest = min(tried, key=distance)
     if known[nearest].problem:
-        return f"was skipped: {known[nearest].problem}"
+        return f"skipped: {known[nearest].problem}"
     others = "" if distance(nearest) == 1 else " with other choices changed, too"
     if known[nearest].kept:
         return f"kept {known[nearest].kept:,.0f}/s{others}"

@@ -3,7 +3,6 @@
 cli/tune runs it; search decides what comes next, probe measures, state keeps it.
 """
 
-import http.client
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ import msgspec
 
 from headway.clock import Clock
 from headway.errors import TrafficError
-from headway.traffic.question import Question
+from headway.traffic.question import Question, WrongQuestionError, check_answer
 from headway.traffic.served import Served
 from headway.traffic.tuning.grid import Grid, with_keys
 from headway.traffic.tuning.probe import Target, probe
@@ -23,13 +22,11 @@ from headway.traffic.tuning.state import State, save
 from headway.traffic.tuning.trial import Setting, Trial
 from headway.traffic.tuning.tuned_file import render
 
-__all__ = ["TuneJob", "Tuner", "ask_once"]
+__all__ = ["TuneJob", "Tuner"]
 
 _START_S = 5.0
 """What a server takes to start, until one has taken longer."""
 _LONGEST_START_S = 120.0
-_ASK_S = 30.0
-_OK = 200
 
 
 class TuneJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +113,7 @@ class Tuner:
                 confirms=step.confirms,
             )
         except TrafficError as error:
-            if isinstance(error, _WrongQuestionError) and not self.trials:
+            if isinstance(error, WrongQuestionError) and not self.trials:
                 raise
             trial = _skipped(step.setting, error.message)
         self._note(trial)
@@ -135,7 +132,7 @@ class Tuner:
             )
         )
         self._start_s = max(self._start_s, self._clock.now() - began)
-        ask_once(server.url, self._job.question)
+        check_answer(server.url, self._job.question)
         return server
 
     def _note(self, trial: Trial, *, is_quiet: bool = False) -> None:
@@ -146,44 +143,6 @@ class Tuner:
             left_s = max(self._until - self._clock.now(), 0)
             what = self._job.grid.text(trial.setting)
             self._progress(f"{left_s:4.0f} s left  {what}: {_told(trial)}")
-
-
-class _WrongQuestionError(TrafficError):
-    """The service answers what is asked with an error."""
-
-
-def ask_once(url: str, question: Question) -> None:
-    """Send one request.
-
-    Raises:
-        TrafficError: If it is not answered 200.
-    """
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=_ASK_S)
-    try:
-        headers = {"Content-Type": question.content_type}
-        connection.request("POST", question.route, question.body, headers)
-        answer = connection.getresponse()
-        text = answer.read().decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
-        raise _WrongQuestionError(
-            f"POST {question.route} is not answered: {error or type(error).__name__}"
-        ) from error
-    finally:
-        connection.close()
-    if answer.status != _OK:
-        raise _WrongQuestionError(
-            f"POST {question.route} is answered {answer.status}: {_message(text)}; "
-            "--body gives a body that the service takes"
-        )
-
-
-def _message(text: str) -> str:
-    """Return the message of an error of Headway's, else the text itself."""
-    try:
-        found: str = msgspec.json.decode(text)["error"]["message"]
-    except (msgspec.DecodeError, TypeError, KeyError):
-        return text[:200]
-    return found
 
 
 def _skipped(setting: Setting, problem: str) -> Trial:
