@@ -49,6 +49,17 @@ def plant(root: Path, files: dict[str, str]) -> Path:
             id="extra-in-a-function",
         ),
         pytest.param(
+            {"api/stack.py": "def route():\n    from starlette import routing"},
+            id="spared-in-a-function",
+        ),
+        pytest.param(
+            {
+                "service.py": "importlib.import_module('headway.asgi')",
+                "asgi.py": "from headway.service import Service",
+            },
+            id="the-one-call-upwards",
+        ),
+        pytest.param(
             {
                 "io/frame.py": "from typing import TYPE_CHECKING\n"
                 "if TYPE_CHECKING:\n    import pandas"
@@ -133,7 +144,8 @@ CYCLE = "cycle: headway.io.a -> headway.io.b -> headway.io.a"
         pytest.param(
             {"cli/serve.py": "import headway.api.worker"},
             "headway.cli.serve:1 imports headway.api.worker: "
-            "only assemble, embedded, worker may wire it",
+            "only asgi, assemble, assemble_server, "
+            "embedded, worker may wire it",
             id="wired-elsewhere",
         ),
         pytest.param(
@@ -151,6 +163,16 @@ CYCLE = "cycle: headway.io.a -> headway.io.b -> headway.io.a"
             "headway.frameworks.xgboost:2 imports xgboost, "
             "an optional extra, at module level",
             id="extra-at-module-level",
+        ),
+        pytest.param(
+            {"api/stack.py": "from starlette import routing"},
+            "headway.api.stack:1 imports starlette, which few need, at module level",
+            id="spared-at-module-level",
+        ),
+        pytest.param(
+            {"store/store.py": "import_module('headway.asgi')", "asgi.py": ""},
+            "headway.store.store:1 imports headway.asgi, which is above it",
+            id="up-from-elsewhere",
         ),
         pytest.param(
             {"cli/main.py": "from pydantic import BaseModel"},

@@ -71,7 +71,7 @@ async def ask(api: Api, body: bytes = b"7") -> tuple[int, bytes]:
             refused=lambda reason: registry.counter(REFUSED, (reason,)),
         ),
         pool=pool,
-        meters=EndpointMeters(registry=registry, endpoint=api.route),
+        meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
         clock=clock,
         loop=loop,
         state={"greeting": "hello"},

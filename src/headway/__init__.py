@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headway import errors as errors
     from headway import io as io
     from headway import models as models
+    from headway.asgi import asgi_app as asgi_app
     from headway.context import Context as Context
     from headway.frameworks import picklable_model as picklable_model
     from headway.frameworks import sklearn as sklearn
@@ -32,6 +33,7 @@ __all__ = [
     "Service",
     "Tag",
     "__version__",
+    "asgi_app",
     "errors",
     "io",
     "models",
@@ -55,6 +57,7 @@ _HOMES = {
     "Runner": "headway.runner_handle",
     "Service": "headway.service",
     "Tag": "headway.store.tag",
+    "asgi_app": "headway.asgi",
 }
 
 

@@ -9,14 +9,12 @@ import math
 import os
 import platform
 import socket
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from headway.api.access_log import AccessLog
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
 from headway.api.handler import Endpoint
@@ -25,14 +23,12 @@ from headway.api.pages import make_pages
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.api.worker import ApiWorker, Link
+from headway.assemble_server import build_server
 from headway.batching.scheduler import Scheduler, SchedulerLimits
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
-from headway.config.schema import ApiServerConfig, RunnerConfig
-from headway.errors import ConfigError, HeadwayError, RunnerStartError
-from headway.http.limits import HttpLimits
-from headway.http.request import Application
-from headway.http.server import HttpServer
+from headway.config.schema import RunnerConfig
+from headway.errors import HeadwayError, RunnerStartError
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
 from headway.runnable import Runnable
@@ -274,7 +270,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     service: Service,
     config: ResolvedConfig,
     workers: int,
-    sockets: Sequence[socket.socket],
+    sockets: Sequence[socket.socket] | None,
     clients: Sequence[RunnerClient],
     links: Sequence[Link],
     registry: MetricsRegistry,
@@ -282,10 +278,10 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
 ) -> ApiWorker:
-    """Return an API worker.
+    """Return an API worker; without sockets, one that another ASGI server serves.
 
     Raises:
-        ConfigError: If the TLS certificate or key cannot be read.
+        ConfigError: If a file of TLS cannot be used.
     """
     registry.gauge(BUILD_INFO, (__version__, platform.python_version())).set(1)
     settings = config.config.api_server
@@ -312,7 +308,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     )
     built: list[ApiWorker] = []
     is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
-    application: Application = ApiApplication(
+    application = ApiApplication(
         endpoints=endpoints,
         pages=make_pages(
             service=service,
@@ -322,20 +318,13 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         ),
         loop=loop,
     )
-    if config.config.logging.access:
-        application = AccessLog(application=application, clock=clock)
-    server = HttpServer(
+    server = build_server(
+        service=service,
         application=application,
-        limits=HttpLimits(
-            max_header_bytes=settings.max_header_bytes,
-            max_body_bytes=settings.max_body_bytes,
-            keep_alive_timeout_s=settings.keep_alive_timeout_s,
-            request_timeout_s=settings.request_timeout_s,
-        ),
-        clock=clock,
+        config=config.config,
         sockets=sockets,
-        ssl_context=_ssl_context(settings),
-        backlog=settings.backlog,
+        clock=clock,
+        loop=loop,
     )
     built.append(
         ApiWorker(
@@ -366,24 +355,10 @@ def _build_endpoints(
             api=api,
             admission=admission,
             pool=pool,
-            meters=EndpointMeters(registry=registry, endpoint=api.route),
+            meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
             clock=clock,
             loop=loop,
             state=state,
         )
         for api in service.apis.values()
     }
-
-
-def _ssl_context(settings: ApiServerConfig) -> ssl.SSLContext | None:
-    if settings.ssl_certfile is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
-    except OSError as error:
-        raise ConfigError(
-            f"api_server.ssl_certfile {settings.ssl_certfile!r} with ssl_keyfile "
-            f"{settings.ssl_keyfile!r} cannot be used: {error}"
-        ) from error
-    return context

@@ -1,15 +1,18 @@
 """`headway serve` without --production: API worker and runners in one process.
 
-The CLI runs it. The queue, the scheduler and the frames are those of production; only
-the transport is in-process, and each model computes in a thread.
+The CLI runs it, and asgi builds it for other ASGI servers. The queue, the scheduler and
+the frames are those of production; only the transport is in-process, and each model
+computes in a thread.
 """
 
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable, Sequence
 
 from headway.api.runner_client import RunnerClient
+from headway.api.worker import ApiWorker
 from headway.assemble import (
     build_api_worker,
     build_clients,
@@ -19,6 +22,7 @@ from headway.assemble import (
 )
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
+from headway.config.schema import RunnerConfig
 from headway.garbage import spare_collections
 from headway.listen import allow_connections, bind_http, url_of
 from headway.metrics import MetricsRegistry
@@ -28,10 +32,11 @@ from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import ThreadExecutor
 from headway.runner.inbox import Inbox
 from headway.runner.isolation import Isolation
+from headway.runner_handle import Runner
 from headway.service import Service
 from headway.transport.local import LocalChannel
 
-__all__ = ["EmbeddedServer", "LocalLink"]
+__all__ = ["EmbeddedServer", "LocalLink", "build_embedded", "open_registry"]
 
 _log = logging.getLogger(__name__)
 
@@ -109,13 +114,8 @@ class EmbeddedServer:
         Raises:
             StartError: If the server cannot start.
         """
-        metrics = self._config.config.api_server.metrics
-        registry = MetricsRegistry(
-            self._run_dir.metrics_slot("embedded"),
-            duration_bounds_s=metrics.duration_buckets_s,
-        )
         allow_connections()
-        registry.start()
+        registry = open_registry(self._config, self._run_dir)
         try:
             await self._serve(registry)
         finally:
@@ -125,25 +125,13 @@ class EmbeddedServer:
     async def _serve(self, registry: MetricsRegistry) -> None:
         loop = asyncio.get_running_loop()
         settings = self._config.config.api_server
-        for runner in describe(self._service).runners:
-            warn_of_ignored(runner, self._config.runner(runner.name))
         sockets = bind_http(settings.host, settings.port, 1)
-        clients = build_clients(
+        worker = build_embedded(
             service=self._service,
             config=self._config,
-            registry=registry,
-            clock=self._clock,
-            loop=loop,
-        )
-        worker = build_api_worker(
-            service=self._service,
-            config=self._config,
-            workers=1,
             sockets=sockets,
-            clients=clients,
-            links=self._links(clients, registry, loop),
             registry=registry,
-            metrics_dir=self._run_dir.metrics,
+            run_dir=self._run_dir,
             clock=self._clock,
             loop=loop,
         )
@@ -165,42 +153,92 @@ class EmbeddedServer:
         finally:
             await worker.aclose()
 
-    def _links(
-        self,
-        clients: Sequence[RunnerClient],
-        registry: MetricsRegistry,
-        loop: asyncio.AbstractEventLoop,
-    ) -> list[LocalLink]:
-        """Load the models and return what connects them."""
-        links = []
-        for client, runner in zip(clients, self._service.runners, strict=True):
-            core = build_runner_core(
-                runner=runner,
-                config=self._config.runner(runner.name),
-                registry=registry,
-                clock=self._clock,
-                loop=loop,
-            )
-            runnable = load_model(runner)
-            warm_core(core, runner.name, runnable, self._clock)
-            executor = ThreadExecutor(
-                isolation=Isolation(
-                    runner=runner.name,
-                    runnable=runnable,
-                    specs=core.specs,
-                    registry=registry,
-                    clock=self._clock,
-                ),
-                loop=loop,
-                name=f"headway-{runner.name}",
-            )
-            links.append(
-                LocalLink(
-                    client=client,
-                    inbox=core.inbox,
-                    dispatcher=core.dispatcher,
-                    executor=executor,
-                    loop=loop,
-                )
-            )
-        return links
+
+def open_registry(config: ResolvedConfig, run_dir: RunDir) -> MetricsRegistry:
+    """Return the started registry of the one process; to be closed."""
+    registry = MetricsRegistry(
+        run_dir.metrics_slot("embedded"),
+        duration_bounds_s=config.config.api_server.metrics.duration_buckets_s,
+    )
+    registry.start()
+    return registry
+
+
+def build_embedded(
+    *,
+    service: Service,
+    config: ResolvedConfig,
+    sockets: Sequence[socket.socket] | None,
+    registry: MetricsRegistry,
+    run_dir: RunDir,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+) -> ApiWorker:
+    """Load the models, and return the API worker that is connected to them.
+
+    Args:
+        service: What to serve.
+        config: Its settings.
+        sockets: Bound ones; None: another ASGI server serves the worker.
+        registry: Counts.
+        run_dir: Has the metrics.
+        clock: For everything that decides by time.
+        loop: Runs all of it.
+
+    Raises:
+        StartError: If a model cannot be loaded or warmed, or a setting not be kept.
+    """
+    for runner in describe(service).runners:
+        warn_of_ignored(runner, config.runner(runner.name))
+    clients = build_clients(
+        service=service, config=config, registry=registry, clock=clock, loop=loop
+    )
+    return build_api_worker(
+        service=service,
+        config=config,
+        workers=1,
+        sockets=sockets,
+        clients=clients,
+        links=[
+            _link(client, runner, config.runner(runner.name), registry, clock, loop)
+            for client, runner in zip(clients, service.runners, strict=True)
+        ],
+        registry=registry,
+        metrics_dir=run_dir.metrics,
+        clock=clock,
+        loop=loop,
+    )
+
+
+def _link(
+    client: RunnerClient,
+    runner: Runner,
+    config: RunnerConfig,
+    registry: MetricsRegistry,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+) -> LocalLink:
+    """Load a model and return what connects it."""
+    core = build_runner_core(
+        runner=runner, config=config, registry=registry, clock=clock, loop=loop
+    )
+    runnable = load_model(runner)
+    warm_core(core, runner.name, runnable, clock)
+    executor = ThreadExecutor(
+        isolation=Isolation(
+            runner=runner.name,
+            runnable=runnable,
+            specs=core.specs,
+            registry=registry,
+            clock=clock,
+        ),
+        loop=loop,
+        name=f"headway-{runner.name}",
+    )
+    return LocalLink(
+        client=client,
+        inbox=core.inbox,
+        dispatcher=core.dispatcher,
+        executor=executor,
+        loop=loop,
+    )

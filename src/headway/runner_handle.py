@@ -6,7 +6,7 @@ Service; assemble attaches a backend (the hop, or the model in this very process
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -23,9 +23,9 @@ _NAME = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
 class RunnerBackend(Protocol):
     """Carries calls of a runner's methods to its model."""
 
-    async def call(
+    def call(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Run the method and return its result."""
         ...
 
@@ -58,14 +58,19 @@ class InProcessBackend:
 class RunnerMethod:
     """One method of a runner, callable from API functions."""
 
-    __slots__ = ("_runner", "spec")
+    __slots__ = ("_call", "_runner", "spec")
 
     def __init__(self, *, runner: "Runner", spec: MethodSpec) -> None:
         self._runner = runner
+        self._call: Any = None
         self.spec = spec
 
-    async def async_run(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the method; other requests' rows may share its batch.
+    def attach(self, backend: RunnerBackend) -> None:
+        """Let calls go to `backend`; Runner.attach does this."""
+        self._call = backend.call
+
+    def async_run(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Run the method, once awaited; other requests' rows may share its batch.
 
         Args:
             args: For a batchable method, each has its rows along `batch_dim`.
@@ -77,7 +82,9 @@ class RunnerMethod:
             DeadlineExceededError: The request's deadline passed.
             ModelCallError: The model raised on this call's rows.
         """
-        return await self._runner.backend.call(self.spec, args, kwargs)
+        call = self._call or self._runner.backend.call
+        coroutine: Coroutine[Any, Any, Any] = call(self.spec, args, kwargs)
+        return coroutine
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the method from a sync API function, a notebook or a test.
@@ -142,6 +149,10 @@ class Runner:
             spec.name: RunnerMethod(runner=self, spec=spec)
             for spec in runnable_class.method_specs().values()
         }
+        # As attributes too: __getattr__ would cost each call a Python function more.
+        for attribute, runner_method in self.methods.items():
+            if not hasattr(type(self), attribute):
+                self.__dict__.setdefault(attribute, runner_method)
         if not self.methods:
             raise ConfigError(
                 f"runner {self.name!r}: {runnable_class.__name__} has no method marked "
@@ -225,6 +236,8 @@ class Runner:
     def attach(self, backend: RunnerBackend) -> None:
         """Let calls go to `backend`; assemble and init_local do this."""
         self._backend = backend
+        for method in self.methods.values():
+            method.attach(backend)
 
     def load(self) -> Runnable:
         """Construct the runnable: this loads the model into this process."""

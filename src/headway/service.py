@@ -4,78 +4,45 @@ loader imports it; http/openapi describes it; api/handler calls its functions.
 """
 
 import functools
+import importlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
 
-from headway.errors import ConfigError
+import msgspec
+
+from headway.api_function import Api, check_parameters, docstring_of
+from headway.errors import ConfigError, MissingExtraError
 from headway.io.base import IODescriptor
-from headway.io.derive import (
-    derive_input,
-    derive_output,
-    input_parameter,
-    takes_context,
-)
+from headway.io.derive import derive_input, derive_output
 from headway.runner_handle import Runner
 
-__all__ = ["Api", "Service"]
+__all__ = ["Api", "Middleware", "Mount", "Service"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 Hook = Callable[..., Awaitable[None] | None]
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_CONTEXT_NAMES = ("ctx", "context")
 _NAME = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
 # A path is compared percent-decoded; braces would be parameters to OpenAPI.
 _ROUTE = re.compile(r"/[^\s?#%{}\x00-\x1f\x7f]*")
 _RESERVED = frozenset({"/", "/docs.json", "/livez", "/readyz", "/healthz", "/metrics"})
 
 
-class Api:
-    """One API function with its route and descriptors.
+class Middleware(msgspec.Struct, frozen=True):
+    """What is called with the next ASGI application to make the one around it."""
 
-    Args:
-        name: Operation id, unique within the service.
-        route: Path, beginning with "/".
-        function: What the user wrote.
-        input: Makes the argument from the body.
-        output: Makes the body from the result.
-        doc: Markdown for the API's documentation.
-    """
+    factory: Callable[..., Any]
+    args: tuple[Any, ...]
+    options: dict[str, Any]
 
-    __slots__ = (
-        "doc",
-        "function",
-        "input",
-        "is_async",
-        "name",
-        "output",
-        "route",
-        "takes_context",
-        "takes_input",
-    )
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        route: str,
-        function: Callable[..., Any],
-        input: IODescriptor,  # noqa: A002 - the surface's name
-        output: IODescriptor,
-        doc: str,
-    ) -> None:
-        self.name = name
-        self.route = route
-        self.function = function
-        self.input = input
-        self.output = output
-        self.doc = doc
-        self.is_async = inspect.iscoroutinefunction(
-            function if _is_plain(function) else type(function).__call__
-        )
-        self.takes_context = takes_context(function)
-        self.takes_input = input_parameter(function) is not None
+class Mount(msgspec.Struct, frozen=True):
+    """An ASGI application below a path."""
+
+    app: Any
+    path: str
+    """Begins with "/" and does not end with it, but for "/" itself."""
+    name: str | None
 
 
 class Service:
@@ -108,6 +75,8 @@ class Service:
         self.apis: dict[str, Api] = {}
         self.startup_hooks: list[Hook] = []
         self.shutdown_hooks: list[Hook] = []
+        self.middleware: list[Middleware] = []
+        self.mounts: list[Mount] = []
         names = [runner.name for runner in self.runners]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -225,7 +194,7 @@ class Service:
         doc: str | None,
     ) -> None:
         name = self._free_name(function, name)
-        _check_parameters(function, name)
+        check_parameters(function, name)
         route = self._free_route(name if route is None else route, name)
         self.apis[name] = Api(
             name=name,
@@ -233,7 +202,7 @@ class Service:
             function=function,
             input=input if input is not None else derive_input(function),
             output=output if output is not None else derive_output(function),
-            doc=inspect.cleandoc(doc or _docstring(function)),
+            doc=inspect.cleandoc(doc or docstring_of(function)),
         )
 
     def _free_name(self, function: Callable[..., Any], name: str | None) -> str:
@@ -287,64 +256,88 @@ class Service:
         self.shutdown_hooks.append(hook)
         return hook
 
+    def add_asgi_middleware(self, middleware: Any, **options: Any) -> None:
+        """Pass all requests through a middleware; the first added sees them first.
 
-def _is_plain(function: Callable[..., Any]) -> bool:
-    """Tell functions, methods, partials and classes from objects with `__call__`."""
-    return (
-        inspect.isroutine(function)
-        or isinstance(function, functools.partial | type)
-        or hasattr(function, "__wrapped__")
-    )
+        Args:
+            middleware: A class, called with the next application and the options; or
+                such a class with its options, as starlette's `Middleware` has them.
+            options: For the class.
 
+        Raises:
+            ConfigError: If it is neither.
+        """
+        args: tuple[Any, ...] = ()
+        if not callable(middleware):
+            try:
+                middleware, args, own = middleware
+            except (TypeError, ValueError):
+                own = None
+            if not callable(middleware) or not isinstance(own, dict):
+                raise ConfigError(
+                    f"service {self.name!r}: {middleware!r} is no ASGI middleware; "
+                    "give its class, as in "
+                    "`svc.add_asgi_middleware(GZipMiddleware, minimum_size=1000)`"
+                )
+            options = {**own, **options}
+        self.middleware.append(Middleware(middleware, args, options))
 
-def _docstring(function: Callable[..., Any]) -> str:
-    if isinstance(function, functools.partial):
-        return _docstring(function.func)
-    described = function if _is_plain(function) else type(function).__call__
-    return described.__doc__ or ""
+    def mount_asgi_app(
+        self, app: Any, path: str = "/", name: str | None = None
+    ) -> None:
+        """Serve an ASGI application below a path, where the service has no API or page.
 
+        Args:
+            app: The application.
+            path: Of two mounts that fit a request, the first added gets it.
+            name: For starlette's `url_path_for`.
 
-def _check_parameters(function: Callable[..., Any], name: str) -> None:
-    """Refuse functions that need more than one input and a context.
-
-    Raises:
-        ConfigError: If the function could not be called with just these.
-    """
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"API {name!r}: what {function!r} takes cannot be found out: {error}; "
-            "wrap it in a function of your own"
-        ) from error
-    for parameter in parameters:
-        if parameter.kind is parameter.KEYWORD_ONLY and (
-            parameter.default is parameter.empty or parameter.name in _CONTEXT_NAMES
-        ):
+        Raises:
+            ConfigError: If it is no application, or the path malformed or taken.
+        """
+        path = "/" + path.strip("/")
+        if not callable(app):
             raise ConfigError(
-                f"API {name!r}: the parameter {parameter.name!r} is keyword-only; an "
-                "API function is called with its input and a context by position: "
-                "leave out the `*` before it"
+                f"service {self.name!r}: {app!r}, to be mounted at {path!r}, is no "
+                "ASGI application"
             )
-    inputs = [
-        parameter
-        for parameter in parameters
-        if parameter.kind not in _VARIADIC and parameter.kind != parameter.KEYWORD_ONLY
-    ]
-    if takes_context(function):
-        # What stands between the input and the context would get the context.
-        count = len(inputs) - 1
-    else:
-        count = sum(
-            parameter.default is parameter.empty for parameter in inputs[1:]
-        ) + bool(inputs)
-    if count > 1:
-        raise ConfigError(
-            f"API {name!r} takes {count} arguments; an API function takes one input "
-            "and, if it wants, a context (`ctx`): put several values in one model"
-        )
-    if not inputs and any(parameter.kind in _VARIADIC for parameter in parameters):
-        raise ConfigError(
-            f"API {name!r} names no parameter, only `*args` or `**kwargs`: name its "
-            "input; a decorator keeps the names with functools.wraps"
-        )
+        if not _ROUTE.fullmatch(path):
+            raise ConfigError(
+                f"service {self.name!r}: the mount's path {path!r} is no plain path: "
+                "leave out spaces, '?', '#', '%', '{' and '}'"
+            )
+        if any(mount.path == path for mount in self.mounts):
+            raise ConfigError(
+                f"service {self.name!r}: two mounts have the path {path!r}"
+            )
+        self.mounts.append(Mount(app, path, name))
+
+    def mount_wsgi_app(
+        self, app: Any, path: str = "/", name: str | None = None
+    ) -> None:
+        """Serve a WSGI application below a path, in threads of its own.
+
+        Args:
+            app: The application, as of Flask or Django.
+            path: As for `mount_asgi_app`.
+            name: As for `mount_asgi_app`.
+
+        Raises:
+            ConfigError: If it is no application, or the path malformed or taken.
+            MissingExtraError: If a2wsgi is not installed.
+        """
+        if not callable(app):
+            raise ConfigError(f"service {self.name!r}: {app!r} is no WSGI application")
+        try:
+            from a2wsgi import WSGIMiddleware
+        except ImportError as error:
+            raise MissingExtraError(
+                "mount_wsgi_app needs a2wsgi: pip install 'headway[wsgi]'"
+            ) from error
+        self.mount_asgi_app(WSGIMiddleware(app), path, name)
+
+    @functools.cached_property
+    def asgi_app(self) -> Any:
+        """This service as an ASGI application; see `headway.asgi_app`."""
+        # The surface wants it here, above which it is built.
+        return importlib.import_module("headway.asgi").asgi_app(self)

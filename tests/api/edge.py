@@ -63,7 +63,9 @@ class Edge:
             ),
             admission=self.admission,
             pool=self._pool,
-            meters=EndpointMeters(registry=self._registry, endpoint="/predict"),
+            meters=EndpointMeters(
+                registry=self._registry, endpoint="/predict", loop=loop
+            ),
             clock=self.clock,
             loop=loop,
             state={},

@@ -100,24 +100,6 @@ async def test_what_one_method_takes_refuses_no_call_of_another() -> None:
         await task
 
 
-async def test_a_call_that_was_expected_counts_once() -> None:
-    wire = Wire(timeout_s=1.0)
-    await wire.fall_behind(0.8, row_s=0.15)
-    terms = Terms(wire.clock.time + 1.0)
-    wire.client.expect(terms)
-    assert wire.client.refusal(terms.deadline, 5) is None
-    wire.client.expect(other := Terms(terms.deadline))
-    assert wire.client.refusal(terms.deadline, 5) is not None
-    wire.client.expect_no_more(other)
-    TERMS.set(terms)
-    task = wire.call()
-    calls = await wire.calls()
-    assert (terms.first_call, terms.expected_by) == (wire.client, None)
-    assert wire.client.refusal(terms.deadline, 5) is None
-    wire.answer(calls, [1.0])
-    await task
-
-
 async def test_the_way_back_is_set_aside_but_no_more_than_a_tenth() -> None:
     wire = Wire(timeout_s=1.0)
     for _ in range(60):

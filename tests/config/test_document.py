@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.config.document import main, render_document
@@ -84,6 +84,14 @@ def resolved_example() -> ResolvedConfig:
     )
 
 
+def test_a_password_is_not_printed() -> None:
+    flags = {"api_server.ssl_keyfile_password": "hunter2"}
+    printed = render_config(resolve(environ={}, flags=flags))
+    assert "hunter2" not in printed
+    assert 'ssl_keyfile_password: "***"' in printed or "'***'" in printed
+    assert "ssl_keyfile_password: null" in render_config(resolve(environ={}))
+
+
 def test_what_is_printed_says_where_values_came_from() -> None:
     lines = [line.strip() for line in render_config(resolved_example()).splitlines()]
     assert lines[0] == "# file: none"
@@ -105,6 +113,7 @@ def test_what_is_printed_is_a_file_of_the_same_settings(tmp_path: Path) -> None:
     assert again.runners == first.runners
 
 
+@example(value="0E0")
 @given(value=st.one_of(st.text(), st.integers(), st.floats(allow_nan=False)))
 def test_values_are_shown_as_yaml_reads_them(value: str | float) -> None:
     if value in (float("inf"), float("-inf")):

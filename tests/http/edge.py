@@ -15,7 +15,7 @@ import uvloop
 
 from headway.errors import HeadwayError
 from headway.http.limits import HttpLimits
-from headway.http.request import Answer, Request
+from headway.http.request import Answer, Application, Request
 from headway.http.server import HttpServer
 
 JSON = b"application/json"
@@ -129,10 +129,11 @@ async def serving(
     *,
     server_ssl: ssl.SSLContext | None = None,
     client_ssl: ssl.SSLContext | None = None,
+    wrap: Callable[[Recorder], Application] = lambda app: app,
 ) -> AsyncIterator[Edge]:
     app, clock, listener = Recorder(), FakeClock(), bound_socket()
     server = HttpServer(
-        application=app,
+        application=wrap(app),
         limits=limits or HttpLimits(),
         clock=clock,
         sockets=[listener],

@@ -174,3 +174,26 @@ def test_families_of_one_name_and_two_kinds_are_not_mixed() -> None:
     counter = Sample(Family(name="x", help="", kind="counter"), (), (1,))
     gauge = Sample(Family(name="x", help="", kind="gauge"), (), (2,))
     assert merge([counter, gauge]) == [counter]
+
+
+@settings(deadline=None)
+@given(values=st.lists(st.floats(0, 1e6), max_size=50), spread=st.floats(0, 1e-4))
+def test_several_observations_count_like_each(
+    values: list[float], spread: float
+) -> None:
+    values = [value + step * spread for value in values for step in range(3)]
+    registry = MetricsRegistry(None)
+    registry.start()
+    try:
+        each = registry.histogram(REQUEST_DURATION, ("each",))
+        for value in values:
+            each.observe(value)
+        registry.histogram(REQUEST_DURATION, ("all",)).observe_all(values)
+        one, other = (
+            next(sample for sample in registry.samples() if sample.labels == (label,))
+            for label in ("each", "all")
+        )
+        assert one.cumulative == other.cumulative
+        assert other.sum == pytest.approx(one.sum, abs=1e-5 * (len(values) + 1))
+    finally:
+        registry.close()

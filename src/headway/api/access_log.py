@@ -6,10 +6,12 @@ path knows nothing of it.
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from headway.clock import Clock
 from headway.errors import HeadwayError
 from headway.http.request import Answer, Application, Request, Responder
+from headway.http.stream import AnswerStream, Channel, Pairs
 
 __all__ = ["GONE", "AccessLog"]
 
@@ -80,6 +82,23 @@ class _LoggedResponder:
         self._responder.answer(request, status, content_type, body, headers)
         length = 0 if request.method == "HEAD" else len(body)
         _record(request, status, length, self._clock.now())
+
+    def info(self, name: str) -> Any:
+        """Return what the transport knows by that name."""
+        return self._channel.info(name)
+
+    def stream(self, request: Request, status: int, headers: Pairs) -> AnswerStream:
+        """Begin an answer in pieces, and log it once it is complete."""
+        stream = self._channel.stream(request, status, headers)
+        stream.on_end = lambda length: _record(
+            request, status, length, self._clock.now()
+        )
+        return stream
+
+    @property
+    def _channel(self) -> Channel:
+        # Only http.asgi asks, whose requests come from connections.
+        return cast("Channel", self._responder)
 
 
 def _record(request: Request, status: int, length: int, now: float) -> None:

@@ -5,7 +5,7 @@ api/handler asks it first; it refuses at once, and calls back when a deadline pa
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from headway.clock import Clock
 from headway.errors import TooManyRequestsError
@@ -13,13 +13,15 @@ from headway.metrics import Counter
 
 __all__ = ["Admission", "Exchange"]
 
-_SLOT_S = 0.01
+_SLOT_S: Final = 0.01
 
 
 class Exchange(Protocol):
     """A request that is being served."""
 
     deadline: float
+    slot: Any
+    """The admission's: among which others its deadline is watched."""
 
     def expire(self) -> None:
         """The deadline has passed: answer so."""
@@ -55,6 +57,10 @@ class Admission:
         self._loop = loop
         self._refused = refused
         self._slots: dict[int, set[Exchange]] = {}
+        # The slot of the last deadline is that of the next, most of the time.
+        self._slot: set[Exchange] = set()
+        self._slot_from = self._slot_to = 0.0
+        self._number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_slot = 0
         self.serving = 0
@@ -73,27 +79,38 @@ class Admission:
                 retry_after_s=1.0,
             )
         self.serving += 1
-        if exchange.deadline != float("inf"):
-            # The slot after: a request is never late before its deadline.
-            number = int(exchange.deadline / _SLOT_S) + 1
-            slot = self._slots.get(number)
-            if slot is None:
-                self._slots[number] = {exchange}
-                if self._timer is None or number < self._timer_slot:
-                    self._arm(number)
-            else:
-                slot.add(exchange)
+        if not self._slot_from <= exchange.deadline < self._slot_to:
+            if exchange.deadline == float("inf"):
+                return
+            self._find_slot(exchange.deadline)
+        exchange.slot = self._slot
+        self._slot.add(exchange)
+
+    def _find_slot(self, deadline: float) -> None:
+        last, last_number = self._slot, self._number
+        # The slot after: a request is never late before its deadline.
+        number = self._number = int(deadline / _SLOT_S) + 1
+        self._slot = self._slots.setdefault(number, set())
+        self._slot_from, self._slot_to = (number - 1) * _SLOT_S, number * _SLOT_S
+        if not last:
+            self._drop(last_number, last)
+        if self._timer is None or number < self._timer_slot:
+            self._arm(number)
 
     def leave(self, exchange: Exchange) -> None:
         """Note that a request was answered."""
         self.serving -= 1
-        if exchange.deadline != float("inf"):
-            number = int(exchange.deadline / _SLOT_S) + 1
-            slot = self._slots.get(number)
-            if slot is not None:
-                slot.discard(exchange)
-                if not slot:
-                    del self._slots[number]
+        slot = exchange.slot
+        if slot is not None:
+            exchange.slot = None
+            slot.discard(exchange)
+            if not slot:
+                self._drop(int(exchange.deadline / _SLOT_S) + 1, slot)
+
+    def _drop(self, number: int, slot: set[Exchange]) -> None:
+        """Forget an empty slot, unless the next request will want it."""
+        if slot is not self._slot and self._slots.get(number) is slot:
+            del self._slots[number]
 
     def _arm(self, number: int) -> None:
         if self._timer is not None:
@@ -106,7 +123,10 @@ class Admission:
         self._timer = None
         current = int(self._clock.now() / _SLOT_S)
         for number in sorted(n for n in self._slots if n <= current):
-            for exchange in list(self._slots.get(number, ())):
+            slot = self._slots.pop(number)
+            if slot is self._slot:
+                self._slot_from = self._slot_to = 0.0
+            for exchange in list(slot):
                 exchange.expire()
         if self._slots:
             self._arm(min(self._slots))

@@ -60,6 +60,10 @@ class ApiApplication:
             return
         self._handle_page(request)
 
+    def serves(self, path: str) -> bool:
+        """Return whether there is an API or a page at the path."""
+        return path in self._endpoints or path in self._pages or self._has_asset(path)
+
     def reject(self, error: HeadwayError, request: Request) -> Answer:
         """Render an error of the HTTP protocol itself."""
         return render_error(error)

@@ -3,9 +3,10 @@
 api/runner_client fills it while the turn lasts, sends it, and settles its futures.
 """
 
-import asyncio
+import math
 from typing import Any
 
+from headway.api.function_task import CallFuture
 from headway.errors import HeadwayError
 from headway.payload.call import Buffer, EncodedCall
 from headway.wire import encode_calls
@@ -14,12 +15,13 @@ __all__ = ["Flight"]
 
 
 class Flight:
-    """Calls with one key and deadlines within a millisecond.
+    """Calls with one key and class, and deadlines within a thousandth of their time.
 
     Args:
         number: Unique among the flights of a runner client.
         key: What the calls have in common.
-        deadline: Monotonic seconds by which all must be answered.
+        first_due: Monotonic seconds; no call may be due before.
+        last_due: Nor any after.
         priority: Class, 0 the most urgent.
         pickled: Whether each call is a pickle, or all are columns of arrays.
     """
@@ -27,15 +29,17 @@ class Flight:
     __slots__ = (
         "calls",
         "deadline",
+        "first_due",
         "futures",
         "key",
+        "last_due",
+        "latest",
         "nbytes",
         "number",
         "open",
         "pickled",
         "priority",
         "sent_at",
-        "timer",
     )
 
     def __init__(
@@ -43,30 +47,40 @@ class Flight:
         *,
         number: int,
         key: bytes,
-        deadline: float,
+        first_due: float,
+        last_due: float,
         priority: int,
         pickled: bool,
     ) -> None:
         self.number = number
         self.key = key
-        self.deadline = deadline
+        self.first_due = first_due
+        self.last_due = last_due
+        self.deadline = math.inf
+        """The earliest of its calls."""
+        self.latest = -math.inf
+        """The latest of its calls."""
         self.priority = priority
         self.pickled = pickled
         self.calls: list[EncodedCall] = []
-        self.futures: list[asyncio.Future[Any]] = []
+        self.futures: list[CallFuture] = []
         self.open = 0
         """Calls that the runner has not answered; it answers every one, once."""
         self.nbytes = 0
         self.sent_at = 0.0
-        self.timer: asyncio.TimerHandle | None = None
 
-    def add(self, call: EncodedCall, future: asyncio.Future[Any]) -> int:
+    def add(self, call: EncodedCall, future: CallFuture, deadline: float) -> int:
         """Add a call; return its index."""
-        self.calls.append(call)
-        self.futures.append(future)
-        self.open += 1
+        if deadline < self.deadline:
+            self.deadline = deadline
+        if deadline > self.latest:
+            self.latest = deadline
         self.nbytes += call.nbytes
-        return len(self.calls) - 1
+        self.futures.append(future)
+        calls = self.calls
+        calls.append(call)
+        self.open = count = len(calls)
+        return count - 1
 
     def rows(self, first: int, calls: int) -> list[int]:
         """Return the rows of some calls."""
@@ -101,21 +115,36 @@ class Flight:
     def settle(self, first: int, results: list[Any]) -> int:
         """Give results to their callers; return the rows that nobody waited for."""
         wasted = 0
+        self.open -= len(results)
         for index, result in enumerate(results, first):
             future = self.futures[index]
             if future.done():
                 wasted += self.calls[index].rows
-            else:
-                future.set_result(result)
-        self.open -= len(results)
+                continue
+            future.set_result(result)
+            if future.task is not None:
+                future.task.wake()
         return wasted
 
     def fail(self, first: int, calls: int, error: HeadwayError) -> None:
-        """Give an error to the callers who still wait."""
-        for future in self.futures[first : first + calls]:
-            if not future.done():
-                future.set_exception(_copy_of(error))
+        """Give the runner's error to the callers who still wait."""
         self.open -= calls
+        for index in range(first, first + calls):
+            self.fail_call(index, _copy_of(error))
+
+    def fail_call(self, index: int, error: HeadwayError) -> None:
+        """Give an error to a caller, if he still waits."""
+        future = self.futures[index]
+        if future.done():
+            return
+        # This frame is found from the error's traceback, which must not be found from
+        # it: only the garbage collector would see to the two.
+        self.futures[index] = _OVER
+        task = future.task
+        future.set_exception(error)
+        del future, error
+        if task is not None:
+            task.wake()
 
     def waiting_any(self) -> bool:
         """Return whether anybody waits for an answer."""
@@ -124,6 +153,16 @@ class Flight:
     def waiting(self) -> list[int]:
         """Return the indices of the calls that are not answered."""
         return [i for i, future in enumerate(self.futures) if not future.done()]
+
+
+class _Over:
+    """In the place of a future that had its error."""
+
+    def done(self) -> bool:
+        return True
+
+
+_OVER: Any = _Over()
 
 
 def _copy_of(error: HeadwayError) -> HeadwayError:

@@ -15,9 +15,8 @@ from headway.http.request import Answer
 __all__ = ["Foresight"]
 
 _CERTAIN_AFTER: Final = 100
-"""Requests in a row that have to call the same runner first."""
-_GIVEN_UP_AFTER: Final = 10
-"""Refused requests in a row whose function has to have nothing else to answer."""
+"""Requests in a row that the same runner client has to refuse, for want of anything
+else that their function did."""
 _CHECK_EVERY: Final = 64
 """One request in so many goes on to the function, as it may have changed its mind."""
 
@@ -25,49 +24,43 @@ _CHECK_EVERY: Final = 64
 class Foresight:
     """What the requests of one endpoint will do, by what those before them did."""
 
-    __slots__ = ("_client", "_foreseen", "_given_up", "_rendered", "_streak")
+    __slots__ = ("_foreseen", "_rendered", "_streak", "client", "is_certain")
 
     def __init__(self) -> None:
-        self._client: RunnerClient | None = None
+        self.client: RunnerClient | None = None
+        """Called first by the last function."""
         self._streak = 0
-        self._given_up = 0
         """Requests in a row that were refused by it and answered so."""
+        self.is_certain = False
+        """Whether `refuse` may refuse."""
         self._foreseen = 0
         self._rendered: tuple[int, Answer] | None = None
 
     def learn(self, terms: Terms, *, succeeded: bool) -> None:
-        """Take note of what a function did.
+        """Take note of what a function did, if it called another runner or was refused.
 
         Args:
             terms: Of its request.
             succeeded: Whether it had an answer of its own, perhaps in place of the
                 error of the refused call: then it must be asked each time.
         """
-        if terms.first_call is self._client:
-            self._streak += 1
-        else:
-            self._client = terms.first_call
-            self._streak = 1
-            self._given_up = 0
+        if terms.first_call is not self.client:
+            self.client = terms.first_call
+            self._streak = 0
         if terms.was_refused:
-            self._given_up = 0 if succeeded else self._given_up + 1
+            self._streak = 0 if succeeded else self._streak + 1
+        self.is_certain = self._streak >= _CERTAIN_AFTER
 
     def refuse(self, terms: Terms) -> Answer | None:
-        """Return the answer if the runner's backlog will make the request late.
-
-        If not, the runner client counts on the call; `Terms.expected_by` tells.
-        """
-        client = self._client
-        if client is None or self._streak < _CERTAIN_AFTER:
-            return None
-        if self._given_up < _GIVEN_UP_AFTER:
+        """Return the answer if the runner's backlog will make the request late."""
+        client = self.client
+        if client is None or not self.is_certain:
             return None
         if (self._foreseen + 1) % _CHECK_EVERY == 0:
             self._foreseen += 1
             return None  # the runner client refuses and counts it, if it still is late
         refusal = client.refusal(terms.deadline, terms.priority)
         if refusal is None:
-            client.expect(terms)
             return None
         self._foreseen += 1
         # Its text is always the same, and Retry-After counts whole seconds.

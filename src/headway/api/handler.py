@@ -14,8 +14,9 @@ from typing import Any
 from headway.api.admission import Admission
 from headway.api.error_answer import render_error
 from headway.api.foresight import Foresight
+from headway.api.function_task import FunctionTask
 from headway.api.meters import EndpointMeters
-from headway.api.terms import TERMS, Terms, priority_of, timeout_of
+from headway.api.terms import Asked, asked_by
 from headway.api.thread_pool import ThreadPool
 from headway.clock import Clock
 from headway.context import Context, RequestInfo
@@ -31,21 +32,26 @@ from headway.service import Api
 __all__ = ["Endpoint"]
 
 _log = logging.getLogger(__name__)
+_TYPES_KEPT = 64
 
 
-class _Served(Terms):
+class _Served(FunctionTask):
     """A request while it is served."""
 
-    __slots__ = ("endpoint", "has_left", "request", "task")
+    __slots__ = ("accept", "ctx", "endpoint", "has_left", "request", "slot")
 
     def __init__(
-        self, endpoint: "Endpoint", request: Request, deadline: float, priority: int
+        self, endpoint: "Endpoint", request: Request, asked: Asked, timeout_s: float
     ) -> None:
-        super().__init__(deadline, priority)
+        FunctionTask.__init__(
+            self, request.received_at + timeout_s, asked.priority, endpoint.loop
+        )
         self.endpoint = endpoint
         self.request = request
+        self.accept = asked.accept
+        self.slot: Any = None
+        self.ctx: Context | None = None
         self.has_left = False
-        self.task: asyncio.Task[None] | None = None
 
     def expire(self) -> None:
         """Answer that the deadline has passed, and stop the function."""
@@ -60,11 +66,40 @@ class _Served(Terms):
 
     def hang_up(self) -> None:
         """Stop the function: nobody waits for its result."""
-        # Here, as a task that is cancelled before its first step never runs at all.
-        self.endpoint.leave(self)
-        task, self.task = self.task, None
-        if task is not None:
-            task.cancel()
+        if not self.has_left:
+            self.endpoint.leave(self)
+        self.cancel()
+
+    def returned(self, value: Any) -> None:
+        """Answer with the function's result."""
+        endpoint = self.endpoint
+        try:
+            content_type, body = endpoint.encode(value, self.accept)
+            kind = endpoint.types.get(content_type) or endpoint.type_of(content_type)
+            if self.ctx is None:
+                request = self.request
+                request.respond(200, kind, body)
+                endpoint.count(200, request)
+            else:
+                response = self.ctx.response
+                headers = _header_pairs(response.headers)
+                endpoint.answer(self.request, response.status_code, kind, body, headers)
+            succeeded = True
+        except Exception as error:  # noqa: BLE001 - a user's type may raise anything
+            endpoint.answer_caught(self.request, error, value)
+            succeeded = False
+        endpoint.end(self, succeeded=succeeded)
+
+    def raised(self, error: BaseException) -> None:
+        """Answer with the function's error."""
+        if isinstance(error, asyncio.CancelledError):
+            # Ours: the client has gone or the deadline passed, and was answered.
+            # The function's own: something it awaited was cancelled.
+            error = ApiFunctionError("the API function was cancelled")
+            self.endpoint.answer_error(self.request, error)
+        else:
+            self.endpoint.answer_caught(self.request, error, None)
+        self.endpoint.end(self, succeeded=False)
 
 
 class Endpoint:
@@ -95,108 +130,93 @@ class Endpoint:
         self._admission = admission
         self._pool = pool
         self._meters = meters
-        self._clock = clock
-        self._loop = loop
+        self._now = clock.now
+        self.loop = loop
         self._state = state
         self._foresight = Foresight()
+        # Bound once for the hot path.
+        self._decode = api.input.decode
+        self.encode = api.output.encode
+        self._function = api.function if api.is_async else self._in_thread
+        self._takes_value_only = api.takes_input and not api.takes_context
+        self.types: dict[str, bytes] = {}
+        """Content types as they are sent."""
 
     def handle(self, request: Request) -> None:
         """Serve a request: `respond` is called now or later."""
+        admission, meters = self._admission, self._meters
         try:
-            deadline = request.received_at + timeout_of(
-                request, self._admission.timeout_s
-            )
-            served = _Served(self, request, deadline, priority_of(request))
-            self._admission.enter(served)
+            asked = request.head.notes.get(Asked) or asked_by(request)
+            timeout_s = admission.timeout_s
+            if asked.timeout_s < timeout_s:
+                timeout_s = asked.timeout_s
+            served = _Served(self, request, asked, timeout_s)
+            admission.enter(served)
         except HeadwayError as error:
-            self._answer(request, *render_error(error))
+            self.answer(request, *render_error(error))
             return
-        refusal = self._foresight.refuse(served)
-        if refusal is not None:
-            self._admission.leave(served)
-            self._answer(request, *refusal)
-            return
-        self._meters.in_progress.add(1)
+        if self._foresight.is_certain:
+            refusal = self._foresight.refuse(served)
+            if refusal is not None:
+                admission.leave(served)
+                self.answer(request, *refusal)
+                return
+        meters.serving += 1
+        if not meters.is_due:
+            meters.touch()
         try:
-            content_type = request.header(b"content-type")
-            value = self._api.input.decode(
-                request.body,
-                None if content_type is None else content_type.decode("latin-1"),
-            )
+            value = self._decode(request.body, asked.content_type)
         except HeadwayError as error:
             self.leave(served)
-            self._answer(request, *render_error(error))
+            self.answer(request, *render_error(error))
             return
         except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
             self.leave(served)
             failure = ApiFunctionError("the input could not be validated")
-            self._answer(request, *render_error(self._logged(failure, error)))
+            self.answer(request, *render_error(self._logged(failure, error)))
             return
         request.on_disconnect = served.hang_up
-        served.task = self._loop.create_task(self._serve(served, value))
+        args = (value,) if self._takes_value_only else self._arguments(served, value)
+        served.start(self._function, args)
 
-    async def _serve(self, served: _Served, value: Any) -> None:
-        request = served.request
-        result: Any = None
-        succeeded = False
-        TERMS.set(served)
-        try:
-            context = self._context(request) if self._api.takes_context else None
-            result = await self._call(value, context)
-            accept = request.header(b"accept")
-            content_type, body = self._api.output.encode(
-                result, None if accept is None else accept.decode("latin-1")
-            )
-            succeeded = True
-            if context is None:
-                self._answer(request, 200, content_type.encode(), body)
-            else:
-                self._answer(
-                    request,
-                    context.response.status_code,
-                    content_type.encode(),
-                    body,
-                    _header_pairs(context.response.headers),
-                )
-        except asyncio.CancelledError:
-            # Ours: the client has gone or the deadline passed, and was answered.
-            # The function's own: something it awaited was cancelled.
-            self.answer_error(
-                request, ApiFunctionError("the API function was cancelled")
-            )
-            raise
-        except HeadwayError as error:
-            # Held by no variable of this frame, which its traceback holds.
-            self._answer_caught(request, error, result)
-        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-            self.answer_error(
-                request,
-                self._logged(ApiFunctionError("the API function failed"), error),
-            )
-        finally:
+    def _arguments(self, served: _Served, value: Any) -> tuple[Any, ...]:
+        args = (value,) if self._api.takes_input else ()
+        if not self._api.takes_context:
+            return args
+        served.ctx = self._context(served.request)
+        return (*args, served.ctx)
+
+    async def _in_thread(self, *args: Any) -> Any:
+        result = await self._pool.run(self._api.function, *args)
+        # A sync wrapper around an async function returns what is to be awaited.
+        return await result if inspect.isawaitable(result) else result
+
+    def type_of(self, content_type: str) -> bytes:
+        """Return a content type as it is sent, and keep it."""
+        if len(self.types) >= _TYPES_KEPT:
+            self.types.clear()
+        kind = self.types[content_type] = content_type.encode()
+        return kind
+
+    def end(self, served: _Served, *, succeeded: bool) -> None:
+        """Learn from what a function did, and let its request go."""
+        if served.was_refused or served.first_call is not self._foresight.client:
             self._foresight.learn(served, succeeded=succeeded)
+        if not served.has_left:
             self.leave(served)
-            # The task's context holds the terms: let the two go without a collection.
-            served.task = None
 
-    def _answer_caught(
-        self, request: Request, caught: HeadwayError, result: Any
+    def answer_caught(
+        self, request: Request, caught: BaseException, result: Any
     ) -> None:
+        """Answer with what a function or its descriptor raised."""
+        if not isinstance(caught, HeadwayError):
+            failure = ApiFunctionError("the API function failed")
+            self.answer_error(request, self._logged(failure, caught))
+            return
         error = self._explained(caught, result)
         # A 500 is a fault in the service, so its author gets the traceback.
         is_fault = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
         self.answer_error(request, self._logged(error, error) if is_fault else error)
-
-    async def _call(self, value: Any, context: Context | None) -> Any:
-        api = self._api
-        args = (value,) if api.takes_input else ()
-        if context is not None:
-            args = (*args, context)
-        if api.is_async:
-            return await api.function(*args)
-        result = await self._pool.run(api.function, *args)
-        # A sync wrapper around an async function returns what is to be awaited.
-        return await result if inspect.isawaitable(result) else result
 
     def _explained(self, error: HeadwayError, result: Any) -> HeadwayError:
         """Return the error, or what has led to it: a forgotten `await`."""
@@ -222,7 +242,7 @@ class Endpoint:
         )
         return Context(request=info, state=self._state)
 
-    def _logged(self, error: HeadwayError, cause: Exception) -> HeadwayError:
+    def _logged(self, error: HeadwayError, cause: BaseException) -> HeadwayError:
         """Return the error with an id, under which the log has the traceback."""
         if error.error_id is None:
             error_id = uuid.uuid4().hex[:12]
@@ -237,19 +257,19 @@ class Endpoint:
 
     def leave(self, served: _Served) -> None:
         """Note that a request is served no longer."""
-        if not served.has_left:
-            served.has_left = True
-            if served.expected_by is not None:
-                served.expected_by.expect_no_more(served)
-            self._admission.leave(served)
-            self._meters.in_progress.add(-1)
+        served.has_left = True
+        self._admission.leave(served)
+        meters = self._meters
+        meters.serving -= 1
+        if not meters.is_due:
+            meters.touch()
 
     def answer_error(self, request: Request, error: HeadwayError) -> None:
         """Answer with an error, unless there was an answer already."""
         if request.responder is not None:
-            self._answer(request, *render_error(error))
+            self.answer(request, *render_error(error))
 
-    def _answer(
+    def answer(
         self,
         request: Request,
         status: int,
@@ -257,8 +277,16 @@ class Endpoint:
         body: bytes,
         headers: Any = (),
     ) -> None:
+        """Answer, and count that."""
         request.respond(status, content_type, body, headers)
-        self._meters.answered(status, self._clock.now() - request.received_at)
+        self.count(status, request)
+
+    def count(self, status: int, request: Request) -> None:
+        """Count an answer."""
+        meters = self._meters
+        meters.answers.append((status, self._now() - request.received_at))
+        if not meters.is_due:
+            meters.touch()
 
 
 def _header_pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

@@ -11,8 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from headway.api.backlog import Backlog
 from headway.api.blocking_calls import BLOCKING_CALLS
 from headway.api.flight import Flight
+from headway.api.function_task import CallFuture
 from headway.api.terms import TERMS, Terms
 from headway.clock import Clock
 from headway.errors import (
@@ -45,6 +47,9 @@ from headway.wire_errors import error_of
 __all__ = ["RunnerClient"]
 
 _NUMBERS = 2**32
+_LONGEST_S = 2.0**20
+_NEVER = 1e12
+"""Seconds; stands for no deadline where numbers have to be finite."""
 _LEARNING_RATE = 0.05
 _HOP_DEVIATIONS = 3.0
 _MOST_FOR_HOP = 0.1
@@ -79,33 +84,27 @@ class RunnerClient:
         self.name = name
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
-        self._clock = clock
+        self._now = clock.now
         self._loop = loop
         self._loop_thread = threading.get_ident()
         self._wasted_rows = wasted_rows
         self._refused = refused
-        self._answer_at = 0.0
-        """When the runner, by its last results, would answer one more row."""
-        self._row_s = 0.0
-        """By how much each row that is sent delays the next."""
-        self._methods: set[str] = set()
-        """What was called so far; only of one can a backlog be told."""
-        self._expected = 0
-        self._latest = 0.0
-        """The latest deadline of all that was sent."""
-        self._latest_class = 0
-        """The class of the call that was sent last."""
+        self._backlog = Backlog()
         self._hop_s = self._hop_deviation_s = 0.0
         """What an answer takes besides the runner's own time."""
-        self._encoder = CallEncoder()
+        self._encode = CallEncoder().encode
         self._channel: Channel | None = None
         self._ready = asyncio.Event()
         self._number = 0
         self._bytes = 0
-        self._boarding: dict[tuple[bytes, int, int], Flight] = {}
+        self._boarding: dict[tuple[bytes, int, int, float], Flight] = {}
+        self._last: Flight | None = None
+        """The flight that was boarded last, nearly always that of the next call too."""
         self._cancelled: dict[int, list[int]] = {}
         self._flights: dict[int, Flight] = {}
         self._flush_is_due = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
 
     @property
     def is_ready(self) -> bool:
@@ -125,66 +124,62 @@ class RunnerClient:
                 f"runner {self.name!r} is being started; retry in a moment",
                 retry_after_s=1.0,
             )
-        now = self._clock.now()
+        now = self._now()
         terms = TERMS.get(None) or Terms(math.inf)
         if terms.first_call is None:
             terms.first_call = self
-            if terms.expected_by is not None:
-                terms.expected_by.expect_no_more(terms)
-        deadline = min(terms.deadline, now + self._timeout_s)
+        deadline, priority = terms.deadline, terms.priority
+        if now + self._timeout_s < deadline:
+            deadline = now + self._timeout_s
         if deadline <= now:
             raise DeadlineExceededError(
                 f"the deadline passed before runner {self.name!r} was called"
             )
-        self._methods.add(method.name)
-        late_s = self._late_s(deadline, terms.priority)
+        late_s = self._backlog.late_s(deadline - self._hop_s, priority)
         if late_s > 0:
             terms.was_refused = True
             raise self._late_error(late_s)
-        encoded = self._encoder.encode(method, args, kwargs)
-        if self._bytes and self._bytes + encoded.nbytes > self._max_bytes:
-            self._refused("queue_full").add()
-            raise OverloadedError(
-                f"runner {self.name!r}: {self._bytes} bytes are in flight already "
-                "(max_queue_bytes)",
-                retry_after_s=1.0,
-            )
-        self._latest = max(self._latest, deadline)
-        self._latest_class = terms.priority
-        self._answer_at += encoded.rows * self._row_s
-        flight = self._board(encoded, deadline, terms.priority)
-        future = self._loop.create_future()
-        index = flight.add(encoded, future)
-        self._bytes += encoded.nbytes
+        call = self._encode(method, args, kwargs)
+        nbytes = call.nbytes
+        if self._bytes and self._bytes + nbytes > self._max_bytes:
+            raise self._full_error()
+        self._backlog.add(call.rows, deadline, priority, method.name)
+        future = CallFuture(loop=self._loop)
+        future.task = None
+        flight = self._last
+        if (
+            flight is None
+            or call.key is not flight.key
+            or not flight.first_due <= deadline <= flight.last_due
+            or priority != flight.priority
+        ):
+            flight = self._find_flight(call, deadline, priority, now)
+        index = flight.add(call, future, deadline)
+        self._bytes += nbytes
         try:
             return await future
-        finally:
-            self._bytes -= encoded.nbytes
+        except asyncio.CancelledError:
             if future.cancelled():
                 self._cancel(flight, index)
+            raise
+        finally:
+            self._bytes -= nbytes
             # An error's traceback holds this frame, which must not hold the error: only
             # the garbage collector would find the two (benchmarks/overload.py).
-            del future, flight
+            del future, flight, call
+
+    def _full_error(self) -> OverloadedError:
+        self._refused("queue_full").add()
+        return OverloadedError(
+            f"runner {self.name!r}: {self._bytes} bytes are in flight already "
+            "(max_queue_bytes)",
+            retry_after_s=1.0,
+        )
 
     def refusal(self, deadline: float, priority: int) -> OverloadedError | None:
         """Return the error of a call that the backlog certainly makes late."""
-        late_s = self._late_s(deadline, priority)
+        late_s = self._backlog.late_s(deadline - self._hop_s, priority)
         return self._late_error(late_s) if late_s > 0 else None
-
-    def _late_s(self, deadline: float, priority: int) -> float:
-        """Return by how many seconds a call is certainly late, or 0.
-
-        The runner would refuse it too, but only after the batch at hand. Of one that
-        may overtake others, or where methods take other times, the runner knows more.
-        """
-        if (
-            deadline < self._latest
-            or priority < self._latest_class
-            or len(self._methods) > 1
-        ):
-            return 0.0
-        expected_s = self._expected * self._row_s
-        return self._answer_at + expected_s + self._hop_s - deadline
 
     def _late_error(self, late_s: float) -> OverloadedError:
         self._refused("predicted_late").add()
@@ -193,20 +188,6 @@ class RunnerClient:
             "deadline be met; retry later",
             retry_after_s=late_s,
         )
-
-    def expect(self, terms: Terms) -> None:
-        """Count on the call of a request whose function has not begun yet.
-
-        All the requests that one pass over the sockets brought are let in before the
-        first of them makes its call.
-        """
-        terms.expected_by = self
-        self._expected += 1
-
-    def expect_no_more(self, terms: Terms) -> None:
-        """Note that the call came, or never will."""
-        terms.expected_by = None
-        self._expected -= 1
 
     def call_blocking(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -229,21 +210,28 @@ class RunnerClient:
         calls = BLOCKING_CALLS.get(None)
         return future.result() if calls is None else calls.wait(future)
 
-    def _board(self, call: EncodedCall, deadline: float, priority: int) -> Flight:
+    def _find_flight(
+        self, call: EncodedCall, deadline: float, priority: int, now: float
+    ) -> Flight:
         """Return the flight that leaves this turn with calls like this one."""
-        slot = int(min(deadline, 1e12) * 1000)
-        place = (call.key, priority, slot)
+        # A thousandth of the time left: no order is worth more frames than that.
+        left_s = min(max(deadline - now, 1.0), _LONGEST_S)
+        width_s = 2.0 ** math.floor(math.log2(left_s)) / 1024
+        slot = int(min(deadline, _NEVER) / width_s)
+        place = (call.key, priority, slot, width_s)
         flight = self._boarding.get(place)
         if flight is None:
             self._number = (self._number + 1) % _NUMBERS
             flight = self._boarding[place] = Flight(
                 number=self._number,
                 key=call.key,
-                deadline=deadline,
+                first_due=slot * width_s,
+                last_due=max((slot + 1) * width_s, deadline),
                 priority=priority,
                 pickled=call.pickled,
             )
             self._flush_soon()
+        self._last = flight
         return flight
 
     def _flush_soon(self) -> None:
@@ -253,10 +241,11 @@ class RunnerClient:
 
     def _flush(self) -> None:
         self._flush_is_due = False
+        self._last = None
         boarding, self._boarding = self._boarding, {}
         cancelled, self._cancelled = self._cancelled, {}
         buffers: list[Buffer] = []
-        now = self._clock.now()
+        now = self._now()
         for number, calls in cancelled.items():
             buffers.append(encode_cancel(cohort_id=number, calls=calls))
         for flight in boarding.values():
@@ -276,11 +265,31 @@ class RunnerClient:
             flight.fail(0, len(flight.calls), error)
             return
         self._flights[flight.number] = flight
-        if flight.deadline != float("inf"):
-            flight.timer = self._loop.call_later(
-                max(flight.deadline - now, 0), self._expire, flight
-            )
+        if flight.latest < self._alarm_at:
+            self._set_alarm(flight.latest, now)
         buffers.extend(frame)
+
+    def _set_alarm(self, at: float, now: float) -> None:
+        # One for all flights: one for each would cost every turn two calls of the loop.
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_later(max(at - now, 0), self._expire_due)
+
+    def _expire_due(self) -> None:
+        """Fail the calls whose deadline has passed; look again at the next one."""
+        now = max(self._now(), self._alarm_at)  # the loop's clock may be ahead of ours
+        self._alarm, self._alarm_at = None, math.inf
+        # A caller that is told goes on at once, and may call again.
+        for flight in list(self._flights.values()):
+            if flight.latest <= now:
+                self._expire(flight)
+        next_at = min(
+            (one.latest for one in self._flights.values() if one.latest > now),
+            default=math.inf,
+        )
+        if next_at < math.inf:
+            self._set_alarm(next_at, now)
 
     def _reserve_s(self, left_s: float) -> float:
         """Return the part of the time left that the way to and fro will take."""
@@ -307,10 +316,11 @@ class RunnerClient:
         self._cancelled.setdefault(flight.number, []).extend(waiting)
         self._flush_soon()
         for index in waiting:
-            flight.futures[index].set_exception(
+            flight.fail_call(
+                index,
                 DeadlineExceededError(
                     f"runner {self.name!r} did not answer within the deadline"
-                )
+                ),
             )
 
     def channel_opened(self, channel: Channel) -> None:
@@ -320,12 +330,13 @@ class RunnerClient:
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
         """Fail all calls in flight at once."""
         self._channel = None
-        self._answer_at = 0.0
+        self._backlog.forget()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = None, math.inf
         self._ready.clear()
         flights, self._flights = self._flights, {}
         for flight in flights.values():
-            if flight.timer is not None:
-                flight.timer.cancel()
             flight.fail(0, len(flight.calls), self._lost())
 
     def _lost(self) -> HeadwayError:
@@ -347,9 +358,8 @@ class RunnerClient:
             flight = self._flights.get(results.cohort_id)
             if flight is None:
                 raise WireError(f"results for the unknown cohort {results.cohort_id}")
-            now = self._clock.now()
-            self._answer_at = now + results.backlog_s
-            self._row_s = results.row_s
+            now = self._now()
+            self._backlog.told(results.backlog_s, results.row_s, now)
             self._learn_hop(flight, results, now)
             sizes = results.sizes or flight.rows(results.first, results.calls)
             try:
@@ -376,5 +386,3 @@ class RunnerClient:
     def _land(self, flight: Flight) -> None:
         if flight.open <= 0:
             del self._flights[flight.number]
-            if flight.timer is not None:
-                flight.timer.cancel()

@@ -4,8 +4,11 @@ api/handler reads them from its headers before anything is done for the request;
 api/runner_client finds them in the context of the function that calls a runner.
 """
 
+import math
 from contextvars import ContextVar
 from typing import Any, Final
+
+import msgspec
 
 from headway.errors import BadInputError
 from headway.http.request import Request
@@ -15,7 +18,9 @@ __all__ = [
     "PRIORITY_HEADER",
     "TERMS",
     "TIMEOUT_HEADER",
+    "Asked",
     "Terms",
+    "asked_by",
     "priority_of",
     "timeout_of",
 ]
@@ -35,21 +40,50 @@ class Terms:
         priority: Its class, 0 the most urgent.
     """
 
-    __slots__ = ("deadline", "expected_by", "first_call", "priority", "was_refused")
+    __slots__ = ("__weakref__", "deadline", "first_call", "priority", "was_refused")
 
     def __init__(self, deadline: float, priority: int = DEFAULT_PRIORITY) -> None:
         self.deadline = deadline
         self.priority = priority
         self.first_call: Any = None
         """The runner client that its function called first; None before that."""
-        self.expected_by: Any = None
-        """The runner client that counts on its call, until that comes."""
         self.was_refused = False
         """Whether a runner client refused its call at once."""
 
 
 TERMS: Final[ContextVar[Terms]] = ContextVar("headway_terms")
 """Of the request being served."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a request's head asks for; read once for all requests with the same head."""
+
+    timeout_s: float
+    priority: int
+    content_type: str | None
+    accept: str | None
+
+
+def asked_by(request: Request) -> Asked:
+    """Return what a request's head asks for.
+
+    Raises:
+        BadInputError: If a header of Headway's own is malformed.
+    """
+    # Remembered with the head, as reading it costs more than all other admission.
+    asked: Asked | None = request.head.notes.get(Asked)
+    if asked is None:
+        asked = request.head.notes[Asked] = Asked(
+            timeout_s=timeout_of(request, math.inf),
+            priority=priority_of(request),
+            content_type=_text(request.header(b"content-type")),
+            accept=_text(request.header(b"accept")),
+        )
+    return asked
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
 
 
 def timeout_of(request: Request, configured_s: float) -> float:

@@ -15,10 +15,9 @@ from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.context import Context, RequestInfo
 from headway.errors import StartError
-from headway.http.server import HttpServer
 from headway.service import Hook, Service
 
-__all__ = ["ApiWorker", "Link"]
+__all__ = ["ApiWorker", "Link", "Server"]
 
 _log = logging.getLogger(__name__)
 _CONNECT_S = 1.0
@@ -34,6 +33,22 @@ class Link(Protocol):
 
     async def aclose(self) -> None:
         """Disconnect."""
+        ...
+
+
+class Server(Protocol):
+    """Serves the application; http/server is one."""
+
+    async def start(self) -> None:
+        """Listen."""
+        ...
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer what was accepted, take nothing new."""
+        ...
+
+    async def aclose(self) -> None:
+        """Drop what is left."""
         ...
 
 
@@ -54,7 +69,7 @@ class ApiWorker:
         self,
         *,
         service: Service,
-        server: HttpServer,
+        server: Server,
         clients: Sequence[RunnerClient],
         links: Sequence[Link],
         admission: Admission,
@@ -62,7 +77,7 @@ class ApiWorker:
         state: dict[str, Any],
     ) -> None:
         self._service = service
-        self._server = server
+        self.server = server
         self._clients = clients
         self._links = links
         self._admission = admission
@@ -93,7 +108,7 @@ class ApiWorker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CONNECT_S):
                 await self.wait_ready()
-        await self._server.start()
+        await self.server.start()
 
     async def wait_ready(self) -> None:
         """Return once every runner is loaded and warm."""
@@ -102,7 +117,7 @@ class ApiWorker:
     async def drain(self, timeout_s: float) -> None:
         """Answer what was accepted, take nothing new, run the shutdown hooks."""
         self.is_draining = True
-        await self._server.drain(timeout_s)
+        await self.server.drain(timeout_s)
         for hook in self._service.shutdown_hooks:
             try:
                 await self._run_hook(hook)
@@ -111,7 +126,7 @@ class ApiWorker:
 
     async def aclose(self) -> None:
         """Drop what is left."""
-        await self._server.aclose()
+        await self.server.aclose()
         for link in self._links:
             await link.aclose()
         self._admission.close()

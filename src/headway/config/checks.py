@@ -30,6 +30,8 @@ def api_server_faults(config: ApiServerConfig) -> Iterator[Fault]:
         )
     if config.ssl_keyfile is not None and config.ssl_certfile is None:
         yield ("ssl_keyfile", "ssl_certfile"), "a key needs a certificate"
+    if config.ssl_ca_certs is not None and config.ssl_certfile is None:
+        yield ("ssl_ca_certs", "ssl_certfile"), "checking clients needs a certificate"
     yield from _restart_faults(config.restart)
 
 

@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from headway.config import schema
+from headway.config.yaml_file import parse_text
 
 __all__ = ["as_yaml", "field_docs", "type_name", "type_words"]
 
@@ -48,7 +49,7 @@ def as_yaml(value: Any) -> str:
         return f"[{', '.join(map(as_yaml, value))}]"
     if not isinstance(value, str):
         return json.dumps(value)
-    if _PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
+    if _PLAIN.fullmatch(value) and parse_text(value) == value:
         return value
     quoted: str = yaml.safe_dump(value, default_style='"', width=2**31)
     return quoted.removesuffix("\n")

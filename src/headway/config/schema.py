@@ -113,6 +113,11 @@ class ApiServerConfig(_Section, frozen=True):
     """Certificate chain in PEM; with it the server speaks HTTPS."""
     ssl_keyfile: Text | None = None
     """Private key of the certificate in PEM; null: it is in `ssl_certfile`."""
+    ssl_keyfile_password: Annotated[Text | None, Meta(extra={"secret": True})] = None
+    """Of the private key, if it is encrypted; never shown."""
+    ssl_ca_certs: Text | None = None
+    """Certificates in PEM, one of which must have signed each client's own; null:
+    clients need none."""
     metrics: MetricsConfig = MetricsConfig()
     restart: RestartConfig = RestartConfig()
 

@@ -57,6 +57,12 @@ class Setting(msgspec.Struct, frozen=True):
                 return str(meta.extra["flag"])
         return "--" + self.path[-1].replace("_", "-")
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value is not to be shown."""
+        metadata = getattr(self.value_type, "__metadata__", ())
+        return any((meta.extra or {}).get("secret") for meta in metadata)
+
 
 def variable_word(word: str) -> str:
     """Return a key or name as an environment variable spells it."""

@@ -10,8 +10,11 @@ import msgspec
 
 from headway.config.documentation import as_yaml
 from headway.config.resolved import ResolvedConfig
+from headway.config.settings import GENERAL
 
 __all__ = ["render_config"]
+
+_SECRET = frozenset(path for path, setting in GENERAL.items() if setting.is_secret)
 
 
 def render_config(resolved: ResolvedConfig) -> str:
@@ -39,5 +42,6 @@ def _lines(
             source = sources.get(".".join(inner))
             if source is not None:
                 # A dollar sign would begin a variable if this were read again.
-                text = as_yaml(value).replace("$", "$$")
+                hidden = value is not None and inner in _SECRET
+                text = as_yaml("***" if hidden else value).replace("$", "$$")
                 yield f"{indent}{shown}: {text}  # {source}\n"

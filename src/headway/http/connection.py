@@ -6,11 +6,13 @@ http.protocol is made of it, and adds how requests are read.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from headway.http.chunked import ChunkedBody
 from headway.http.head import Head, HeadProbe
 from headway.http.request import Request
 from headway.http.response import ResponseHeads
+from headway.http.stream import AnswerStream, Pairs
 
 __all__ = ["Connection"]
 
@@ -148,27 +150,26 @@ class Connection(asyncio.Protocol):
         body: bytes,
         headers: Sequence[tuple[bytes, bytes]],
     ) -> tuple[bytes, ...]:
-        head = request.head
-        responses = self._responses
-        is_last = request is self._queue[-1]
-        if responses.closing and is_last and not self._has_partial():
-            self._deaf = True
-        connection = None
-        if self._deaf and is_last:
-            connection = b"close"
-        elif not head.is_http_11:
-            connection = b"keep-alive"
-        first, second = responses.render(
+        first, second = self._responses.render(
             status,
             content_type,
             body,
             headers,
-            connection=connection,
-            head_only=head.method == "HEAD",
+            connection=self.connection_header(request),
+            head_only=request.head.method == "HEAD",
         )
         if len(second) <= _JOINED_BYTES:
             return (first + second,)
         return (first, second)
+
+    def connection_header(self, request: Request) -> bytes | None:
+        """Return what the head of the request's answer says about the connection."""
+        is_last = request is self._queue[-1]
+        if self._responses.closing and is_last and not self._has_partial():
+            self._deaf = True
+        if self._deaf and is_last:
+            return b"close"
+        return None if request.head.is_http_11 else b"keep-alive"
 
     def _flush(self) -> None:
         """Send the answers whose turn has come."""
@@ -181,6 +182,8 @@ class Connection(asyncio.Protocol):
             parts = [b"".join(parts)]
         for part in parts:
             self._write(part)
+        if queue and queue[0].stream is not None:
+            queue[0].stream.turn()
         if self._reading:
             return  # _settle follows
         if self._deaf and not queue:
@@ -189,6 +192,57 @@ class Connection(asyncio.Protocol):
             self._continue()
         else:
             self._clean = not (queue or self._has_partial())
+
+    # --- answers in pieces; the last five are for http.stream
+
+    def info(self, name: str) -> Any:
+        """Return what the transport knows by that name."""
+        return self._transport and self._transport.get_extra_info(name)
+
+    def stream(self, request: Request, status: int, headers: Pairs) -> AnswerStream:
+        """Begin the answer of `request`, in place of `Request.respond`."""
+        request.responder = None
+        stream = request.stream = AnswerStream(
+            line=self,
+            request=request,
+            status=status,
+            headers=headers,
+            responses=self._responses,
+        )
+        return stream
+
+    def close_after(self, request: Request) -> None:
+        """Let the connection's end be the answer's: what has come after it is lost."""
+        self._deaf = True
+        while self._queue[-1] is not request:
+            lost = self._queue.pop()
+            if lost.payload is None:
+                lost.hang_up()
+
+    def takes_pieces_of(self, request: Request) -> bool:
+        """Return whether it is the request's turn, and the client takes bytes."""
+        return self._has_turn(request) and not self._write_paused
+
+    def send_piece(self, request: Request, data: bytes) -> bool:
+        """Send a piece if it is the request's turn, and return whether it was."""
+        has_turn = self._has_turn(request)
+        if has_turn:
+            self._write(data)
+        return has_turn
+
+    def send_last(self, request: Request, data: bytes) -> None:
+        """Send the last piece when it is the request's turn, and end it."""
+        request.payload = (data,)
+        if self._has_turn(request):
+            self._flush()
+
+    def abort(self) -> None:
+        """Drop the connection with whatever it waits for."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _has_turn(self, request: Request) -> bool:
+        return bool(self._queue) and self._queue[0] is request
 
     def _write(self, data: bytes) -> None:
         transport = self._transport

@@ -5,6 +5,8 @@ parses each distinct one once (HeadCache). Called by `http.protocol`, calls http
 """
 
 import re
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -13,7 +15,15 @@ import msgspec
 from headway.errors import HeadersTooLargeError, RequestError
 from headway.http.limits import HttpLimits
 
-__all__ = ["CHUNKED", "Head", "HeadCache", "HeadProbe", "Headers", "parse_head"]
+__all__ = [
+    "CHUNKED",
+    "Head",
+    "HeadCache",
+    "HeadProbe",
+    "Headers",
+    "join_fields",
+    "parse_head",
+]
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -44,6 +54,10 @@ class Head(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     Its answer is a cached prefix and the body.
     """
     expects_continue: bool
+    raw_path: bytes = b""
+    """The path as it came, percent-encoded."""
+    notes: dict[Any, Any] = msgspec.field(default_factory=dict)
+    """The application's: what it makes of the headers, by a key of its own."""
 
 
 class HeadCache:
@@ -188,9 +202,7 @@ def _malformed(reason: str) -> RequestError:
 def _build(
     method: str, version: str, url: bytes, headers: Headers, limits: HttpLimits
 ) -> Head:
-    fields: dict[bytes, bytes] = {}
-    for name, value in headers:
-        fields[name] = fields[name] + b", " + value if name in fields else value
+    fields = join_fields(headers)
     if version not in {"1.0", "1.1"}:
         raise _malformed(f"version {version} is not 1.0 or 1.1")
     if method == "CONNECT":
@@ -205,11 +217,12 @@ def _build(
     keep_alive = (
         b"close" not in connection if is_http_11 else b"keep-alive" in connection
     )
-    path, query = _split_target(url)
+    raw_path, query = _split_target(url)
     length = _body_length(headers, is_http_11=is_http_11)
     return Head(
         method=method,
-        path=path,
+        path=unquote_to_bytes(raw_path).decode("utf-8", "replace"),
+        raw_path=raw_path,
         query=query,
         headers=headers,
         fields=fields,
@@ -228,8 +241,16 @@ def _build(
     )
 
 
-def _split_target(url: bytes) -> tuple[str, str]:
-    """Return the decoded path and the raw query of any form of request target."""
+def join_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return `Head.fields` of these headers."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    return fields
+
+
+def _split_target(url: bytes) -> tuple[bytes, str]:
+    """Return the path and the query, both raw, of any form of request target."""
     if not url.startswith((b"/", b"*")):
         try:
             parts = httptools.parse_url(url)
@@ -237,8 +258,7 @@ def _split_target(url: bytes) -> tuple[str, str]:
             raise _malformed("the request target is no URL") from error
         url = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
     path, _, query = url.partition(b"#")[0].partition(b"?")
-    decoded = unquote_to_bytes(path).decode("utf-8", "replace")
-    return decoded, query.decode("latin-1")
+    return path, query.decode("latin-1")
 
 
 def _body_length(headers: Headers, *, is_http_11: bool) -> int:

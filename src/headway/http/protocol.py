@@ -128,6 +128,8 @@ class HttpProtocol(Connection):
     def resume_writing(self) -> None:
         """Read again."""
         self._write_paused = False
+        if self._queue and self._queue[0].stream is not None:
+            self._queue[0].stream.wake()
         self._continue()
 
     # --- the server calls these
@@ -171,11 +173,6 @@ class HttpProtocol(Connection):
             return
         if self._answered or now - self._last >= self._edge.limits.linger_s:
             self._close()
-
-    def abort(self) -> None:
-        """Drop the connection with whatever it waits for."""
-        if self._transport is not None:
-            self._transport.abort()
 
     # --- reading
 

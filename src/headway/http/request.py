@@ -4,7 +4,7 @@ Made by `http.protocol`, handled by `api.handler`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -66,6 +66,9 @@ class Request(msgspec.Struct, eq=False):
     payload: tuple[bytes, ...] | None = None
     """The protocol's: bytes of an answer that waits for an earlier one."""
 
+    stream: Any = None
+    """The protocol's: the `http.stream.AnswerStream` of an answer in pieces."""
+
     @property
     def query(self) -> str:
         """What follows the `?`, as it came."""
@@ -98,9 +101,14 @@ class Request(msgspec.Struct, eq=False):
         """
         responder = self.responder
         if responder is not None:
-            self.responder = None
-            self.on_disconnect = None
-            responder.answer(self, status, content_type, body, headers)
+            callback = self.on_disconnect
+            self.responder = self.on_disconnect = None
+            try:
+                responder.answer(self, status, content_type, body, headers)
+            except ValueError:
+                # It is not answered yet, and has to be.
+                self.responder, self.on_disconnect = responder, callback
+                raise
 
     def hang_up(self) -> None:
         """Mark the client as gone; the protocol's."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
-__all__ = ["CONTINUE", "ResponseHeads"]
+__all__ = ["BODILESS", "CONTINUE", "ResponseHeads"]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _MAX_PREFIXES = 64
-_BODILESS = frozenset({204, 304})
+BODILESS = frozenset({204, 304})
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
@@ -64,7 +64,7 @@ class ResponseHeads:
             ValueError: A header holds a line break.
         """
         prefix = self._prefix(status, content_type)
-        if status in _BODILESS:
+        if status in BODILESS:
             head = prefix.removesuffix(b"content-length: ")
             body = b""
         else:
@@ -78,21 +78,39 @@ class ResponseHeads:
             head += b"connection: %b\r\n" % connection
         return head + b"\r\n", b"" if head_only else body
 
+    def render_head(
+        self,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        *,
+        connection: bytes | None,
+    ) -> bytes:
+        """Return the head of an answer in pieces, whose headers frame its body."""
+        head = _status_line(status) + b"date: %b\r\n" % self._date
+        for name, value in headers:
+            head += b"%b: %b\r\n" % (name, value)
+        if connection is not None:
+            head += b"connection: %b\r\n" % connection
+        return head + b"\r\n"
+
     def _prefix(self, status: int, content_type: bytes) -> bytes:
         key = (status, content_type)
         prefix = self.prefixes.get(key)
         if prefix is None:
             if b"\r" in content_type or b"\n" in content_type:
                 raise ValueError(f"a content type holds a line break: {content_type!r}")
-            prefix = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-            prefix += b"date: %b\r\n" % self._date
+            prefix = _status_line(status) + b"date: %b\r\n" % self._date
             if content_type:
                 prefix += b"content-type: %b\r\n" % content_type
             prefix += b"content-length: "
             if (
                 not self.closing
-                and status not in _BODILESS
+                and status not in BODILESS
                 and len(self.prefixes) < _MAX_PREFIXES
             ):
                 self.prefixes[key] = prefix
         return prefix
+
+
+def _status_line(status: int) -> bytes:
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status

@@ -18,6 +18,7 @@ __all__ = ["ArrayReader"]
 Array = np.ndarray[Any, np.dtype[Any]]
 _Decoders = tuple[Callable[[bytes], Any], ...]
 _MAX_DIMENSIONS = 8
+_OBJECTS = np.dtype(np.object_)
 _OPENING = re.compile(rb"[\s\[]*")
 _MAX_STRINGS_BYTES = 256 * 1024 * 1024
 _MAX_EXPLAINED = 100_000
@@ -58,8 +59,13 @@ class ArrayReader:
         """
         # The first brackets tell the dimensions; where white space or depth misleads,
         # the decoder refuses and the slow way counts again.
-        array = self._read_typed(body, body.count(b"[", 0, 4))
-        return array if array is not None else self._read_slowly(body)
+        try:
+            array: Array = np.array(
+                self._fast[body.count(b"[", 0, 4)](body), self._dtype
+            )
+        except (ValueError, OverflowError, RecursionError, IndexError):
+            return self._read_slowly(body)
+        return array if array.dtype is not _OBJECTS else self._read_slowly(body)
 
     def _read_typed(self, body: bytes, dimensions: int) -> Array | None:
         if not self._fast:

@@ -56,6 +56,20 @@ class ArrayRule:
         if enforce_shape and shape is None:
             raise ConfigError("NumpyNdarray(enforce_shape=True) needs a shape")
 
+    def fits(self, array: Array) -> bool:
+        """Return whether `conform` would return the array as it is."""
+        if self.dtype is not None and array.dtype != self.dtype:
+            return False
+        if self.shape is None:
+            return True
+        shape = array.shape
+        if len(shape) != len(self.shape):
+            return False
+        for axis, length in self._fixed:  # noqa: SIM110 - all() costs 0.4 us more
+            if shape[axis] != length:
+                return False
+        return True
+
     def conform(self, array: Array, error: type[HeadwayError]) -> Array:
         """Return the array as the rule wants it.
 
@@ -99,12 +113,9 @@ class ArrayRule:
 
     def _has_shape(self, array: Array) -> bool:
         shape = array.shape
-        if len(shape) != len(self.shape or ()):
-            return False
-        for axis, length in self._fixed:  # noqa: SIM110 - all() costs 0.4 us more
-            if shape[axis] != length:
-                return False
-        return True
+        return len(shape) == len(self.shape or ()) and all(
+            shape[axis] == length for axis, length in self._fixed
+        )
 
 
 def _converted(array: Array, dtype: np.dtype[Any]) -> Array | None:

@@ -8,14 +8,21 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from headway.errors import BadInputError, OutputError
 
-__all__ = ["JSON_ERRORS", "bad_json", "encode_json", "encode_with"]
+__all__ = [
+    "JSON_ERRORS",
+    "PLAIN_DTYPES",
+    "bad_json",
+    "encode_json",
+    "encode_plain",
+    "encode_with",
+]
 
 # What a msgspec decoder raises on a client's bytes: DecodeError on malformed JSON and
 # on JSON of the wrong type, the others on broken UTF-8 and on deep nesting.
@@ -46,6 +53,10 @@ def bad_json(error: Exception, body: bytes) -> BadInputError:
     return BadInputError(
         f"the JSON is malformed: {reason.removeprefix('JSON is malformed: ')}"
     )
+
+
+PLAIN_DTYPES: Final = "?bBhHiIlLqQefd"
+"""Characters of the dtypes whose elements `tolist` gives as JSON has them."""
 
 
 def encode_json(value: Any) -> bytes:
@@ -160,3 +171,5 @@ def _plain_container(value: Any) -> Any:
 
 
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
+encode_plain: Final = msgspec.json.Encoder().encode
+"""Encodes lists of numbers; less to pass through than `encode_json`."""

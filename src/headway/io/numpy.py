@@ -13,7 +13,7 @@ from headway.errors import BadInputError, OutputError, UnsupportedMediaTypeError
 from headway.io.array_reader import ArrayReader
 from headway.io.array_rule import ArrayRule
 from headway.io.base import IODescriptor
-from headway.io.json_body import encode_json
+from headway.io.json_body import PLAIN_DTYPES, encode_json, encode_plain
 from headway.io.media_type import negotiate, parse_media_type, require_utf8_text
 from headway.io.npy import npy_of_array, read_npy, read_raw
 from headway.io.schema import schema_of_array
@@ -97,7 +97,9 @@ class NumpyNdarray(IODescriptor):
             array = self._read(body)
         else:
             array = self._decode_other(body, content_type)
-        return self._rule.conform(array, BadInputError) if self._has_rule else array
+        if self._has_rule and not self._rule.fits(array):
+            return self._rule.conform(array, BadInputError)
+        return array
 
     def encode(self, value: Any, accept: str | None) -> tuple[str, bytes]:  # noqa: D102
         try:
@@ -107,7 +109,7 @@ class NumpyNdarray(IODescriptor):
                 f"the API function's result ({type(value).__name__}) makes no array: "
                 f"{error}"
             ) from error
-        if self._has_rule:
+        if self._has_rule and not self._rule.fits(array):
             array = self._rule.conform(array, OutputError)
         if (
             accept is not None
@@ -115,6 +117,8 @@ class NumpyNdarray(IODescriptor):
             and negotiate(accept, _OFFERED) == _NPY
         ):
             return _NPY, _npy_output(array)
+        if array.dtype.char in PLAIN_DTYPES:
+            return _JSON, encode_plain(array.tolist())
         return _JSON, encode_json(array)
 
     def openapi_content(self) -> dict[str, Any]:  # noqa: D102

@@ -107,10 +107,13 @@ def raw_bytes(array: np.ndarray[Any, Any]) -> Buffer:
 class CallEncoder:
     """Encodes calls; keeps the keys of the shapes that it has seen."""
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_keys", "_last")
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, np.dtype[Any], tuple[int, ...]], bytes] = {}
+        # Method, dtype and trailing shape of the last call are those of the next, most
+        # of the time; to compare them costs half of a look into the dict.
+        self._last: tuple[Any, Any, Any, bytes] = (None, None, None, b"")
 
     def encode(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -124,15 +127,30 @@ class CallEncoder:
             UsageError: If the arguments of a batchable method differ in rows, or
                 cannot be pickled.
         """
-        if len(args) == 1 and not kwargs and method.batchable:
+        if len(args) == 1 and not kwargs:
             array = args[0]
-            if type(array) is np.ndarray and array.ndim and method.batch_dim[0] == 0:
-                name = (method.name, array.dtype, array.shape[1:])
-                key = self._keys.get(name)
-                if key is not None and len(array):
-                    part = raw_bytes(array)
-                    return EncodedCall(key, len(array), (part,), array.nbytes)
+            if type(array) is np.ndarray and (shape := array.shape) and shape[0]:
+                last, dtype, trailing, key = self._last
+                if not (
+                    method is last and array.dtype is dtype and shape[1:] == trailing
+                ):
+                    key = self._known_key(method, array)
+                if key:
+                    nbytes = array.nbytes
+                    small = nbytes < _COPY_BELOW_BYTES
+                    part = array.tobytes() if small else raw_bytes(array)
+                    return EncodedCall(key, shape[0], (part,), nbytes)
         return self._encode_any(method, args, kwargs)
+
+    def _known_key(self, method: MethodSpec, array: np.ndarray[Any, Any]) -> bytes:
+        """Return the key of a call with such an array alone; empty if it is new."""
+        if not method.batchable or method.batch_dim[0] != 0:
+            return b""
+        shape = array.shape[1:]
+        key = self._keys.get((method.name, array.dtype, shape), b"")
+        if key:
+            self._last = method, array.dtype, shape, key
+        return key
 
     def _encode_any(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -1,0 +1,200 @@
+"""What does a request cost an API worker, without its system calls?
+
+The worker's own parts serve requests from transports that swallow what is written; the
+runner is a channel that answers at once. `python -m benchmarks.micro.bench_edge`
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import uvloop
+
+import headway
+from headway.api.admission import Admission
+from headway.api.application import ApiApplication
+from headway.api.handler import Endpoint
+from headway.api.meters import EndpointMeters
+from headway.api.runner_client import RunnerClient
+from headway.api.thread_pool import ThreadPool
+from headway.clock import MonotonicClock
+from headway.http.head import HeadCache
+from headway.http.limits import HttpLimits
+from headway.http.protocol import Edge, HttpProtocol
+from headway.http.response import ResponseHeads
+from headway.io import NumpyNdarray
+from headway.metrics import Counter, MetricsRegistry
+from headway.metrics.families import REFUSED, WASTED_ROWS
+from headway.payload.call import Buffer
+from headway.payload.result import encode_array
+from headway.transport.framing import FrameCutter
+from headway.wire import ReadyRecord, decode_calls, encode_ready, encode_results
+
+_BODY = b"[[5.1,3.5,1.4,0.2]]"
+_REQUEST = (
+    b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:3000\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    % (len(_BODY), _BODY)
+)
+_TURNS = 300
+_REPEATS = 7
+
+
+class _Runnable(headway.Runnable):
+    @headway.Runnable.method(batchable=True)
+    def predict(self, rows: Any) -> Any:
+        return rows
+
+
+class _Transport:
+    """Counts answers."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.on_answer: Any = None
+
+    def write(self, data: bytes) -> None:
+        self.answered += 1
+        self.on_answer()
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class _Runner:
+    """A channel whose other end answers each cohort in the next turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.client: RunnerClient | None = None
+
+    def send(self, buffers: Sequence[Buffer]) -> None:
+        self._loop.call_soon(self._answer, b"".join(buffers))
+
+    def close(self) -> None:
+        pass
+
+    def _answer(self, data: bytes) -> None:
+        assert self.client is not None
+        for frame in FrameCutter().feed(data):
+            calls = decode_calls(frame)
+            key, raw = encode_array(np.zeros(sum(calls.rows), np.int64), 0)
+            results = encode_results(
+                cohort_id=calls.cohort_id,
+                first=0,
+                calls=len(calls.rows),
+                key=key,
+                sizes=(),
+                parts=[raw],
+                payload_bytes=len(raw),
+                backlog_s=0.0,
+                row_s=0.0,
+                queue_s=0.0,
+                compute_s=0.0,
+                batch_rows=sum(calls.rows),
+            )
+            self.client.frame_received(self, memoryview(b"".join(results)))
+
+
+def _application(
+    loop: asyncio.AbstractEventLoop, registry: MetricsRegistry
+) -> ApiApplication:
+    def refused(reason: str) -> Counter:
+        return registry.counter(REFUSED, (reason,))
+
+    clock = MonotonicClock()
+    runner = headway.Runner(_Runnable, name="model")
+    service = headway.Service("edge", runners=[runner])
+
+    @service.api(input=NumpyNdarray(shape=(-1, 4)), output=NumpyNdarray())
+    async def predict(rows: Any) -> Any:
+        return await runner.predict.async_run(rows)
+
+    channel = _Runner(loop)
+    client = RunnerClient(
+        name="model",
+        timeout_s=300.0,
+        max_bytes=2**30,
+        clock=clock,
+        loop=loop,
+        wasted_rows=registry.counter(WASTED_ROWS, ("model",)),
+        refused=refused,
+    )
+    channel.client = client
+    client.channel_opened(channel)
+    client.frame_received(channel, memoryview(encode_ready(ReadyRecord("model", 1))))
+    runner.attach(client)
+    admission = Admission(
+        max_concurrency=None, timeout_s=60.0, clock=clock, loop=loop, refused=refused
+    )
+    endpoint = Endpoint(
+        api=service.apis["predict"],
+        admission=admission,
+        pool=ThreadPool(threads=1, refused=refused("threads")),
+        meters=EndpointMeters(registry=registry, endpoint="/predict", loop=loop),
+        clock=clock,
+        loop=loop,
+        state={},
+    )
+    return ApiApplication(endpoints={"/predict": endpoint}, pages={}, loop=loop)
+
+
+async def _serve(connections: int) -> float:
+    """Return the microseconds of one request."""
+    loop = asyncio.get_running_loop()
+    registry = MetricsRegistry(None)
+    registry.start()
+    limits = HttpLimits()
+    edge = Edge(
+        application=_application(loop, registry),
+        limits=limits,
+        heads=HeadCache(limits),
+        responses=ResponseHeads(),
+        now=time.monotonic,
+        connections=set(),
+        on_empty=lambda: None,
+    )
+    open_ = 0
+    done = asyncio.Event()
+
+    def on_answer() -> None:
+        nonlocal open_
+        open_ -= 1
+        if not open_:
+            done.set()
+
+    protocols = []
+    for _ in range(connections):
+        transport = _Transport()
+        transport.on_answer = on_answer
+        protocol = HttpProtocol(edge)
+        protocol.connection_made(cast("asyncio.BaseTransport", transport))
+        protocols.append(protocol)
+
+    def receive() -> None:
+        for protocol in protocols:
+            protocol.data_received(_REQUEST)
+
+    took = []
+    for _ in range(_REPEATS):
+        began = time.process_time()
+        for _ in range(_TURNS):
+            open_ = connections
+            done.clear()
+            loop.call_soon(receive)
+            await done.wait()
+        took.append((time.process_time() - began) / _TURNS / connections * 1e6)
+    return min(took)
+
+
+def main() -> None:
+    """Run it."""
+    for connections in (1, 64, 512):
+        microseconds = uvloop.run(_serve(connections))
+        print(f"{connections:4d} requests a turn: {microseconds:.2f} us each")
+
+
+if __name__ == "__main__":
+    main()

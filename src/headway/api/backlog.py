@@ -1,0 +1,78 @@
+"""What waits before a runner, as its API worker can tell: who will certainly be late.
+
+api/runner_client keeps one and refuses calls by it: the runner would refuse them too,
+but only after the batch at hand.
+"""
+
+__all__ = ["Backlog"]
+
+
+class Backlog:
+    """When the runner, by its last results, would answer one more call."""
+
+    __slots__ = (
+        "_answer_at",
+        "_latest",
+        "_latest_class",
+        "_method",
+        "_row_s",
+        "is_told",
+    )
+
+    def __init__(self) -> None:
+        self._answer_at = 0.0
+        self._row_s = 0.0
+        """By how much each row that is sent delays the next."""
+        self._latest = 0.0
+        """The latest deadline of all that was sent."""
+        self._latest_class = 0
+        """The class of the call that was sent last."""
+        self._method = ""
+        self.is_told = True
+        """Whether all calls are of one method: only then can a backlog be told."""
+
+    def told(self, backlog_s: float, row_s: float, now: float) -> None:
+        """Take the runner's word that came with results.
+
+        Args:
+            backlog_s: Seconds until one more row would be answered.
+            row_s: Seconds that each row adds to that.
+            now: Monotonic seconds.
+        """
+        self._answer_at = now + backlog_s
+        self._row_s = row_s
+
+    def forget(self) -> None:
+        """Begin anew: the runner is gone, and what waited there."""
+        self._answer_at = 0.0
+
+    def late_s(self, deadline: float, priority: int) -> float:
+        """Return by how many seconds a call is certainly late; not above 0 if not.
+
+        Of one that may overtake others, or where methods take other times, the runner
+        knows more.
+
+        Args:
+            deadline: Of the call, less what its way takes.
+            priority: Its class.
+        """
+        late_s = self._answer_at - deadline
+        if late_s > 0 and (
+            deadline < self._latest or priority < self._latest_class or not self.is_told
+        ):
+            return 0.0
+        return late_s
+
+    def add(self, rows: int, deadline: float, priority: int, method: str) -> None:
+        """Note a call that goes out."""
+        self._answer_at += rows * self._row_s
+        if deadline > self._latest:
+            self._latest = deadline
+        self._latest_class = priority
+        if method is not self._method:
+            self._note_method(method)
+
+    def _note_method(self, method: str) -> None:
+        if method != self._method:
+            self.is_told = not self._method
+            self._method = method

@@ -1,0 +1,243 @@
+"""Serves requests of the native server by an ASGI application.
+
+assemble puts it before the API's own application if a service has mounts or middleware;
+answers in pieces go through http.stream.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final, cast
+
+from headway.errors import HeadwayError
+from headway.http.request import Answer, Application, Request
+from headway.http.stream import AnswerStream, Channel, Pairs
+
+__all__ = [
+    "AsgiApp",
+    "AsgiBridge",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "path_below_root",
+]
+
+_log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+"""What is spoken: since 2.4, to send to a client that is gone raises OSError."""
+
+_OWN_HEADERS = frozenset(
+    {b"date", b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
+)
+"""Of the server and its connection: an application's are left out."""
+_BREAKS = re.compile(rb"[\r\n\0]")
+
+
+class AsgiBridge:
+    """An application of the native server that hands requests to an ASGI one.
+
+    Args:
+        app: The ASGI application.
+        native: Takes the requests that need not go that way, and renders errors.
+        is_native: Tells them by their path.
+        state: What the application's lifespan has left for its requests.
+        loop: Runs the application.
+    """
+
+    def __init__(
+        self,
+        *,
+        app: AsgiApp,
+        native: Application,
+        is_native: Callable[[str], bool],
+        state: Mapping[str, Any],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._app = app
+        self._native = native
+        self._is_native = is_native
+        self._state = state
+        self._loop = loop
+        self._serving: set[asyncio.Task[None]] = set()
+
+    def handle(self, request: Request) -> None:
+        """Serve a request: it is answered now or later."""
+        if self._is_native(request.path):
+            self._native.handle(request)
+            return
+        exchange = _Exchange(request)
+        request.on_disconnect = exchange.hang_up
+        task = self._loop.create_task(self._serve(exchange, self._scope(request)))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    def reject(self, error: HeadwayError, request: Request) -> Answer:
+        """Render an error of the HTTP protocol itself."""
+        return self._native.reject(error, request)
+
+    def _scope(self, request: Request) -> dict[str, Any]:
+        channel = cast("Channel", request.responder)
+        client, server = channel.info("peername"), channel.info("sockname")
+        return {
+            "type": "http",
+            "asgi": dict(_ASGI),
+            "http_version": "1.1" if request.head.is_http_11 else "1.0",
+            "method": request.method,
+            "scheme": "http" if channel.info("sslcontext") is None else "https",
+            "path": request.path,
+            "raw_path": request.head.raw_path,
+            "query_string": request.query.encode("latin-1"),
+            "root_path": "",
+            "headers": list(request.headers),
+            "client": client and client[:2],
+            "server": server and server[:2],
+            "state": dict(self._state),
+        }
+
+    async def _serve(self, exchange: "_Exchange", scope: Scope) -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+            if exchange.is_open:
+                raise RuntimeError("the ASGI application returned without an answer")
+        except Exception:  # noqa: BLE001 - a user's application may raise anything
+            if exchange.is_open:
+                _log.exception("the ASGI application failed at %s", scope["path"])
+                error = HeadwayError("the application failed; the log says why")
+                exchange.fail(self._native.reject(error, exchange.request))
+            else:
+                _log.debug("the ASGI application failed, unheard", exc_info=True)
+
+
+class _Exchange:
+    """One request of an ASGI application, and its answer."""
+
+    __slots__ = (
+        "_channel",
+        "_has_body",
+        "_is_answered",
+        "_over",
+        "_start",
+        "_stream",
+        "request",
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._channel = cast("Channel", request.responder)
+        self._has_body = True  # not yet received by the application
+        self._start: tuple[int, Pairs] | None = None
+        self._stream: AnswerStream | None = None
+        self._is_answered = False
+        self._over = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody waits for an answer, or for the rest of it."""
+        return not (self._is_answered or self.request.disconnected)
+
+    def hang_up(self) -> None:
+        """Tell the application that the client is gone; the request's."""
+        self._over.set()
+        if self._stream is not None:
+            self._stream.wake()
+
+    async def receive(self) -> Message:
+        """Return the body, which is here already, then that the client is gone."""
+        if self._has_body and self.is_open:
+            self._has_body = False
+            body = self.request.body
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Take a part of the answer, and wait while the client takes no more.
+
+        Raises:
+            OSError: The client is gone.
+            RuntimeError: It is not the time for such a message.
+            ValueError: A header holds a line break, or the body does not have the
+                length that one says.
+        """
+        if self.request.disconnected:
+            raise OSError("the client has hung up")
+        kind = message["type"]
+        if kind == "http.response.start" and self._start is None:
+            self._start = message["status"], _checked(message.get("headers", ()))
+        elif kind == "http.response.body" and self._start and not self._is_answered:
+            body = bytes(message.get("body", b""))
+            await self._send(*self._start, body, more=message.get("more_body", False))
+        else:
+            raise RuntimeError(f"an ASGI message {kind!r} out of its turn")
+
+    async def _send(
+        self, status: int, headers: Pairs, body: bytes, *, more: bool
+    ) -> None:
+        if self._stream is None:
+            if not more and not self._has_own_length(headers):
+                self._is_answered = True
+                self._respond(status, headers, body)
+                self._over.set()
+                return
+            self._stream = self._channel.stream(self.request, status, headers)
+        if more:
+            self._stream.write(body)
+            await self._stream.drain()
+        else:
+            self._stream.end(body)
+            self._is_answered = True
+            self._over.set()
+
+    def _has_own_length(self, headers: Pairs) -> bool:
+        """Return whether the answer, to HEAD, tells the length of a body not given."""
+        return self.request.method == "HEAD" and any(
+            name == b"content-length" for name, _ in headers
+        )
+
+    def _respond(self, status: int, headers: Pairs, body: bytes) -> None:
+        content_type = b""
+        others = []
+        for name, value in headers:
+            if name == b"content-type" and not content_type:
+                content_type = value
+            elif name != b"content-length":
+                others.append((name, value))
+        self.request.respond(status, content_type, body, others)
+
+    def fail(self, answer: Answer) -> None:
+        """Answer with an error, or if it is too late for that, drop the connection."""
+        if self._stream is None:
+            self.request.respond(*answer)
+        else:
+            self._stream.abort()
+
+
+def _checked(headers: Any) -> Pairs:
+    """Return the application's headers with names in lower case.
+
+    Raises:
+        ValueError: One holds a line break.
+    """
+    pairs = [(bytes(name).lower(), bytes(value)) for name, value in headers]
+    for name, value in pairs:
+        if _BREAKS.search(name) or _BREAKS.search(value):
+            raise ValueError(f"a response header holds a line break: {name!r}")
+    return [(name, value) for name, value in pairs if name not in _OWN_HEADERS]
+
+
+def path_below_root(scope: Scope) -> str:
+    """Return the path below where the application that is asked is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and (path == root or path.startswith(root + "/")):
+        return path[len(root) :] or "/"
+    return path

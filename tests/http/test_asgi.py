@@ -1,0 +1,444 @@
+"""ASGI applications on the native server: scopes, answers whole and in pieces."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from headway.http.asgi import AsgiApp, AsgiBridge, Receive, Scope, Send
+from headway.http.limits import HttpLimits
+from tests.http.edge import Client, Edge, on_both_loops, serving, until
+from tests.http.test_protocol import contexts, get, post
+
+HEADERS = [(b"Content-Type", b"text/plain")]
+
+
+class Stage:
+    """An application whose every request is acted by the test."""
+
+    def __init__(self) -> None:
+        self.acts: asyncio.Queue[Act] = asyncio.Queue(maxsize=9)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        act = Act(scope, receive, send)
+        await self.acts.put(act)
+        await act.ended.wait()
+        if act.error is not None:
+            raise act.error
+
+
+class Act:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.ended = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def start(
+        self, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None
+    ) -> None:
+        pairs = HEADERS if headers is None else headers
+        await self.send(
+            {"type": "http.response.start", "status": status, "headers": pairs}
+        )
+
+    async def piece(self, body: bytes) -> None:
+        await self.send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def last(self, body: bytes = b"") -> None:
+        await self.send({"type": "http.response.body", "body": body})
+
+    def end(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.ended.set()
+
+
+@asynccontextmanager
+async def staged(
+    app: AsgiApp | None = None, limits: HttpLimits | None = None, **options: Any
+) -> AsyncIterator[tuple[Edge, Stage]]:
+    """Serve all but /native by an ASGI application."""
+    stage = Stage()
+    async with serving(
+        limits,
+        wrap=lambda native: AsgiBridge(
+            app=app or stage,
+            native=native,
+            is_native=lambda path: path.startswith("/native"),
+            state={"kept": 1},
+            loop=asyncio.get_running_loop(),
+        ),
+        **options,
+    ) as edge:
+        yield edge, stage
+
+
+async def chunk(client: Client) -> bytes:
+    size = int(await client.reader.readuntil(b"\r\n"), 16)
+    return (await client.reader.readexactly(size + 2))[:-2]
+
+
+@on_both_loops
+async def test_the_scope_says_what_was_asked() -> None:
+    server_ssl, client_ssl = contexts()
+    async with staged(server_ssl=server_ssl, client_ssl=client_ssl) as (edge, stage):
+        client = await edge.connect()
+        client.send(post("/a%20b/%2F?c=%20", b"body", "X-A: 1\r\nX-A: 2"))
+        act = await stage.acts.get()
+        headers = act.scope.pop("headers")
+        assert [pair for pair in headers if pair[0] == b"x-a"] == [
+            (b"x-a", b"1"),
+            (b"x-a", b"2"),
+        ]
+        assert act.scope.pop("client")[0] == "127.0.0.1"
+        assert act.scope == {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "https",
+            "path": "/a b//",
+            "raw_path": b"/a%20b/%2F",
+            "query_string": b"c=%20",
+            "root_path": "",
+            "server": ("127.0.0.1", edge.port),
+            "state": {"kept": 1},
+        }
+        assert await act.receive() == {
+            "type": "http.request",
+            "body": b"body",
+            "more_body": False,
+        }
+        await act.start(201, [(b"Content-Type", b"a/b"), (b"X-B", b"3")])
+        await act.last(b"done")
+        act.end()
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (201, b"done")
+        assert list(answer.headers) == ["date", "content-type", "content-length", "x-b"]
+        assert await act.receive() == {"type": "http.disconnect"}
+
+
+@on_both_loops
+async def test_native_paths_do_not_go_that_way() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(post("/native", b"echo"))
+        assert (await client.answer()).body == b"echo"
+        assert stage.acts.empty()
+        client.send(b"nonsense\r\n\r\n")
+        assert (await client.answer()).status == 400
+
+
+@on_both_loops
+async def test_pieces_are_sent_as_they_come_and_the_connection_lives() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(get("/") + post("/native", b"after"))
+        act = await stage.acts.get()
+        await act.start(200, [(b"Connection", b"close"), (b"Transfer-Encoding", b"x")])
+        for piece in (b"one", b"", b"three" * 10_000):
+            await act.piece(piece)
+        answer = await client.answer()
+        assert answer.headers["transfer-encoding"] == "chunked"
+        assert set(answer.headers) == {"date", "transfer-encoding"}
+        assert await chunk(client) == b"one"
+        assert await chunk(client) == b"three" * 10_000
+        await act.last(b"end")
+        assert [await chunk(client), await chunk(client)] == [b"end", b""]
+        assert (await client.answer()).body == b"after"
+        act.end()
+
+
+@on_both_loops
+async def test_pieces_wait_for_the_answer_before_them() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(post("/native/x", b"") + get("/hold") + get("/a"))
+        hold = await stage.acts.get()
+        act = await stage.acts.get()
+        await act.start()
+        writing = asyncio.ensure_future(act.piece(b"early"))
+        await until(lambda: edge.server.connections == 1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not writing.done()
+        await hold.start()
+        await hold.last(b"first")
+        await writing
+        assert (await client.answer()).body == b""
+        assert (await client.answer()).body == b"first"
+        assert "content-length" not in (await client.answer()).headers
+        assert await chunk(client) == b"early"
+        await act.last()
+        assert await chunk(client) == b""
+        hold.end()
+        act.end()
+
+
+@on_both_loops
+async def test_an_answer_may_end_before_its_turn() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(get("/hold") + b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        hold, act = await stage.acts.get(), await stage.acts.get()
+        await act.start(200, [(b"content-length", b"4")])
+        await act.last()
+        await hold.start()
+        await hold.last(b"first")
+        assert (await client.answer()).body == b"first"
+        assert (await client.answer(head=True)).headers["content-length"] == "4"
+        for each in (hold, act):
+            each.end()
+
+
+@on_both_loops
+async def test_a_slow_client_holds_the_application_back() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.send(get("/"))
+        act = await stage.acts.get()
+        await act.start()
+        sent = 0
+
+        async def pour() -> None:
+            nonlocal sent
+            for _ in range(300):
+                await act.piece(b"x" * 100_000)
+                sent += 1
+            await act.last()
+
+        pouring = asyncio.ensure_future(pour())
+        seen = -1
+        while seen != sent:
+            seen = sent
+            for _ in range(200):
+                await asyncio.sleep(0)
+        assert 0 < sent < 300
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await client.answer()
+        total = 0
+        while piece := await chunk(client):
+            total += len(piece)
+        assert total == 30_000_000
+        await pouring
+        act.end()
+
+
+@on_both_loops
+async def test_who_never_reads_a_stream_is_dropped() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.send(get("/"))
+        act = await stage.acts.get()
+        await act.start()
+        writing = asyncio.ensure_future(act.piece(b"x" * 50_000_000))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not writing.done()
+        for _ in range(3):
+            edge.pass_time(30)
+        await until(lambda: edge.server.connections == 0)
+        await writing  # the next one fails
+        with pytest.raises(OSError, match="hung up"):
+            await act.piece(b"more")
+        act.end(OSError("as the application would"))
+
+
+@on_both_loops
+async def test_a_hang_up_is_received() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(get("/"))
+        act = await stage.acts.get()
+        await act.receive()
+        client.hang_up()
+        assert await act.receive() == {"type": "http.disconnect"}
+        with pytest.raises(OSError, match="hung up"):
+            await act.start()
+        act.end()
+
+
+@on_both_loops
+async def test_who_hangs_up_at_once_sends_no_body() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(post("/", b"body"))
+        act = await stage.acts.get()
+        client.hang_up()
+        await until(lambda: edge.server.connections == 0)
+        assert await act.receive() == {"type": "http.disconnect"}
+        act.end()
+
+
+@on_both_loops
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"6")]])
+async def test_head_has_the_head_of_get(headers: list[tuple[bytes, bytes]]) -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" + get("/native"))
+        act = await stage.acts.get()
+        await act.start(200, headers)
+        await act.last(b"" if headers else b"123456")
+        act.end()
+        assert (await client.answer(head=True)).headers["content-length"] == "6"
+        assert (await client.answer()).status == 200
+
+
+@on_both_loops
+async def test_head_and_bodiless_streams_have_no_body() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" + get("/") + get("/native"))
+        for status in (200, 204):
+            act = await stage.acts.get()
+            await act.start(status)
+            await act.piece(b"left out")
+            await act.last(b"left out")
+            act.end()
+            answer = await client.answer(head=True)
+            assert answer.status == status
+            assert "transfer-encoding" not in answer.headers
+        assert (await client.answer()).status == 200
+
+
+@on_both_loops
+async def test_http_10_hears_the_end_by_the_close() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(
+            b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+            b"GET /2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+        )
+        act, lost = await stage.acts.get(), await stage.acts.get()
+        await act.start()
+        await act.piece(b"a")
+        await act.last(b"b")
+        answer = await client.answer()
+        assert answer.headers["connection"] == "close"
+        assert await client.rest() == b"ab"
+        await lost.receive()
+        for each in (act, lost):
+            each.end()
+
+
+@on_both_loops
+async def test_http_10_with_a_length_is_kept_alive() -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        act = await stage.acts.get()
+        await act.start(200, [(b"content-length", b"2")])
+        await act.piece(b"a")
+        await act.last(b"b")
+        act.end()
+        answer = await client.answer()
+        assert (answer.headers["connection"], answer.body) == ("keep-alive", b"ab")
+
+
+async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+    """Return without an answer."""
+
+
+async def raising(scope: Scope, receive: Receive, send: Send) -> None:
+    raise LookupError("a bug of the application")
+
+
+async def raising_late(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    raise LookupError("a bug of the application")
+
+
+async def body_first(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.body", "body": b"x"})
+
+
+async def starting_twice(scope: Scope, receive: Receive, send: Send) -> None:
+    for _ in range(2):
+        await send({"type": "http.response.start", "status": 200})
+
+
+async def splitting(scope: Scope, receive: Receive, send: Send) -> None:
+    headers = [(b"x", b"1\r\nSet-Cookie: a=b")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"x"})
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    "app", [silent, raising, raising_late, body_first, starting_twice, splitting]
+)
+async def test_a_broken_application_is_a_500(
+    app: AsgiApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with staged(app) as (edge, _):
+        client = await edge.connect()
+        client.send(get("/") + get("/native"))
+        answer = await client.answer()
+        assert (answer.status, answer.code) == (500, "internal")
+        assert (await client.answer()).status == 200
+    assert "the ASGI application failed at /" in caplog.text
+
+
+Deed = Callable[[Act], Awaitable[None]]
+
+
+async def too_long(act: Act) -> None:
+    await act.piece(b"123")
+
+
+async def too_short(act: Act) -> None:
+    await act.last(b"2")
+
+
+async def too_long_at_last(act: Act) -> None:
+    await act.last(b"123")
+
+
+@on_both_loops
+@pytest.mark.parametrize("deed", [too_long, too_short, too_long_at_last])
+async def test_a_wrong_length_breaks_the_connection(deed: Deed) -> None:
+    async with staged() as (edge, stage):
+        client = await edge.connect()
+        client.send(get("/"))
+        act = await stage.acts.get()
+        await act.start(200, [(b"content-length", b"3")])
+        await act.piece(b"1")
+        with pytest.raises(ValueError, match="Content-Length"):
+            await deed(act)
+        act.end(ValueError("as the application would"))
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await client.answer()
+
+
+@on_both_loops
+async def test_drain_waits_for_a_stream() -> None:
+    async with staged() as (edge, stage):
+        early, late = await edge.connect(), await edge.connect()
+        early.send(get("/early"))
+        first = await stage.acts.get()
+        late.send(get("/late"))
+        second = await stage.acts.get()
+        await first.start()
+        await first.piece(b"1")
+        drained = asyncio.create_task(edge.server.drain(30))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        await second.start()
+        await second.piece(b"2")
+        assert "connection" not in (await early.answer()).headers
+        assert (await late.answer()).headers["connection"] == "close"
+        assert not drained.done()
+        await second.last()
+        assert await late.rest() == b"1\r\n2\r\n0\r\n\r\n"
+        await first.last()
+        assert [await chunk(early), await chunk(early)] == [b"1", b""]
+        edge.pass_time(1)  # it was promised to live on, and is idle now
+        assert await early.rest() == b""
+        await drained
+        for act in (first, second):
+            act.end()
