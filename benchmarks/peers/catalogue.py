@@ -56,9 +56,19 @@ MODELS: Final = {
     "credit": "the credit-risk service: a dict, DictVectorizer, XGBoost",
 }
 _APPLICATION: Final = {
-    **{"seniority": 9, "home": "rent", "time": 60, "age": 30, "marital": "married"},
-    **{"records": "no", "job": "freelance", "expenses": 73, "income": 129},
-    **{"assets": 0, "debt": 0, "amount": 800, "price": 846},
+    "seniority": 9,
+    "home": "rent",
+    "time": 60,
+    "age": 30,
+    "marital": "married",
+    "records": "no",
+    "job": "freelance",
+    "expenses": 73,
+    "income": 129,
+    "assets": 0,
+    "debt": 0,
+    "amount": 800,
+    "price": 846,
 }
 _FLOWER: Final = [[5.1, 3.5, 1.4, 0.2]]
 

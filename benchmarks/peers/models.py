@@ -1,4 +1,4 @@
-"""Trains the models once, for all servers; the sitting calls it before it starts one."""
+"""Trains the models once, for all servers; the sitting calls it at its start."""
 
 import os
 import pickle

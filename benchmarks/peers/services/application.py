@@ -1,4 +1,4 @@
-"""The credit application that servers with pydantic check, as examples/credit_risk does."""
+"""The credit application that servers with pydantic check, as the example does."""
 
 from typing import Literal
 

@@ -92,6 +92,7 @@ def walk(
     from headway.traffic.tuning.grid import grid_of
     from headway.traffic.tuning.probe import Target
     from headway.traffic.walking.rung import parse_ladder
+    from headway.traffic.walking.stage import plain_stages
     from headway.traffic.walking.walk import Walk, WalkPlan
 
     target = Target(p99_ms=parse_seconds(p99, of="--p99") * 1000)
@@ -106,20 +107,22 @@ def walk(
     )
     if tuned is not None:
         resolve(config_file=tuned, environ={})  # says what is wrong with it
+    document, cores = read_document(config.file), available_cores()
     walking = Walk(
         plan=WalkPlan(
             service=service,
             working_dir=folder.resolve(),
-            document=read_document(config.file),
+            stages=plain_stages(service, folder.resolve(), document, cores),
+            document=document,
             tuned=read_document(str(tuned)) if tuned else None,
-            grid=grid_of(plan, config, available_cores()),
+            grid=grid_of(plan, config, cores),
             question=question_of(
                 loaded, route=route, body=body.read_bytes() if body else None
             ),
             ladder=rungs,
             rung_s=min(rung_s, 2.0) if quick else rung_s,
             target=target,
-            tune_s=min(tune_s, 15.0) if quick else tune_s,
+            tune_s=min(tune_s, 30.0) if quick else tune_s,
             precision=1.3 if quick else 1.08,
         ),
         clock=MonotonicClock(),

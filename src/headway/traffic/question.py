@@ -72,7 +72,7 @@ def question_of(
             return Question(route, text, media_type)
     raise TrafficError(
         f"service {service.name!r}: {route} has no sample in its documentation: give "
-        "its descriptor one, as in JSON(sample=...), or a body with --body"
+        "its descriptor one, as in JSON.from_sample(...), or a body with --body"
     )
 
 

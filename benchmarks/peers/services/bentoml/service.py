@@ -5,7 +5,6 @@ from typing import Any
 
 import bentoml
 import numpy as np
-
 from benchmarks.peers.services.application import CreditApplication
 from benchmarks.peers.services.inference import load, rows_of
 

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from fastapi import FastAPI, Request
-
 from benchmarks.peers.services.application import CreditApplication
 from benchmarks.peers.services.inference import NAME, answer_all, load, predict_all
+from fastapi import FastAPI, Request
 
 app = FastAPI()
 predict = load()

@@ -6,9 +6,9 @@ The credit-risk service is the one of examples/.
 from typing import Any
 
 import numpy as np
+from benchmarks.peers.services.inference import NAME, load
 
 import headway
-from benchmarks.peers.services.inference import NAME, load
 from headway.io import NumpyNdarray
 
 

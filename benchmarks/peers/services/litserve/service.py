@@ -1,4 +1,4 @@
-"""LitServe: an API process for each core, one inference worker, batches by a timeout."""
+"""LitServe: an API process for each core, one inference worker, a batch timeout."""
 
 import base64
 import os
@@ -6,10 +6,9 @@ import sys
 from typing import Any
 
 import litserve
-from fastapi import Request
-
 from benchmarks.peers.services.application import CreditApplication
 from benchmarks.peers.services.inference import NAME, load, predict_all, rows_of
+from fastapi import Request
 
 
 class Api(litserve.LitAPI):

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import numpy as np
+from benchmarks.peers.services.inference import NAME, load, rows_of
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import (
@@ -13,8 +14,6 @@ from mlserver.types import (
     RequestInput,
     ResponseOutput,
 )
-
-from benchmarks.peers.services.inference import NAME, load, rows_of
 
 
 class Runtime(MLModel):

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from mosec import Server, Worker
-
 from benchmarks.peers.services.inference import answer_all, load
+from mosec import Server, Worker
 
 
 class Inference(Worker):

@@ -14,11 +14,10 @@ os.environ |= {
 }
 
 import ray
+from benchmarks.peers.services.inference import answer_all, load
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-
-from benchmarks.peers.services.inference import answer_all, load
 
 
 @serve.deployment(
@@ -46,6 +45,6 @@ if __name__ == "__main__":
         signal.signal(number, lambda *_: over.set())
     ray.init(include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
-    serve.run(Model.bind(), route_prefix="/predict")
+    serve.run(Model.bind(), route_prefix="/predict")  # type: ignore[attr-defined]
     over.wait()
     ray.shutdown()

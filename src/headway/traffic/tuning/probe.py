@@ -16,7 +16,6 @@ from headway.traffic.tuning.trial import FAILED, Setting, Trial
 __all__ = ["Target", "judge", "probe"]
 
 _OK = 200
-_SETTLE_S = 0.5
 _LATE = 0.01
 _HOPELESS = 0.1
 """Share of late requests that ends a probe: no short disturbance makes so many."""
@@ -34,11 +33,13 @@ class Target(msgspec.Struct, frozen=True):
     p99_ms: float
     seconds: float = 1.5
     """How long a rate is watched."""
+    settle_s: float = 0.5
+    """How long it is sent before."""
 
     @property
     def probe_s(self) -> float:
         """What a probe takes at the most, at rates that are not very low."""
-        return _START_S + _SETTLE_S + self.seconds + 2 * self.p99_ms / 1000
+        return _START_S + self.settle_s + self.seconds + 2 * self.p99_ms / 1000
 
 
 def probe(
@@ -69,10 +70,11 @@ def probe(
         ask(url, question)
     seconds = target.seconds * (2 if confirms else 1)
     seconds = min(max(seconds, _ENOUGH / per_s), _LONGEST_S)
+    settle_s = target.settle_s
     outcomes = send(
         Traffic(
             url=url + question.route,
-            phases=(Phase(per_s, _SETTLE_S), Phase(per_s, seconds)),
+            phases=(Phase(per_s, settle_s), Phase(per_s, seconds)),
             body=question.body,
             content_type=question.content_type,
             deadline_ms=target.p99_ms,
@@ -96,16 +98,17 @@ def judge(
         seconds: That were watched after it.
         target: What was to be kept.
     """
-    watched = outcomes.between(_SETTLE_S, _SETTLE_S + seconds)
+    settle_s = target.settle_s
+    watched = outcomes.between(settle_s, settle_s + seconds)
     offered = max(len(watched.status), 1)
     in_time = float(watched.is_in_time.sum()) / offered
     # One that was ended early says nothing of those that were not sent.
     sent = watched.status != NOT_SENT
     unanswered = watched.status == UNANSWERED
     ended_s = float(
-        np.nanmax(np.concatenate([[_SETTLE_S], outcomes.sent, outcomes.answered]))
+        np.nanmax(np.concatenate([[settle_s], outcomes.sent, outcomes.answered]))
     )
-    ended_s = min(max(ended_s, _SETTLE_S + 0.001), _SETTLE_S + seconds)
+    ended_s = min(max(ended_s, settle_s + 0.001), settle_s + seconds)
     took_s = np.where(
         watched.status == _OK,
         watched.latency_s,
@@ -116,12 +119,12 @@ def judge(
     )
     failed = float((np.isinf(took_s)).mean()) if sent.any() else 1.0
     answered = outcomes.answered[outcomes.status == _OK]
-    within = (answered >= _SETTLE_S) & (answered < ended_s)
+    within = (answered >= settle_s) & (answered < ended_s)
     lag_s = (watched.sent - watched.scheduled)[sent]
     kept = in_time >= 1 - _LATE and failed <= FAILED
     return kept, {
         "p99_ms": p99_s * 1e3 if np.isfinite(p99_s) else None,
-        "ok_per_s": float(within.sum()) / (ended_s - _SETTLE_S),
+        "ok_per_s": float(within.sum()) / (ended_s - settle_s),
         "in_time": in_time,
         "failed": failed,
         "lag_p99_ms": float(np.quantile(lag_s, 0.99)) * 1e3 if sent.any() else 0.0,

@@ -53,7 +53,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
             trials: All so far, in their order.
             left_s: Time that is left.
         """
-        if left_s >= self.step_s + self.confirm_s:
+        reserve_s = self.confirm_s if any(trial.kept for trial in trials) else 0.0
+        if left_s >= self.step_s + reserve_s:
             step = self._explore(trials)
             if step is not None:
                 return step

@@ -24,9 +24,10 @@ from headway.traffic.tuning.tuned_file import render
 
 __all__ = ["TuneJob", "Tuner"]
 
-_START_S = 5.0
-"""What a server takes to start, until one has taken longer."""
-_LONGEST_START_S = 120.0
+_START_S = 2.0
+"""What a server takes to start, unless one has taken longer."""
+_SHORTEST_START_S, _LONGEST_START_S = 10.0, 120.0
+"""Bounds of the time that is left for it."""
 
 
 class TuneJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +123,7 @@ class Tuner:
         content = with_keys(self._job.document, self._job.grid.keys(setting))
         file.write_text(render(content, {}), encoding="utf-8")
         began = self._clock.now()
-        left_s = max(self._until - began, _START_S)
+        left_s = max(self._until - began, _SHORTEST_START_S)
         server = running.enter_context(
             Served(
                 service=self._job.service,

@@ -25,7 +25,7 @@ from headway.traffic.tuning.tuner import TuneJob, Tuner
 from headway.traffic.walking.comparison import StageFigures
 from headway.traffic.walking.pulse import Pulse
 from headway.traffic.walking.rung import Rung, climb
-from headway.traffic.walking.stage import Stage, plain_stages
+from headway.traffic.walking.stage import Stage
 
 __all__ = ["Walk", "WalkPlan"]
 
@@ -35,8 +35,10 @@ class WalkPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     service: str
     working_dir: Path
+    stages: Sequence[Stage]
+    """All but the tuned one."""
     document: Mapping[str, Any]
-    """Content of the configuration file."""
+    """Content of the configuration file, which the tuner adds to."""
     tuned: Mapping[str, Any] | None
     """That of the last stage; None: the tuner finds it."""
     grid: Grid
@@ -73,12 +75,9 @@ class Walk:
             WrongQuestionError: If the first stage answers its sample with an error.
         """
         plan = self._plan
-        stages = plain_stages(
-            plan.service, plan.working_dir, plan.document, plan.grid.cores
-        )
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for stage in stages:
+            for stage in plan.stages:
                 self._measure(stage, folder)
             tuned = plan.tuned
             if tuned is None:
