@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.outcomes import Outcomes
 from benchmarks.overload import CONFIG
 from benchmarks.report import Verdict, argument_parser, show
-from benchmarks.server import Server
-from benchmarks.traffic import FLOWER, Phase, Traffic, send
+from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
+from headway.traffic.open_loop.outcomes import Outcomes
+from headway.traffic.open_loop.traffic import Phase, Traffic, send
 
 __all__ = ["lateness"]
 
@@ -61,6 +61,7 @@ def _run(server: Server, per_s: float, options: argparse.Namespace) -> dict[str,
     _set_times(server, 1)
     traffic = Traffic(
         url=server.url,
+        body=FLOWER.encode(),
         phases=(Phase(per_s, 2 * seconds),),
         deadline_ms=options.deadline_ms,
         connections=_CONNECTIONS,

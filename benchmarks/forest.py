@@ -10,9 +10,8 @@ import time
 from typing import Any
 
 from benchmarks.report import arguments, show
-from benchmarks.server import Server
+from benchmarks.server import FLOWER, Server
 from benchmarks.services.models import ROW, Forest
-from benchmarks.traffic import FLOWER
 from benchmarks.wrk import Load, run_wrk
 
 COMMON = "api_server: {timeout: 60}\nrunners: {resources: {cpu: 1}, batching: "

@@ -9,9 +9,14 @@ import socket
 import struct
 import time
 
-from benchmarks.message import address, answer_bytes, request_bytes, status_of
 from benchmarks.report import Verdict, arguments, show
 from benchmarks.server import Server
+from headway.traffic.open_loop.message import (
+    address,
+    answer_bytes,
+    request_bytes,
+    status_of,
+)
 
 _CONFIG = "runners: {resources: {cpu: 1}, batching: {max_batch_size: 8}}"
 _BODY = "[[1.0]]"
@@ -71,7 +76,7 @@ def _count(server: Server) -> dict[str, float]:
 def _ask(server: Server) -> socket.socket:
     """Send a request and do not wait."""
     connection = socket.create_connection(address(server.url), timeout=_WAIT_S)
-    connection.sendall(request_bytes(server.url, _BODY, {}))
+    connection.sendall(request_bytes(server.url, _BODY.encode(), {}))
     return connection
 
 

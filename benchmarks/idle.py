@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.memory import pss_mb
-from benchmarks.message import answer_bytes, request_bytes, status_of
 from benchmarks.report import Verdict, argument_parser, show
-from benchmarks.server import Server
-from benchmarks.traffic import FLOWER
+from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
+from headway.traffic.open_loop.message import answer_bytes, request_bytes, status_of
 
 _BUSY = 64
 _FROM_EACH_ADDRESS = 5000
@@ -82,7 +81,7 @@ def _idle(server: Server, count: int) -> Iterator[None]:
     Raises:
         SystemExit: If one of them is not.
     """
-    request = request_bytes(server.url, FLOWER, {})
+    request = request_bytes(server.url, FLOWER.encode(), {})
     with ExitStack() as stack:
         for number in range(count):
             source = f"127.0.0.{1 + number // _FROM_EACH_ADDRESS}"

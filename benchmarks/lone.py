@@ -10,9 +10,8 @@ import time
 
 from benchmarks.forest import CONFIGS
 from benchmarks.report import Verdict, arguments, show
-from benchmarks.server import Server
+from benchmarks.server import FLOWER, Server
 from benchmarks.services.models import ROW, Forest
-from benchmarks.traffic import FLOWER
 from benchmarks.wrk import run_wrk
 
 CALLS = 200

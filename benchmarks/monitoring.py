@@ -16,8 +16,7 @@ from contextlib import contextmanager
 import msgspec
 
 from benchmarks.report import Verdict, arguments, show
-from benchmarks.server import Server
-from benchmarks.traffic import FLOWER
+from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import Load, run_wrk
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import (

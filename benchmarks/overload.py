@@ -8,11 +8,11 @@ times the peak; then four times between two calm phases, for the recovery.
 import math
 
 from benchmarks.forest import COMMON
-from benchmarks.outcomes import Outcomes, Summary
 from benchmarks.report import Verdict, arguments, show
-from benchmarks.server import Server
-from benchmarks.traffic import FLOWER, Phase, Traffic, send
+from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
+from headway.traffic.open_loop.outcomes import Outcomes, Summary
+from headway.traffic.open_loop.traffic import Phase, Traffic, send
 
 __all__ = ["CONFIG", "recovered_after_s"]
 
@@ -61,6 +61,7 @@ def _send(server: Server, *phases: Phase) -> Outcomes:
     # All are opened before, so that the overload is one of requests only.
     traffic = Traffic(
         url=server.url,
+        body=FLOWER.encode(),
         phases=phases,
         connections=_CONNECTIONS,
         max_connections=_CONNECTIONS,

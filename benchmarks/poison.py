@@ -13,10 +13,10 @@ from typing import Any
 from sklearn.datasets import load_iris
 
 from benchmarks.closed_loop import ClosedLoop, Question, Tally
-from benchmarks.message import request_bytes
 from benchmarks.report import Verdict, argument_parser, show
 from benchmarks.server import Server
 from benchmarks.services.models import Forest
+from headway.traffic.open_loop.message import request_bytes
 
 _CONFIG = "runners: {resources: {cpu: 1}, batching: {max_batch_size: 32}}"
 _POISONS = {
@@ -64,14 +64,18 @@ def _questions(url: str, poison: str | None) -> list[Question]:
     flowers = load_iris().data
     classes = Forest().model.predict(flowers)
     good = [
-        Question(request_bytes(url, str([flower.tolist()]), {}), 200, b"[%d]" % label)
+        Question(
+            request_bytes(url, str([flower.tolist()]).encode(), {}),
+            200,
+            b"[%d]" % label,
+        )
         for flower, label in zip(flowers, classes, strict=True)
     ]
     # The same flowers in the same order, some replaced.
     choice = random.Random(1)
     questions = choice.choices(good, k=_QUESTIONS)
     if poison is not None:
-        bad = Question(request_bytes(url, poison, {}), 500)
+        bad = Question(request_bytes(url, poison.encode(), {}), 500)
         for number in choice.sample(range(_QUESTIONS), _QUESTIONS // _ONE_IN):
             questions[number] = bad
     return questions

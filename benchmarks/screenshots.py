@@ -12,8 +12,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.overload import CONFIG
-from benchmarks.server import Server
-from benchmarks.traffic import Phase, Traffic, send
+from benchmarks.server import FLOWER, Server
+from headway.traffic.open_loop.traffic import Phase, Traffic, send
 
 _FOLDER = Path(__file__).parent.parent / "docs" / "images"
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
@@ -67,7 +67,7 @@ def _send(url: str, rate: float, seconds: float) -> None:
     phases = tuple(
         Phase(rate * share / mean, seconds / len(shares)) for share in shares
     )
-    send(Traffic(url=url, phases=phases, deadline_ms=300))
+    send(Traffic(url=url, phases=phases, body=FLOWER.encode(), deadline_ms=300))
 
 
 if __name__ == "__main__":

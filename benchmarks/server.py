@@ -14,7 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Server"]
+__all__ = ["FLOWER", "Server"]
+
+FLOWER = "[[5.1, 3.5, 1.4, 0.2]]"
+"""A body that the services take."""
 
 _READY = re.compile(r"is ready at https?://[^:]+:(\d+)")
 _STOP_S = 40.0

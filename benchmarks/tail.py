@@ -6,8 +6,7 @@ each run, so that a maximum includes their beginning.
 
 from benchmarks.forest import CONFIGS
 from benchmarks.report import arguments, show
-from benchmarks.server import Server
-from benchmarks.traffic import FLOWER
+from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
 
 _CONNECTIONS = 512

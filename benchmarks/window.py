@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks.forest import COMMON
 from benchmarks.report import Verdict, argument_parser, show
-from benchmarks.server import Server
-from benchmarks.traffic import FLOWER, Phase, Traffic, send
+from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
+from headway.traffic.open_loop.traffic import Phase, Traffic, send
 
 _GAINS = (16, 64)
 """Connections at which the window has to gain; elsewhere it must not lose."""
@@ -105,7 +105,14 @@ def _closed(connections: int) -> _Load:
 def _poisson(per_s: float) -> _Load:
     def run(server: Server, seconds: int) -> _Run:
         phase = Phase(per_s, seconds)
-        outcomes = send(Traffic(url=server.url, phases=(phase,), deadline_ms=10_000))
+        outcomes = send(
+            Traffic(
+                url=server.url,
+                phases=(phase,),
+                body=FLOWER.encode(),
+                deadline_ms=10_000,
+            )
+        )
         answered = outcomes.latency_s[outcomes.status == 200]
         return _Run(
             per_s=len(answered) / seconds,

@@ -41,6 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "control",
             "embedded",
             "garbage",
+            "leash",
             "listen",
             "plan",
             "run_dir",

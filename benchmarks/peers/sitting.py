@@ -32,8 +32,8 @@ from benchmarks.peers.installation import FOLDER, python_of, version_of
 from benchmarks.peers.models import train
 from benchmarks.peers.process import StartError, UnderTest, free_port
 from benchmarks.peers.record import Closed, Facts, Line, Open, Skipped, Started
-from benchmarks.traffic import Phase, Traffic, send
 from benchmarks.wrk import run_wrk
+from headway.traffic.open_loop.traffic import Phase, Traffic, send
 
 __all__ = ["Plan", "Sitting"]
 
@@ -192,7 +192,7 @@ class Sitting:
         seconds = self._plan.seconds
         per_s = factor * best
         traffic = Traffic(
-            url=running.url, phases=(Phase(per_s, seconds),), body=request.body.decode()
+            url=running.url, phases=(Phase(per_s, seconds),), body=request.body
         )
         summary = send(traffic).summary(seconds)
         return Open(

@@ -32,6 +32,7 @@ HeadwayError                       500 internal
 │   └── OutputError                500 bad_output: rows or types do not fit
 ├── RunnerLostError                503 runner_lost: died while computing, retryable
 ├── WireError                      a frame does not parse; the connection is closed
+├── TrafficError                   traffic could not be sent, or not be measured
 └── UsageError                     a Headway call was made in the wrong place
 
 `status`, `code` and `retryable` are class attributes; what differs from one instance
@@ -70,6 +71,7 @@ __all__ = [
     "StartError",
     "StoreError",
     "TooManyRequestsError",
+    "TrafficError",
     "UnavailableError",
     "UnsupportedMediaTypeError",
     "UsageError",
@@ -318,6 +320,12 @@ class WireError(HeadwayError):
     """A frame does not parse; the connection that carried it is closed."""
 
     code = "wire"
+
+
+class TrafficError(HeadwayError):
+    """Traffic could not be sent to a server, or what came back tells nothing."""
+
+    code = "traffic"
 
 
 class UsageError(HeadwayError):

@@ -5,7 +5,6 @@ control socket says what to be; assemble builds it.
 """
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
@@ -27,6 +26,7 @@ from headway.clock import MonotonicClock
 from headway.control import ControlChannel, Described, Failed, ProcessSpec, Ready
 from headway.errors import HeadwayError
 from headway.garbage import spare_collections
+from headway.leash import end_with
 from headway.loader import load_service
 from headway.log import configure
 from headway.metrics import MetricsRegistry
@@ -40,7 +40,6 @@ __all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 _API_NICENESS = 2
-_PR_SET_PDEATHSIG = 1
 
 
 class _Serving(Protocol):
@@ -58,20 +57,9 @@ def main() -> None:
     name, control_fd, supervisor = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     # Ctrl-C reaches the whole process group; the supervisor decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with(supervisor)
+    end_with(supervisor)
     connection = socket.socket(fileno=control_fd)
     sys.exit(uvloop.run(_run(name, ControlChannel(connection=connection))))
-
-
-def _end_with(supervisor: int) -> None:
-    """Ask for SIGTERM when the supervisor dies: a model may be loading for minutes.
-
-    Elsewhere than on Linux such a process ends once its model is loaded.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != supervisor:
-            sys.exit(1)  # it died before it could be asked for
 
 
 async def _run(name: str, control: ControlChannel) -> int:

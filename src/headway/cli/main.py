@@ -10,6 +10,8 @@ import click
 from headway.cli.check import check
 from headway.cli.models import models
 from headway.cli.serve import serve
+from headway.cli.tune import tune
+from headway.cli.walk import walk
 from headway.errors import HeadwayError
 from headway.version import __version__
 
@@ -25,6 +27,8 @@ def headway() -> None:
 headway.add_command(serve)
 headway.add_command(check)
 headway.add_command(models)
+headway.add_command(tune)
+headway.add_command(walk)
 
 
 def main() -> None:

@@ -1,19 +1,21 @@
 """What commands that load a service have in common: where it is, and its settings.
 
-cli/serve and cli/check use it.
+cli/serve, cli/check, cli/tune and cli/walk use it.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+import yaml
 
 from headway.config.resolve import resolve
 from headway.config.resolved import ResolvedConfig
 from headway.plan import ServicePlan
 
-__all__ = ["config_option", "resolve_plan", "working_dir_option"]
+__all__ = ["config_option", "read_document", "resolve_plan", "working_dir_option"]
 
 config_option = click.option(
     "--config",
@@ -56,3 +58,10 @@ def resolve_plan(
         runner_options={runner.name: runner.options for runner in plan.runners},
         runner_methods={runner.name: list(runner.methods) for runner in plan.runners},
     )
+
+
+def read_document(file: str | None) -> Mapping[str, Any]:
+    """Return the content of a configuration file that `resolve` has checked."""
+    if file is None:
+        return {}
+    return yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}

@@ -1,6 +1,12 @@
-from benchmarks.message import address, answer_bytes, request_bytes, status_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from headway.traffic.open_loop.message import (
+    address,
+    answer_bytes,
+    request_bytes,
+    status_of,
+)
 
 
 @given(
@@ -24,7 +30,7 @@ def test_end_of_an_answer_is_found_however_it_is_cut(
 def test_request_has_the_length_of_its_body_in_bytes() -> None:
     url = "http://127.0.0.1:3000/predict"
     assert address(url) == ("127.0.0.1", 3000)
-    head, body = request_bytes(url, '"ü"', {"A": "b"}).split(b"\r\n\r\n")
+    head, body = request_bytes(url, '"ü"'.encode(), {"A": "b"}).split(b"\r\n\r\n")
     assert head.startswith(b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:3000\r\n")
     assert b"\r\nA: b\r\n" in head
     assert head.endswith(b"\r\nContent-Length: 4")

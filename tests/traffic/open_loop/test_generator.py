@@ -2,19 +2,26 @@
 
 from collections import Counter
 
+import msgspec
 import numpy as np
-from benchmarks.open_loop import OpenLoop
-from benchmarks.outcomes import LOST, NOT_SENT, UNANSWERED
-from benchmarks.traffic import Phase, Traffic, send
+import pytest
 
+from headway.errors import TrafficError
+from headway.traffic.open_loop.generator import OpenLoop
+from headway.traffic.open_loop.outcomes import LOST, NOT_SENT, UNANSWERED
+from headway.traffic.open_loop.traffic import Phase, Traffic, send
 from tests.benchmarks.peer import Deed, Peer, Stall, answer, hang_up, ignore
 
 SECONDS = 0.5
 
 
-def traffic(peer: Peer, *, connections: int = 200, most: int = 200) -> Traffic:
+def traffic(
+    peer: Peer, *, connections: int = 200, most: int = 200, grace_s: float = 4.0
+) -> Traffic:
     return Traffic(
         url=peer.url,
+        body=b"[[5.1, 3.5, 1.4, 0.2]]",
+        grace_s=grace_s,
         phases=(Phase(1000, SECONDS),),
         deadline_ms=200,
         connections=connections,
@@ -30,7 +37,7 @@ def test_each_request_is_counted_as_what_became_of_it() -> None:
         return {LOST: hang_up, UNANSWERED: ignore}.get(kind) or answer(kind)
 
     with Peer(deeds) as peer:
-        outcomes = OpenLoop(traffic(peer), grace_s=0.1).run()
+        outcomes = OpenLoop(traffic(peer, grace_s=0.1)).run()
     count = len(outcomes.status)
     expected = Counter(kinds[number % len(kinds)] for number in range(count))
     assert count > 400
@@ -48,7 +55,7 @@ def test_each_request_is_counted_as_what_became_of_it() -> None:
 
 def test_what_no_connection_was_free_for_is_counted_as_not_sent() -> None:
     with Peer(lambda _: ignore) as peer:
-        outcomes = OpenLoop(traffic(peer, connections=2, most=5), grace_s=0.1).run()
+        outcomes = OpenLoop(traffic(peer, connections=2, most=5, grace_s=0.1)).run()
     summary = outcomes.summary(SECONDS)
     assert len(peer.requests) == summary.unanswered == 5
     assert summary.not_sent == summary.offered - 5
@@ -87,7 +94,10 @@ def test_requests_bear_the_deadline_and_reuse_connections() -> None:
 def test_process_of_its_own_sends_all_phases() -> None:
     with Peer(lambda _: answer(200)) as peer:
         planned = Traffic(
-            url=peer.url, phases=(Phase(200, 0.5), Phase(1000, 0.5)), connections=10
+            url=peer.url,
+            phases=(Phase(200, 0.5), Phase(1000, 0.5)),
+            body=b"[]",
+            connections=10,
         )
         outcomes = send(planned)
     assert outcomes.scheduled.tolist() == planned.schedule()
@@ -98,3 +108,28 @@ def test_process_of_its_own_sends_all_phases() -> None:
     calm, busy = (len(step.status) for step in outcomes.steps(0, 1, 0.5))
     assert 60 < calm < 140
     assert 400 < busy < 600
+
+
+def test_it_ends_once_too_many_have_missed_the_deadline() -> None:
+    def deeds(number: int) -> Deed:
+        return answer(503 if number > 300 else 200)
+
+    with Peer(deeds) as peer:
+        planned = msgspec.structs.replace(
+            traffic(peer), phases=(Phase(1000, 0.2), Phase(1000, 10)), most_missed=0.01
+        )
+        outcomes = OpenLoop(planned).run()
+    judged = outcomes.between(0.2, 10.2)
+    answered = judged.status > 0
+    # 200 ms after the request that was one too many.
+    assert (judged.status == 503).sum() > 100
+    assert answered.sum() < 1000
+    assert (judged.status[~answered] <= 0).all()
+
+
+def test_nobody_listening_is_one_line(free_port: int) -> None:
+    planned = Traffic(
+        url=f"http://127.0.0.1:{free_port}/", phases=(Phase(10, 0.1),), body=b"[]"
+    )
+    with pytest.raises(TrafficError, match=r"could not be sent: .*refused"):
+        send(planned)

@@ -1,9 +1,9 @@
 """What became of each request of an open-loop run, and what that comes to.
 
-open_loop fills it, request by request; the benchmarks read it.
+generator fills it, request by request; the tuner, the walk and the benchmarks read it.
 """
 
-from pathlib import Path
+import io
 from typing import Any, Self
 
 import msgspec
@@ -69,14 +69,16 @@ class Outcomes(msgspec.Struct, frozen=True):
     status: NDArray[np.int16]
     """Of the answer, or one of UNANSWERED, NOT_SENT and LOST."""
 
-    def save(self, file: Path) -> None:
-        """Write it as an .npz file."""
-        np.savez(file, **msgspec.structs.asdict(self))
+    def to_bytes(self) -> bytes:
+        """Return it as the content of an .npz file."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **msgspec.structs.asdict(self))
+        return buffer.getvalue()
 
     @classmethod
-    def load(cls, file: Path) -> Self:
-        """Read what `save` wrote."""
-        with np.load(file) as arrays:
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` returned."""
+        with np.load(io.BytesIO(data)) as arrays:
             return cls(
                 began=float(arrays["began"]),
                 deadline_s=float(arrays["deadline_s"]),

@@ -3,11 +3,12 @@ import math
 import numpy as np
 import pytest
 from benchmarks.drift import lateness
-from benchmarks.outcomes import LOST, NOT_SENT, UNANSWERED, Outcomes
 from benchmarks.overload import recovered_after_s
-from benchmarks.traffic import Phase, Traffic
 from hypothesis import given
 from hypothesis import strategies as st
+
+from headway.traffic.open_loop.outcomes import LOST, NOT_SENT, UNANSWERED, Outcomes
+from headway.traffic.open_loop.traffic import Phase, Traffic
 
 STATUSES = [200, 204, 400, 429, 500, 503, 504, LOST, NOT_SENT, UNANSWERED]
 
@@ -78,7 +79,9 @@ def test_recovery_is_when_the_latency_stays_normal(
     st.integers(0, 2**32),
 )
 def test_schedule_rises_within_its_phases(phases: list[Phase], seed: int) -> None:
-    traffic = Traffic(url="http://127.0.0.1:1/", phases=tuple(phases), seed=seed)
+    traffic = Traffic(
+        url="http://127.0.0.1:1/", phases=tuple(phases), body=b"[]", seed=seed
+    )
     times = traffic.schedule()
     assert times == sorted(times)
     assert times == traffic.schedule()

@@ -15,17 +15,17 @@ def address(url: str) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or 80
 
 
-def request_bytes(url: str, body: str, headers: Mapping[str, str]) -> bytes:
-    """Return a POST of a JSON body."""
+def request_bytes(url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a POST of a body, JSON unless `headers` have another Content-Type."""
     parts = urlsplit(url)
     fields = {
         "Host": parts.netloc,
         "Content-Type": "application/json",
         **headers,
-        "Content-Length": str(len(body.encode())),
+        "Content-Length": str(len(body)),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"POST {parts.path or '/'} HTTP/1.1\r\n{head}\r\n{body}".encode()
+    return f"POST {parts.path or '/'} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 def answer_bytes(data: bytes) -> int:

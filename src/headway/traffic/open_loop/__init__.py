@@ -1,0 +1,1 @@
+"""Requests that come at a given rate, whatever the server does, and their outcomes."""

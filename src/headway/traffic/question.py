@@ -1,0 +1,130 @@
+"""What traffic asks of a service: an API's path and a body that it takes.
+
+The tuner and the walk ask for one; the body is the sample of the OpenAPI document.
+"""
+
+import http.client
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from headway.errors import TrafficError
+from headway.http.openapi import build_openapi
+from headway.service import Service
+from headway.version import __version__
+
+__all__ = ["Question", "WrongQuestionError", "ask", "check_answer", "question_of"]
+
+_JSON = "application/json"
+_ASK_S = 30.0
+_OK = 200
+
+
+class WrongQuestionError(TrafficError):
+    """The service answers what it is asked with an error, or not at all."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A request that is sent again and again."""
+
+    route: str
+    body: bytes
+    content_type: str = _JSON
+
+
+def question_of(
+    service: Service, *, route: str | None = None, body: bytes | None = None
+) -> Question:
+    """Return what to ask.
+
+    Args:
+        service: Is asked.
+        route: Path of the API; None: it has only one.
+        body: To be sent; None: the sample in the API's documentation.
+
+    Raises:
+        TrafficError: If there is no such API, several, or no sample.
+    """
+    document = build_openapi(service, __version__)
+    paths = {
+        path: item["post"] for path, item in document["paths"].items() if "post" in item
+    }
+    if route is None and len(paths) == 1:
+        route = next(iter(paths))
+    if route is None or route not in paths:
+        wrong = "it has several APIs" if route is None else f"it has no {route}"
+        raise TrafficError(
+            f"service {service.name!r}: {wrong}; name one of "
+            f"{', '.join(paths) or 'none'} with --route"
+        )
+    content = paths[route].get("requestBody", {}).get("content", {})
+    if body is not None:
+        return Question(route, body, next(iter(content), _JSON))
+    if not content:
+        return Question(route, b"")
+    schemas = document["components"]["schemas"]
+    for media_type, described in content.items():
+        sample = _sample(described, schemas)
+        if sample is not None:
+            is_json = media_type == _JSON or not isinstance(sample, str)
+            text = msgspec.json.encode(sample) if is_json else sample.encode()
+            return Question(route, text, media_type)
+    raise TrafficError(
+        f"service {service.name!r}: {route} has no sample in its documentation: give "
+        "its descriptor one, as in JSON.from_sample(...), or a body with --body"
+    )
+
+
+def _sample(node: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
+    """Return the example of a media type or a schema; None if there is none."""
+    if "example" in node:
+        return node["example"]
+    if node.get("examples"):
+        return node["examples"][0]
+    if "$ref" in node:
+        return _sample(schemas[node["$ref"].rpartition("/")[2]], schemas)
+    return _sample(node["schema"], schemas) if "schema" in node else None
+
+
+def ask(url: str, question: Question) -> tuple[int, str]:
+    """Send one request and return the status and the body of its answer.
+
+    Raises:
+        WrongQuestionError: If it is not answered.
+    """
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=_ASK_S)
+    try:
+        headers = {"Content-Type": question.content_type}
+        connection.request("POST", question.route, question.body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise WrongQuestionError(
+            f"POST {question.route} is not answered: {error or type(error).__name__}"
+        ) from error
+    finally:
+        connection.close()
+
+
+def check_answer(url: str, question: Question) -> None:
+    """Send one request.
+
+    Raises:
+        WrongQuestionError: If it is not answered 200.
+    """
+    status, text = ask(url, question)
+    if status != _OK:
+        raise WrongQuestionError(
+            f"POST {question.route} is answered {status}: {_message(text)}; --body "
+            "gives a body that the service takes"
+        )
+
+
+def _message(text: str) -> str:
+    """Return the message of an error of Headway's, else the text itself."""
+    try:
+        found: str = msgspec.json.decode(text)["error"]["message"]
+    except (msgspec.DecodeError, TypeError, KeyError):
+        return text[:200]
+    return found

@@ -1,0 +1,1 @@
+"""Finds the settings with which a service keeps a latency at the highest rate."""

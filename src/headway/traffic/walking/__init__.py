@@ -1,0 +1,1 @@
+"""The same service in stages, and what each optimisation brings."""

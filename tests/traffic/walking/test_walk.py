@@ -1,0 +1,99 @@
+"""The walk with real servers and Locust's users, as short as can be."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from headway.clock import MonotonicClock
+from headway.errors import TrafficError
+from headway.traffic.question import Question
+from headway.traffic.tuning.grid import Grid
+from headway.traffic.tuning.probe import Target
+from headway.traffic.walking.rung import Rung, figures_of, parse_ladder
+from headway.traffic.walking.stage import Stage, plain_stages
+from headway.traffic.walking.walk import Walk, WalkPlan
+from tests.serving.server import SERVICES
+from tests.traffic.commands import Command
+
+
+@pytest.mark.timeout(60)
+def test_stages_are_measured_and_a_broken_one_is_skipped() -> None:
+    sync, *_ = plain_stages("paced:paced", SERVICES, {}, 2)
+    broken = Stage(name="broken", what="", service="paced:unloadable", document={})
+    told: list[str] = []
+    walk = Walk(
+        plan=WalkPlan(
+            service="paced:paced",
+            working_dir=SERVICES,
+            stages=[sync, broken],
+            document={},
+            tuned={"api_server": {"workers": 1}},
+            grid=Grid((), cores=2),
+            question=Question("/ask", b"1"),
+            ladder=[Rung(4, 4)],
+            rung_s=1.0,
+            target=Target(p99_ms=300.0, seconds=0.3, settle_s=0.1),
+            tune_s=1.0,
+            precision=4.0,
+        ),
+        clock=MonotonicClock(),
+        progress=told.append,
+    )
+    walk.run()
+    assert [stage.name for stage in walk.stages] == ["sync", "broken", "tuned"]
+    for stage in (walk.stages[0], walk.stages[2]):
+        assert stage.problem == ""
+        assert stage.limit_per_s in (100.0, 400.0)
+        [rung] = stage.rungs
+        assert rung.failures == 0
+        assert rung.rps > 0
+        assert 4 <= rung.p50_ms <= rung.p99_ms
+        assert stage.livez_p99_ms is not None
+    assert "no weights" in walk.stages[1].problem
+    assert told[0].startswith("sync: ")
+
+
+def test_ctrl_c_shows_what_was_measured(tmp_path: Path) -> None:
+    arguments = ("walk", "paced:paced", "--ladder", "4/4", "--quick")
+    with Command(*arguments, "--json", "walk.json", folder=tmp_path) as command:
+        command.read_until("RPS")
+        command.send(signal.SIGINT)
+        assert command.wait() == 130, command.output
+        assert command.processes() == []
+    assert "stage  /s in 50 ms  RPS@4" in command.output
+    assert "stopped: this is what was measured" in command.output
+    assert (tmp_path / "walk.json").is_file()
+
+
+@pytest.mark.parametrize("text", ["50", "0/5", "5/0", "a/b", "5/5,", "999999/1"])
+def test_malformed_ladder_is_refused(text: str) -> None:
+    with pytest.raises(
+        TrafficError, match="is no ladder: write users/users per second"
+    ):
+        parse_ladder(text)
+
+
+def test_ladder_is_read() -> None:
+    assert parse_ladder("50/10, 200/50") == (Rung(50, 10), Rung(200, 50))
+
+
+@pytest.mark.parametrize("output", [b"", b"[]", b"broken"])
+def test_locust_that_measured_nothing_says_why(output: bytes) -> None:
+    with pytest.raises(TrafficError, match="Locust measured nothing: last line"):
+        figures_of(output, b"first line\nlast line\n", Rung(1, 1))
+
+
+def test_stages_turn_batching_off_for_every_runner() -> None:
+    document = {
+        "api_server": {"timeout": 5},
+        "runners": {"model": {"batching": {"max_batch_size": 9}}, "batching": None},
+    }
+    sync, unbatched, workers, batching = plain_stages("a:b", SERVICES, document, 4)
+    assert sync.document == {"api_server": {"timeout": 5, "workers": 1, "threads": 1}}
+    assert unbatched.document["runners"] == {
+        "model": {"batching": {"max_batch_size": 9, "enabled": False}},
+        "batching": {"enabled": False},
+    }
+    assert workers.document["api_server"]["workers"] == 4
+    assert batching.document == document
