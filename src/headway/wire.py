@@ -342,7 +342,7 @@ def decode_failure(frame: memoryview) -> FailureFrame:
     try:
         _, _, cohort_id, first, calls, size = _FAILURE.unpack_from(frame)
         record = _decode_error(frame[_FAILURE.size : _FAILURE.size + size])
-    except (struct.error, msgspec.MsgspecError) as error:
+    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise WireError(f"a FAILURE frame does not parse: {error}") from error
     return FailureFrame(cohort_id, first, calls, record)
 
@@ -386,5 +386,5 @@ def decode_ready(frame: memoryview) -> ReadyRecord:
         (size,) = LENGTH.unpack_from(frame, _HEAD.size)
         start = _HEAD.size + 4
         return _decode_ready_record(frame[start : start + size])
-    except (struct.error, msgspec.MsgspecError) as error:
+    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise WireError(f"a READY frame does not parse: {error}") from error

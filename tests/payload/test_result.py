@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.errors import OutputError, WireError
@@ -75,6 +75,7 @@ def test_bytes_that_do_not_add_up(
         decode_results(form, sizes, memoryview(payload))
 
 
+@example(form=b"\x92\x00\xa3\x00\x00\x80", sizes=[], payload=b"")
 @given(st.binary(max_size=50), st.lists(st.integers(0, 9), max_size=3), st.binary())
 def test_garbage_raises_nothing_else(
     form: bytes, sizes: list[int], payload: bytes

@@ -72,7 +72,7 @@ def load(path: Path, fingerprint: str) -> State:
         state = msgspec.json.decode(path.read_bytes(), type=State)
     except FileNotFoundError:
         return State(fingerprint=fingerprint)
-    except (msgspec.MsgspecError, OSError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
         raise TrafficError(
             f"{path} is no state of the tuner: {error}; remove it, or name another "
             "file with --state"
