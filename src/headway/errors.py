@@ -33,6 +33,7 @@ HeadwayError                       500 internal
 ├── RunnerLostError                503 runner_lost: died while computing, retryable
 ├── WireError                      a frame does not parse; the connection is closed
 ├── TrafficError                   traffic could not be sent, or not be measured
+│   └── WrongQuestionError         the service answers its sample with an error
 └── UsageError                     a Headway call was made in the wrong place
 
 `status`, `code` and `retryable` are class attributes; what differs from one instance
@@ -76,6 +77,7 @@ __all__ = [
     "UnsupportedMediaTypeError",
     "UsageError",
     "WireError",
+    "WrongQuestionError",
 ]
 
 
@@ -326,6 +328,12 @@ class TrafficError(HeadwayError):
     """Traffic could not be sent to a server, or what came back tells nothing."""
 
     code = "traffic"
+
+
+class WrongQuestionError(TrafficError):
+    """The service answers what it is asked with an error, or not at all."""
+
+    code = "wrong_question"
 
 
 class UsageError(HeadwayError):

@@ -9,20 +9,16 @@ from typing import Any
 
 import msgspec
 
-from headway.errors import TrafficError
+from headway.errors import TrafficError, WrongQuestionError
 from headway.http.openapi import build_openapi
 from headway.service import Service
 from headway.version import __version__
 
-__all__ = ["Question", "WrongQuestionError", "ask", "check_answer", "question_of"]
+__all__ = ["Question", "ask", "check_answer", "question_of"]
 
 _JSON = "application/json"
 _ASK_S = 30.0
 _OK = 200
-
-
-class WrongQuestionError(TrafficError):
-    """The service answers what it is asked with an error, or not at all."""
 
 
 class Question(msgspec.Struct, frozen=True):

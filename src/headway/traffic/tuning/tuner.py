@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from headway.clock import Clock
-from headway.errors import TrafficError
-from headway.traffic.question import Question, WrongQuestionError, check_answer
+from headway.errors import TrafficError, WrongQuestionError
+from headway.traffic.question import Question, check_answer
 from headway.traffic.served import Served
 from headway.traffic.tuning.grid import Grid, with_keys
 from headway.traffic.tuning.probe import Target, probe
