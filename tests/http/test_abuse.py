@@ -185,10 +185,11 @@ async def test_headers_over_the_limits(data: bytes) -> None:
 )
 async def test_truncated_request(data: bytes) -> None:
     async with serving() as edge:
-        client = await edge.connect()
-        client.send(data)
-        client.writer.write_eof()
-        answer = await client.answer()
-        assert (answer.status, answer.headers["connection"]) == (400, "close")
-        assert await client.rest() == b""
+        for _ in range(2):  # the head of the first refusal is remembered
+            client = await edge.connect()
+            client.send(data)
+            client.writer.write_eof()
+            answer = await client.answer()
+            assert (answer.status, answer.headers["connection"]) == (400, "close")
+            assert await client.rest() == b""
         assert not edge.app.requests

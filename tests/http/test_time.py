@@ -74,6 +74,25 @@ async def test_one_byte_per_second_ends_in_408(data: bytes) -> None:
 
 
 @on_both_loops
+async def test_each_of_several_late_requests_ends_in_408_and_a_close() -> None:
+    late = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n"
+    async with serving() as edge:
+        clients = [await edge.connect() for _ in range(3)]
+        for client in clients:
+            client.send(late)
+        await until(lambda: edge.server.connections == 3)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        edge.pass_time(31)
+        for client in clients:
+            client.send(GET)  # what belongs to the body is no request
+            answer = await client.answer()
+            assert (answer.status, answer.headers["connection"]) == (408, "close")
+            assert await client.rest() == b""
+        assert not edge.app.requests
+
+
+@on_both_loops
 async def test_408_comes_after_the_answer_before_it() -> None:
     async with serving() as edge:
         client = await edge.connect()

@@ -308,7 +308,8 @@ class HttpProtocol(Connection):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer in its turn what cannot be a request, and read no further."""
-        head = self._head or _NO_HEAD
+        # Not plain: its answer says that the connection closes, and closes it.
+        head = msgspec.structs.replace(self._head or _NO_HEAD, plain=False)
         self._head = None
         self._began = None
         self._deaf = self._linger = True
