@@ -27,7 +27,12 @@ from headway.errors import (
 from headway.metrics import Log
 from headway.metrics.families import RECENT_BATCHES
 from headway.payload.call import ARRAYS, CallKey, _encode_key
-from headway.wire import ReadyRecord, encode_calls, encode_ready
+from headway.wire import (
+    ReadyRecord,
+    decode_results_frame,
+    encode_calls,
+    encode_ready,
+)
 from tests.runner.stage import Client, Model, Stage, double, rows, same, turn
 
 
@@ -65,6 +70,18 @@ async def test_what_comes_while_all_are_busy_goes_next(stage: Stage) -> None:
     await replica.serve()
     assert [batch.rows for batch in replica.batches] == [1, 2]
     assert same(client.answers(3)[0], 6)
+
+
+async def test_a_batch_that_is_done_early_is_in_nobodys_way(stage: Stage) -> None:
+    stage.dispatcher.seed({"predict": [(1, 5.0), (2, 5.0)] * 20})
+    client, replica = stage.client(), stage.replica()
+    client.call(rows(1), number=1)
+    await replica.busy()
+    client.call(rows(2), number=2)
+    replica.finish(took_s=0.001)
+    [results] = map(decode_results_frame, client.frames())
+    # One more batch, of the other call and one that comes now; not the rest of this one.
+    assert 4.0 < results.backlog_s < 6.0
 
 
 async def test_methods_and_shapes_do_not_mix(stage: Stage) -> None:

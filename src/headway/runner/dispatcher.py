@@ -224,11 +224,8 @@ class Dispatcher:
         flying = self._flying.pop(executor, None)
         if flying is None:
             return  # the replica was given up on; its batch went elsewhere
-        now = self._clock.now()
         self._idle.append(executor)
         self._meters.replica_idle(executor.number, took_s)
-        # The answers first: what is to be learned has time while they are on their way.
-        self._finish(batch, outcomes, flying[1], took_s)
         failed = any(isinstance(outcome, Failure) for outcome in outcomes)
         self._scheduler.finished(
             batch.number,
@@ -236,8 +233,9 @@ class Dispatcher:
             batch.rows,
             batch.answered,
             None if failed else took_s,
-            now,
+            self._clock.now(),
         )
+        self._finish(batch, outcomes, flying[1], took_s)
         self._meters.batch_done(batch, flying[1], took_s)
         if not executor.blocks:
             self._wake()
