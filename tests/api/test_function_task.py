@@ -1,6 +1,7 @@
 """The task of an API function: to the function, what an asyncio.Task would be."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
@@ -248,14 +249,32 @@ async def test_what_it_raises_is_its_outcome() -> None:
         await start(function).outcome()
 
 
-async def test_an_end_of_the_program_goes_on() -> None:
-    async def function() -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_an_end_of_the_program_goes_on_but_first_to_the_neighbours(
+    end: type[BaseException],
+) -> None:
+    tasks: list[Task] = []
 
-    task = Task()
-    with pytest.raises(KeyboardInterrupt):
-        task.start(function, ())
-    assert isinstance(task.error, KeyboardInterrupt)
+    async def serve() -> None:
+        wire = Wire(timeout_s=10.0)
+
+        async def function(*, ends: bool) -> float:
+            x = np.array([[1.0]])
+            result = await wire.client.call(PREDICT, (x,), {})
+            if ends:
+                raise end
+            return float(result[0])
+
+        tasks.extend(
+            start(functools.partial(function, ends=ends)) for ends in (True, False)
+        )
+        wire.answer(await wire.calls(), [1.0, 2.0])
+        await asyncio.Event().wait()
+
+    with pytest.raises(end):
+        asyncio.run(serve())
+    assert isinstance(tasks[0].error, end)
+    assert tasks[1].result == 2.0
 
 
 async def test_what_cannot_be_awaited_is_an_error_in_the_function() -> None:

@@ -80,7 +80,7 @@ async def test_a_batch_that_is_done_early_is_in_nobodys_way(stage: Stage) -> Non
     client.call(rows(2), number=2)
     replica.finish(took_s=0.001)
     [results] = map(decode_results_frame, client.frames())
-    # One more batch, of the other call and one that comes now; not the rest of this one.
+    # One batch more, of the other call and one that comes now; not the rest of this.
     assert 4.0 < results.backlog_s < 6.0
 
 

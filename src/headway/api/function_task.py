@@ -152,7 +152,9 @@ class FunctionTask(Terms):
         self.coroutine = self.context = None
         self.raised(error)
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise error
+            # It ends the program from a callback of its own: whoever woke this task
+            # has others to wake.
+            self.loop.call_soon(_raise, error)
 
     def _await(self, future: Any) -> None:
         self._fut_waiter = future
@@ -216,6 +218,10 @@ class FunctionTask(Terms):
 
 
 _DONE = object()
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 async def _awaiting(awaitable: Any) -> Any:
