@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headway.model import Model as Model
     from headway.runnable import Runnable as Runnable
     from headway.runner_handle import Runner as Runner
-    from headway.service import Service as Service
+    from headway.service_app import Service as Service
     from headway.store.tag import Tag as Tag
 
 __all__ = [
@@ -55,7 +55,7 @@ _HOMES = {
     "Model": "headway.model",
     "Runnable": "headway.runnable",
     "Runner": "headway.runner_handle",
-    "Service": "headway.service",
+    "Service": "headway.service_app",
     "Tag": "headway.store.tag",
     "asgi_app": "headway.asgi",
 }

@@ -3,8 +3,6 @@
 loader imports it; http/openapi describes it; api/handler calls its functions.
 """
 
-import functools
-import importlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -335,9 +333,3 @@ class Service:
                 "mount_wsgi_app needs a2wsgi: pip install 'headway[wsgi]'"
             ) from error
         self.mount_asgi_app(WSGIMiddleware(app), path, name)
-
-    @functools.cached_property
-    def asgi_app(self) -> Any:
-        """This service as an ASGI application; see `headway.asgi_app`."""
-        # The surface wants it here, above which it is built.
-        return importlib.import_module("headway.asgi").asgi_app(self)

@@ -1,6 +1,7 @@
 """An ASGI application's start-up and shutdown, and what goes wrong with them."""
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
@@ -129,3 +130,26 @@ async def test_a_bad_end_is_logged(
     await lifespan.startup()
     await lifespan.shutdown(timeout_s)
     assert text in caplog.text
+
+
+async def test_one_that_does_not_let_go_is_left_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    released = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        while not released.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await released.wait()
+        ended.set()
+
+    lifespan = Lifespan(stubborn, "it", drop_s=0.01)
+    await lifespan.startup()
+    async with asyncio.timeout(10):
+        await lifespan.shutdown(0.01)
+    assert "it does not let go" in caplog.text
+    released.set()
+    await ended.wait()

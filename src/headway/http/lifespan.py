@@ -21,14 +21,16 @@ class Lifespan:
     Args:
         app: The application.
         name: What messages call it.
+        drop_s: Seconds that it has to end once it is cancelled.
 
     Attributes:
         state: What the application keeps for its requests.
     """
 
-    def __init__(self, app: AsgiApp, name: str) -> None:
+    def __init__(self, app: AsgiApp, name: str, *, drop_s: float = 5.0) -> None:
         self._app = app
         self._name = name
+        self._drop_s = drop_s
         self._messages: asyncio.Queue[Message] = asyncio.Queue(maxsize=2)
         self._reply: asyncio.Future[Message] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -53,9 +55,8 @@ class Lifespan:
             await self.aclose()
             message = reply.get("message") or "it does not say why"
             _log.error("%s cannot start: %s", self._name, message)
-            reason = message.rstrip().rpartition("\n")[
-                2
-            ]  # the last line of a traceback
+            # Of a traceback the last line says it.
+            _, _, reason = message.rstrip().rpartition("\n")
             raise StartError(f"{self._name} cannot start: {reason}")
         self._is_up = reply is not None
 
@@ -77,7 +78,9 @@ class Lifespan:
         """Drop the application, whatever it does."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait((self._task,))
+            await asyncio.wait((self._task,), timeout=self._drop_s)
+            if not self._task.done():
+                _log.warning("%s does not let go, and is left behind", self._name)
 
     async def _ask(self, kind: str) -> Message | None:
         """Send a message and return the reply; None if the application has ended.
