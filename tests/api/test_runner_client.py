@@ -121,6 +121,23 @@ async def test_the_way_back_is_set_aside_but_no_more_than_a_tenth() -> None:
     await task
 
 
+async def test_the_way_back_opens_no_gap_behind_what_was_sent() -> None:
+    wire = Wire(timeout_s=1.0)
+    for _ in range(60):
+        task = wire.call()
+        calls = await wire.calls()
+        wire.clock.time += 0.010  # of which the runner had nothing
+        wire.answer(calls, [1.0])
+        await task
+    sent = wire.call()
+    await wire.calls()
+    await wire.fall_behind(3.0)
+    # Due later than what was sent, though by less than the way back takes.
+    wire.clock.time += 0.002
+    assert wire.client.refusal(wire.clock.time + 1.0, 5) is not None
+    sent.cancel()
+
+
 async def test_a_call_that_boards_as_the_runner_dies_fails() -> None:
     wire = Wire()
     task = wire.call()

@@ -46,17 +46,18 @@ class Backlog:
         """Begin anew: the runner is gone, and what waited there."""
         self._answer_at = 0.0
 
-    def late_s(self, deadline: float, priority: int) -> float:
+    def late_s(self, deadline: float, priority: int, hop_s: float) -> float:
         """Return by how many seconds a call is certainly late; not above 0 if not.
 
         Of one that may overtake others, or where methods take other times, the runner
         knows more.
 
         Args:
-            deadline: Of the call, less what its way takes.
+            deadline: Of the call.
             priority: Its class.
+            hop_s: What its way takes besides the runner's own time.
         """
-        late_s = self._answer_at - deadline
+        late_s = self._answer_at + hop_s - deadline
         if late_s > 0 and (
             deadline < self._latest or priority < self._latest_class or not self.is_told
         ):
