@@ -138,6 +138,23 @@ async def test_the_way_back_opens_no_gap_behind_what_was_sent() -> None:
     sent.cancel()
 
 
+async def test_what_is_set_aside_for_the_runner_counts_here_too() -> None:
+    wire = Wire(timeout_s=1.0)
+    for took_s in (0.0, 0.020) * 60:
+        task = wire.call()
+        calls = await wire.calls()
+        wire.clock.time += took_s  # of which the runner had nothing
+        wire.answer(calls, [1.0])
+        await task
+    task = wire.call()
+    calls = await wire.calls()
+    set_aside_s = wire.clock.time + 1.0 - calls.deadline
+    assert 0.03 < set_aside_s < 0.1
+    wire.answer(calls, [1.0], 1.0 - 0.5 * set_aside_s)
+    await task
+    assert wire.client.refusal(wire.clock.time + 1.0, 5) is not None
+
+
 async def test_a_call_that_boards_as_the_runner_dies_fails() -> None:
     wire = Wire()
     task = wire.call()

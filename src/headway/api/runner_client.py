@@ -135,7 +135,8 @@ class RunnerClient:
             raise DeadlineExceededError(
                 f"the deadline passed before runner {self.name!r} was called"
             )
-        late_s = self._backlog.late_s(deadline, priority, self._hop_s)
+        reserve_s = self._reserve_s(deadline - now)
+        late_s = self._backlog.late_s(deadline, priority, reserve_s)
         if late_s > 0:
             terms.was_refused = True
             raise self._late_error(late_s)
@@ -178,7 +179,8 @@ class RunnerClient:
 
     def refusal(self, deadline: float, priority: int) -> OverloadedError | None:
         """Return the error of a call that the backlog certainly makes late."""
-        late_s = self._backlog.late_s(deadline, priority, self._hop_s)
+        reserve_s = self._reserve_s(deadline - self._now())
+        late_s = self._backlog.late_s(deadline, priority, reserve_s)
         return self._late_error(late_s) if late_s > 0 else None
 
     def _late_error(self, late_s: float) -> OverloadedError:
