@@ -121,6 +121,25 @@ async def test_the_way_back_is_set_aside_but_no_more_than_a_tenth() -> None:
     await task
 
 
+async def test_only_what_is_on_its_way_can_be_overtaken() -> None:
+    wire = Wire(timeout_s=60.0)
+    patient = wire.call()
+    patient_calls = await wire.calls()
+    TERMS.set(Terms(wire.clock.time + 1.0))
+    await wire.fall_behind(30.0)
+    hasty = wire.clock.time + 1.0
+    # The runner may let it go before the patient one, so it may well be in time.
+    assert wire.client.refusal(hasty, 5) is None
+    wire.answer(patient_calls, [1.0], 30.0)
+    await patient
+    # That was told for calls as patient as this one.
+    assert wire.client.refusal(hasty, 5) is None
+    hastily = wire.call()
+    wire.answer(await wire.calls(), [1.0], 30.0)
+    await hastily
+    assert wire.client.refusal(hasty, 5) is not None
+
+
 async def test_the_way_back_opens_no_gap_behind_what_was_sent() -> None:
     wire = Wire(timeout_s=1.0)
     for _ in range(60):

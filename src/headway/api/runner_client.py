@@ -9,6 +9,7 @@ import asyncio
 import math
 import threading
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from headway.api.backlog import Backlog
@@ -136,7 +137,7 @@ class RunnerClient:
                 f"the deadline passed before runner {self.name!r} was called"
             )
         reserve_s = self._reserve_s(deadline - now)
-        late_s = self._backlog.late_s(deadline, priority, reserve_s)
+        late_s = self._backlog.late_s(deadline, priority, reserve_s, now)
         if late_s > 0:
             terms.was_refused = True
             raise self._late_error(late_s)
@@ -179,8 +180,9 @@ class RunnerClient:
 
     def refusal(self, deadline: float, priority: int) -> OverloadedError | None:
         """Return the error of a call that the backlog certainly makes late."""
-        reserve_s = self._reserve_s(deadline - self._now())
-        late_s = self._backlog.late_s(deadline, priority, reserve_s)
+        now = self._now()
+        reserve_s = self._reserve_s(deadline - now)
+        late_s = self._backlog.late_s(deadline, priority, reserve_s, now)
         return self._late_error(late_s) if late_s > 0 else None
 
     def _late_error(self, late_s: float) -> OverloadedError:
@@ -361,7 +363,8 @@ class RunnerClient:
             if flight is None:
                 raise WireError(f"results for the unknown cohort {results.cohort_id}")
             now = self._now()
-            self._backlog.told(results.backlog_s, results.row_s, now)
+            budget_s = flight.latest - flight.sent_at
+            self._backlog.told(results.backlog_s, results.row_s, budget_s, now)
             self._learn_hop(flight, results, now)
             sizes = results.sizes or flight.rows(results.first, results.calls)
             try:
@@ -388,3 +391,6 @@ class RunnerClient:
     def _land(self, flight: Flight) -> None:
         if flight.open <= 0:
             del self._flights[flight.number]
+            if flight.latest >= self._backlog.latest:
+                left = chain(self._flights.values(), self._boarding.values())
+                self._backlog.latest = max((one.latest for one in left), default=0.0)
