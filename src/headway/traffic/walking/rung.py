@@ -4,7 +4,6 @@ walk calls it for each rung and stage. Locust changes the whole process that imp
 """
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -14,12 +13,11 @@ import msgspec
 
 from headway.errors import MissingExtraError, TrafficError
 from headway.leash import leashed
+from headway.traffic.loading.ladder import Rung
 from headway.traffic.question import Question
 
-__all__ = ["Rung", "RungFigures", "climb", "parse_ladder"]
+__all__ = ["RungFigures", "climb"]
 
-_RUNG = re.compile(r"(\d+)/(\d+)")
-_MOST_USERS = 100_000
 _START_S = 30.0
 
 _USERS = """
@@ -43,13 +41,6 @@ class Visitor(FastHttpUser):
 """
 
 
-class Rung(msgspec.Struct, frozen=True):
-    """So many users, of whom so many come each second."""
-
-    users: int
-    spawn_per_s: int
-
-
 class RungFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How the users fared once all were there."""
 
@@ -58,25 +49,6 @@ class RungFigures(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float
     p99_ms: float
     failures: int
-
-
-def parse_ladder(text: str) -> tuple[Rung, ...]:
-    """Return the rungs of a text as `50/10,200/50`.
-
-    Raises:
-        TrafficError: If it is none.
-    """
-    rungs = []
-    for part in text.split(","):
-        found = _RUNG.fullmatch(part.strip())
-        numbers = [int(number) for number in found.groups()] if found else [0]
-        if not all(0 < number <= _MOST_USERS for number in numbers):
-            raise TrafficError(
-                f"{text!r} is no ladder: write users/users per second, as in "
-                "50/10,200/50"
-            )
-        rungs.append(Rung(*numbers))
-    return tuple(rungs)
 
 
 def climb(url: str, question: Question, rung: Rung, seconds: float) -> RungFigures:
@@ -99,7 +71,7 @@ def climb(url: str, question: Question, rung: Rung, seconds: float) -> RungFigur
         command = [
             *(sys.executable, "-m", "locust", "-f", str(file), "-H", url),
             *("--headless", "--only-summary", "--json", "--reset-stats"),
-            *("-u", str(rung.users), "-r", str(rung.spawn_per_s)),
+            *("-u", str(rung.users), "-r", f"{rung.spawn_per_s:g}"),
             *("-t", f"{run_s:.0f}s", "--stop-timeout", "0"),
         ]
         try:
