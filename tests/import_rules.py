@@ -50,7 +50,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "worker",
         }
     ),
-    frozenset({"traffic"}),
+    frozenset({"locust", "traffic"}),
     frozenset({"cli", "__main__", "__init__"}),
 )
 # The two ends of the hop: they know the wire, never each other.
@@ -76,6 +76,7 @@ EXTRAS = frozenset(
     {
         "a2wsgi",
         "cloudpickle",
+        "gevent",
         "joblib",
         "locust",
         "opentelemetry",
