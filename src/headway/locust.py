@@ -4,7 +4,9 @@ Who writes a locustfile imports it, in the process of Locust: it imports Locust,
 changes the whole process. traffic/loading/open_loop_sender does the work.
 """
 
+import gc
 import select
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -158,19 +160,21 @@ class OpenLoopUser(_User):  # type: ignore[misc]  # Locust has few types
         """Send until Locust ends this user, or the schedule is over.
 
         Raises:
-            TrafficError: If there is nothing to send, or no server for it.
+            StopUser: When that is so; or at once, and Locust quits, if there is nothing
+                to send, or no server for it.
         """
         origin = (self.host or "").rstrip("/")
-        if not origin.startswith("http://"):
-            raise TrafficError(
-                f"{type(self).__name__}: the host is {origin or 'not said'!r}: an "
-                "open-loop user takes one as http://127.0.0.1:3000"
+        problem = self._problem(origin)
+        if problem:
+            self.environment.events.user_error.fire(
+                user_instance=self, exception=TrafficError(problem), tb=None
             )
-        if not self.requests and type(self).next_request is OpenLoopUser.next_request:
-            raise TrafficError(
-                f"{type(self).__name__} has nothing to send: give it `requests`, as in "
-                "requests = [Request('/classify', b'...')]"
-            )
+            # As Locust does at the end of the time: this greenlet ends before.
+            threading.Thread(target=self.environment.runner.quit, daemon=True).start()
+            raise _stop_user()
+        # All that Locust has loaded: to walk through that takes longer than a request.
+        gc.collect()
+        gc.freeze()
         self._number = -1
         self._wall_s = time.time() - time.monotonic()
         self._fire = self.environment.events.request.fire
@@ -182,6 +186,22 @@ class OpenLoopUser(_User):  # type: ignore[misc]  # Locust has few types
             turns=_turns(),
         ).run()
         raise _stop_user()
+
+    def _problem(self, origin: str) -> str:
+        """Return why nothing can be sent; empty if it can."""
+        name = type(self).__name__
+        if not origin.startswith("http://"):
+            return (
+                f"{name}: the host is {origin or 'not said'!r}: an open-loop user "
+                "takes one as http://127.0.0.1:3000"
+            )
+        makes_its_own = type(self).next_request is not OpenLoopUser.next_request
+        if not self.requests and not makes_its_own:
+            return (
+                f"{name} has nothing to send: give it `requests`, as in "
+                "requests = [Request('/classify', b'...')]"
+            )
+        return ""
 
 
 class _Failed(Exception):

@@ -36,6 +36,8 @@ _HANGING_S = 1.0
 """Who has waited for longer when the user is killed was not just under way."""
 _CONNECT_S = 5.0
 _READ_BYTES = 65536
+_SETTLE_S = 0.2
+"""Before the first request, for what else Locust does as a user comes."""
 _NEVER = float("inf")
 
 
@@ -137,6 +139,7 @@ class Sender:
         with self._turns.epoll() as epoll:
             self._epoll = epoll
             self._connect_first()
+            self._turns.select_among_others((), (), (), _SETTLE_S)
             self._began = time.monotonic()
             self._due = self._began
             self._advance()
