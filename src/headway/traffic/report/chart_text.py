@@ -84,8 +84,7 @@ def data_table(chart: Chart) -> Table:
 
 
 def _points(series: Series) -> list[tuple[float | str, float | None]]:
-    xs: Sequence[float | str] = series.xs
-    return list(zip(xs, series.ys, strict=True))
+    return list(zip(series.xs, series.ys, strict=True))
 
 
 def _places(series: Sequence[Series]) -> list[float] | list[str]:

@@ -15,7 +15,7 @@ class Series(msgspec.Struct, frozen=True):
     """One line, or the points or bars of one colour."""
 
     name: str
-    xs: Sequence[float] | Sequence[str]
+    xs: Sequence[float | str]
     """Numbers, or names of what stands side by side; all of a chart are alike."""
     ys: Sequence[float | None]
     """As many; None is a gap, and so is what is not finite."""

@@ -31,12 +31,19 @@ function legendRows({ series }, width) {
   return Math.min(8, Math.ceil(series.length / each));
 }
 
-function xAxis({ series, log_x: isLog, x_label: text }) {
+// On a logarithmic axis 1, 2 and 5 of each decade are named if there is room.
+function scale(values, isLog, text) {
   const title = { text, standoff: 6 };
+  if (!isLog) return { title, type: "linear" };
+  const seen = values.filter((value) => value > 0);
+  const isWide = Math.max(...seen) > 1000 * Math.min(...seen);
+  return { title, type: "log", dtick: isWide ? 1 : "D2", tickformat: ",.4~g" };
+}
+
+function xAxis({ series, log_x: isLog, x_label: text }) {
   const names = [...new Set(series.flatMap(({ xs }) => xs))];
-  if (!names.length || typeof names[0] !== "string") {
-    return { title, type: isLog ? "log" : "linear" };
-  }
+  if (typeof names[0] !== "string") return scale(names, isLog, text);
+  const title = { text, standoff: 6 };
   return {
     title, type: "category", categoryarray: names, tickvals: names, ticktext: names.map(shortened),
   };
@@ -48,14 +55,12 @@ const mayZoom = matchMedia("(pointer: fine)").matches;
 function draw(chart, element) {
   const rows = legendRows(chart, element.clientWidth);
   const height = 290 + 22 * rows;
+  const heights = chart.series.flatMap(({ ys }) => ys);
   const layout = dress({
     barmode: "group", hovermode: chart.kind === "points" ? "closest" : "x unified",
     dragmode: mayZoom ? "zoom" : false,
     xaxis: { ...xAxis(chart), fixedrange: !mayZoom },
-    yaxis: {
-      title: { text: chart.y_label, standoff: 6 }, fixedrange: !mayZoom,
-      type: chart.log_y ? "log" : "linear",
-    },
+    yaxis: { ...scale(heights, chart.log_y, chart.y_label), fixedrange: !mayZoom },
   }, height, rows);
   layout.margin = { ...layout.margin, l: 72, r: 16, b: layout.margin.b + 26 };
   const traces = chart.series.map((series, index) => trace(chart, series, index));
