@@ -113,8 +113,8 @@ def _found(job: TuneJob, trials: Sequence[Trial], found: Trial | None) -> Sectio
         series.insert(0, _latencies("as it was", trials, before))
     return Section(
         title,
-        "Each choice, with how its other values fared. Below is the configuration for "
-        "`headway serve --production --config`.",
+        "Each choice, with how its other values fared, and the configuration to serve "
+        "it with.",
         charts=[
             Chart(
                 "Latency by rate",
@@ -195,12 +195,14 @@ def _by_verdict(
     xs: Sequence[float | str],
     ys: Sequence[float | None],
 ) -> list[Series]:
-    """Return a series for each verdict; what was skipped is in none."""
+    """Return a series for each verdict, also if it is empty: each has its colour.
+
+    What was skipped is in none.
+    """
     series = []
     for verdict in _VERDICTS:
         at = [n for n, trial in enumerate(trials) if trial.verdict == verdict]
-        if at:
-            series.append(Series(verdict, [xs[n] for n in at], [ys[n] for n in at]))
+        series.append(Series(verdict, [xs[n] for n in at], [ys[n] for n in at]))
     return series
 
 
