@@ -121,6 +121,7 @@ def _found(job: TuneJob, trials: Sequence[Trial], found: Trial | None) -> Sectio
                 _RATE,
                 "p99 in ms",
                 series,
+                kind="points",
                 log_x=True,
                 log_y=True,
                 note="Of a trial that was ended early, the p99 is at least this.",
@@ -153,7 +154,6 @@ def _course(target: Target, trials: Sequence[Trial]) -> Section:
                 _RATE,
                 _by_verdict(trials, ended_s, rates),
                 kind="points",
-                log_y=True,
             ),
             Chart(
                 "The best so far",
@@ -186,7 +186,6 @@ def _by_choice(choice: Choice, place: int, trials: Sequence[Trial]) -> Chart:
         _RATE,
         _by_verdict(ordered, values, rates),
         kind="points",
-        log_y=True,
     )
 
 

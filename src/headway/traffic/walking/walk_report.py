@@ -119,13 +119,17 @@ def _users(stages: Sequence[StageFigures]) -> Section:
         ]
         return Chart(title, _USERS, label, series, log_x=True, log_y=log_y)
 
+    charts = [
+        chart("Answers a second", "RPS", lambda rung: rung.rps, log_y=True),
+        chart("Median latency", "p50 in ms", lambda rung: rung.p50_ms, log_y=True),
+        chart("Latency", "p99 in ms", lambda rung: rung.p99_ms, log_y=True),
+    ]
+    if any(rung.failures for stage in stages for rung in stage.rungs):
+        charts.append(
+            chart("Failures", "failures", lambda rung: rung.failures, log_y=False)
+        )
     return Section(
         "By number of users",
         "Each user asks, waits for the answer, and asks again 0.01 to 2 s later.",
-        charts=[
-            chart("Answers a second", "RPS", lambda rung: rung.rps, log_y=True),
-            chart("Median latency", "p50 in ms", lambda rung: rung.p50_ms, log_y=True),
-            chart("Latency", "p99 in ms", lambda rung: rung.p99_ms, log_y=True),
-            chart("Failures", "failures", lambda rung: rung.failures, log_y=False),
-        ],
+        charts,
     )

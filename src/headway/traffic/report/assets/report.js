@@ -31,18 +31,20 @@ function legendRows({ series }, width) {
   return Math.min(8, Math.ceil(series.length / each));
 }
 
-// On a logarithmic axis 1, 2 and 5 of each decade are named if there is room.
-function scale(values, isLog, text) {
+// On a logarithmic axis 1, 2 and 5 of each decade are named if there is room for so many.
+function scale(values, isLog, text, room) {
   const title = { text, standoff: 6 };
   if (!isLog) return { title, type: "linear" };
   const seen = values.filter((value) => value > 0);
-  const isWide = Math.max(...seen) > 1000 * Math.min(...seen);
-  return { title, type: "log", dtick: isWide ? 1 : "D2", tickformat: ",.4~g" };
+  const decades = Math.log10(Math.max(...seen) / Math.min(...seen));
+  const dtick = 3 * decades > room ? 1 : "D2";
+  return { title, type: "log", dtick, tickformat: ",.7~g" };
 }
 
-function xAxis({ series, log_x: isLog, x_label: text }) {
+function xAxis({ series, log_x: isLog, x_label: text }, width) {
   const names = [...new Set(series.flatMap(({ xs }) => xs))];
-  if (typeof names[0] !== "string") return scale(names, isLog, text);
+  if (typeof names[0] !== "string") return scale(names, isLog, text, width / 60);
+  if (names.every((name) => !Number.isNaN(Number(name)))) names.sort((a, b) => a - b);
   const title = { text, standoff: 6 };
   return {
     title, type: "category", categoryarray: names, tickvals: names, ticktext: names.map(shortened),
@@ -59,8 +61,8 @@ function draw(chart, element) {
   const layout = dress({
     barmode: "group", hovermode: chart.kind === "points" ? "closest" : "x unified",
     dragmode: mayZoom ? "zoom" : false,
-    xaxis: { ...xAxis(chart), fixedrange: !mayZoom },
-    yaxis: { ...scale(heights, chart.log_y, chart.y_label), fixedrange: !mayZoom },
+    xaxis: { ...xAxis(chart, element.clientWidth), fixedrange: !mayZoom },
+    yaxis: { ...scale(heights, chart.log_y, chart.y_label, 12), fixedrange: !mayZoom },
   }, height, rows);
   layout.margin = { ...layout.margin, l: 72, r: 16, b: layout.margin.b + 26 };
   const traces = chart.series.map((series, index) => trace(chart, series, index));
