@@ -83,11 +83,6 @@ class Dispatcher:
         """Give the timer back."""
         self._alarm.close()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is being computed."""
-        return not (self._flying or self._again or self._scheduler.queue.rows)
-
     async def wait_replicas(self, count: int) -> None:
         """Return once so many replicas are up."""
         while self._scheduler.replicas < count:
