@@ -158,6 +158,8 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_report(report(), folder)
     with pytest.raises(TrafficError, match=r"cannot be written: No such file"):
         write_report(report(), tmp_path / "none" / "report.html")
+    with pytest.raises(TrafficError, match=r"cannot be written: Not a directory"):
+        write_report(report(), file / "report.html")
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "folder"}
 
 

@@ -4,6 +4,7 @@ The commands that measure call it, with what document describes.
 """
 
 import base64
+import contextlib
 import hashlib
 import html
 import os
@@ -59,7 +60,8 @@ def write_report(report: Report, path: Path) -> None:
         fresh.write_bytes(render(report))
         fresh.replace(path)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may be its folder that is none
+            fresh.unlink()
         raise TrafficError(f"{path}: cannot be written: {error.strerror}") from error
 
 
