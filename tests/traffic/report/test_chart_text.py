@@ -72,6 +72,14 @@ def test_names_stay_in_their_order() -> None:
     assert data_table(chart).rows == [["sync", "1"], ["async", "-"]]
 
 
+def test_a_long_table_is_thinned_and_says_so() -> None:
+    seconds = list(range(1201))
+    table = data_table(Chart("T", "x", "y", [Series("a", seconds, seconds)]))
+    assert [row[0] for row in table.rows[:3]] == ["0", "3", "6"]
+    assert len(table.rows) == 401
+    assert table.note == "One row in 3, of 1,201."
+
+
 @given(st.lists(st.lists(st.tuples(places, heights), max_size=6), max_size=4))
 def test_no_value_is_missing_from_the_table(
     points: list[list[tuple[int, float]]],

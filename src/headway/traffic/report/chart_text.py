@@ -13,6 +13,8 @@ __all__ = ["data_table", "describe", "figure"]
 _KINDS = {"line": "Line chart", "bar": "Bar chart", "points": "Points"}
 _MOST_TOLD = 6
 """Series that are told one by one; the table has all."""
+_MOST_ROWS = 500
+"""Of a table: with those of all seconds of a long run the page would open slowly."""
 _ALL_DIGITS = 1e5
 """From here on no digits behind the point."""
 
@@ -59,28 +61,32 @@ def _short(value: float | str) -> str:
 
 
 def data_table(chart: Chart) -> Table:
-    """Return all that a chart shows, with a column for each series if that can be."""
-    title = f"{chart.title}: the data"
+    """Return what a chart shows, with a column for each series if that can be."""
+    columns, rows = _rows(chart)
+    step = -(-len(rows) // _MOST_ROWS)
+    return Table(
+        title=f"{chart.title}: the data",
+        columns=columns,
+        rows=rows[::step] if step > 1 else rows,
+        note=f"One row in {step}, of {len(rows):,}." if step > 1 else "",
+    )
+
+
+def _rows(chart: Chart) -> tuple[list[str], list[list[str]]]:
     if any(len(set(series.xs)) < len(series.xs) for series in chart.series):
         # Several values at one place: they cannot stand in one row.
-        return Table(
-            title=title,
-            columns=["series", chart.x_label, chart.y_label],
-            rows=[
-                [series.name, figure(x), figure(y)]
-                for series in chart.series
-                for x, y in _points(series)
-            ],
-        )
-    columns = [dict(zip(series.xs, series.ys, strict=True)) for series in chart.series]
-    return Table(
-        title=title,
-        columns=[chart.x_label, *(series.name for series in chart.series)],
-        rows=[
-            [figure(x), *(figure(column.get(x)) for column in columns)]
-            for x in _places(chart.series)
-        ],
-    )
+        rows = [
+            [series.name, figure(x), figure(y)]
+            for series in chart.series
+            for x, y in _points(series)
+        ]
+        return ["series", chart.x_label, chart.y_label], rows
+    columns = [dict(_points(series)) for series in chart.series]
+    rows = [
+        [figure(x), *(figure(column.get(x)) for column in columns)]
+        for x in _places(chart.series)
+    ]
+    return [chart.x_label, *(series.name for series in chart.series)], rows
 
 
 def _points(series: Series) -> list[tuple[float | str, float | None]]:
