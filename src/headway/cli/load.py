@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from headway.cli.report_option import command_words, report_option, save_report
 from headway.cli.service_options import (
     config_option,
     read_document,
@@ -51,6 +52,7 @@ class _Job(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     web_port: int | None
     json_file: Path | None
+    report_file: Path | None
     config_file: Path | None
     working_dir: Path | None
 
@@ -108,6 +110,7 @@ class _Job(msgspec.Struct, frozen=True, kw_only=True):
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write all figures there.",
 )
+@report_option
 @config_option
 @working_dir_option
 def load(
@@ -125,6 +128,7 @@ def load(
     route: str | None,
     body: Path | None,
     json_file: Path | None,
+    report_file: Path | None,
     config_file: Path | None,
     working_dir: Path | None,
 ) -> None:
@@ -134,7 +138,10 @@ def load(
     seconds.
     """
     from headway.traffic.duration import parse_seconds
+    from headway.traffic.report.page import check_place
 
+    if report_file is not None:
+        check_place(report_file)
     job = _Job(
         target=target,
         ladder=_ladder(ladder, users, spawn_rate, is_open=per_s is not None),
@@ -146,6 +153,7 @@ def load(
         workers=workers,
         web_port=ui_port if ui else None,
         json_file=json_file,
+        report_file=report_file,
         config_file=config_file,
         working_dir=working_dir,
     )
@@ -272,7 +280,9 @@ def _run(job: _Job, url: str, file: Path, users_from: str) -> bool:
 
 
 def _show(job: _Job, result: "LoadResult") -> None:
+    from headway.traffic.loading.load_report import load_report
     from headway.traffic.loading.load_table import load_table
+    from headway.traffic.report.machine import surroundings
 
     if not result.rungs:
         return
@@ -288,6 +298,9 @@ def _show(job: _Job, result: "LoadResult") -> None:
         _write(
             job.json_file, msgspec.json.format(msgspec.json.encode(result), indent=1)
         )
+    if job.report_file is not None:
+        facts = surroundings(command_words())
+        save_report(load_report(result, facts=facts), job.report_file)
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -63,8 +63,9 @@ def test_several_processes_make_one_load(tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path: Path) -> None:
     arguments = ("--ladder", "2/2,4/4", "--run-time", "2s")
+    files = ("--json", "load.json", "--report", "load.html")
     with Command(
-        *("load", "paced:paced", *arguments, "--json", "load.json"), folder=tmp_path
+        *("load", "paced:paced", *arguments, *files), folder=tmp_path
     ) as command:
         command.read_until("rung 2 of 2")
         command.send(signal.SIGINT)
@@ -75,6 +76,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path: Path) -> No
     assert len(found.rungs) == 2
     assert found.rungs[0].steady is not None
     assert "stopped" in command.output
+    assert "The load was stopped" in (tmp_path / "load.html").read_text()
     assert "mean batch" in command.output
 
 
