@@ -32,10 +32,20 @@ SERVER = ServerFigures(
     busy=0.5,
 )
 WHOLE = RungResult(
-    rung=Rung(50, 10), users=50, whole=FIGURES, steady=FIGURES, server=SERVER
+    rung=Rung(50, 10),
+    users=50,
+    whole=FIGURES,
+    steady=FIGURES,
+    server=SERVER,
+    server_whole=SERVER,
 )
 CUT = RungResult(
-    rung=Rung(1000, 0.5), users=1000, whole=FAILED, steady=None, server=None
+    rung=Rung(1000, 0.5),
+    users=1000,
+    whole=FAILED,
+    steady=None,
+    server=None,
+    server_whole=None,
 )
 
 

@@ -25,7 +25,12 @@ from headway.traffic.loading.messages import (
     Tick,
 )
 from headway.traffic.loading.result import LoadResult, RungResult, Second
-from headway.traffic.loading.server_watch import ServerWatch, between, per_second
+from headway.traffic.loading.server_watch import (
+    ServerFigures,
+    ServerWatch,
+    between,
+    per_second,
+)
 
 __all__ = ["Load", "LoadPlan"]
 
@@ -58,8 +63,8 @@ class Load:
         self._plan = plan
         self._progress = progress
         self._watch = ServerWatch(plan.url)
-        self._spans: dict[int, float] = {}
-        """Number of a rung -> when it began, or when all of its users were there."""
+        self._began = self._spawned = 0.0
+        """When the last rung did, and when all of its users were there."""
         self._zero = 0.0
         self._is_interrupted = False
         self.result = LoadResult(url=plan.url, users_from=plan.users_from)
@@ -133,9 +138,12 @@ class Load:
 
     def _note(self, message: Message) -> None:
         match message:
-            case Began(rung, at) | Spawned(rung, at):
+            case Began(_, at):
                 self._zero = self._zero or at
-                self._spans[rung] = at
+                self._began = self._spawned = at
+                self._watch.take()
+            case Spawned(_, at):
+                self._spawned = at
                 self._watch.take()
             case Tick():
                 self.result.seconds.append(
@@ -148,28 +156,27 @@ class Load:
                 )
             case Ended():
                 self._watch.take()
-                began = self._spans[message.rung]
                 self.result.rungs.append(
                     RungResult(
                         rung=self._plan.ladder[message.rung],
                         users=message.users,
                         whole=message.whole,
                         steady=message.steady,
-                        server=between(
-                            self._watch.samples,
-                            began,
-                            message.at + _JOINED_S,
-                            zero=self._zero,
-                        ),
+                        server=self._counted(self._spawned, message.at),
+                        server_whole=self._counted(self._began, message.at),
                     )
                 )
             case Over(errors):
                 self.result.errors = list(errors)
 
+    def _counted(self, began: float, ended: float) -> ServerFigures | None:
+        return between(self._watch.samples, began, ended + _JOINED_S, zero=self._zero)
+
     def _join(self) -> None:
         """Add what the server counted, at the times of the load's own seconds."""
         result = self.result
-        result.server_seconds = per_second(self._watch.samples, zero=self._zero)
+        found = per_second(self._watch.samples, zero=self._zero)
+        result.server_seconds = [second for second in found if second.at_s >= 0]
         is_complete = len(result.rungs) == len(self._plan.ladder)
         result.is_whole = is_complete and not self._is_interrupted
 

@@ -24,6 +24,8 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True):
     """Once all users were there."""
     server: ServerFigures | None
     """The server's own figures of the same time: steady, or whole if that is None."""
+    server_whole: ServerFigures | None
+    """Those of the whole rung."""
 
     @property
     def figures(self) -> Figures:
