@@ -1,5 +1,6 @@
 """Connections that move between servers: no request is lost, doubled or swapped."""
 
+import array
 import asyncio
 import os
 import random
@@ -63,7 +64,7 @@ async def workers(
                 serving(neighbours=worker.neighbours)
             )
         yield made
-    assert not any(os.path.exists(worker.path) for worker in made)
+    assert not set(os.listdir(folder)) & {"n0", "n1", "n2"}
 
 
 def post(body: bytes, path: str = "/") -> bytes:
@@ -216,6 +217,60 @@ async def test_a_neighbour_that_does_not_take_it_leaves_it_here(
         path.unlink()
 
 
+@on_both_loops
+async def test_answers_that_the_client_has_not_taken_keep_it_here(
+    tmp_path: Path,
+) -> None:
+    async with workers(tmp_path) as (one, two):
+        client = await one.edge.connect()
+        await ask(client, b"first")
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        (connection,) = one.connections
+        big, sent = b"x" * 30_000, 0
+        while connection.descriptor is not None:
+            client.send(post(big))
+            sent += 1
+            await until(lambda: len(one.edge.app.requests) == 1 + sent)  # noqa: B023
+        one.give_all(1)
+        await until(lambda: not one.neighbours._leaving)
+        client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(sent):
+            assert (await client.answer()).body == big
+        await ask(client, b"last")
+        assert (one.moved, len(two.edge.app.requests)) == (0, 0)
+        one.give_all(1)
+        await until(lambda: one.moved == 1)
+
+
+@on_both_loops
+@pytest.mark.parametrize("fault", ["its sender gave up", "no descriptor to spare"])
+async def test_what_cannot_be_taken_is_not_touched(tmp_path: Path, fault: str) -> None:
+    async with workers(tmp_path) as (one, two):
+        ours, theirs = socket.socketpair()
+        near, far = socket.socketpair()
+        sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with ours, theirs, near, far, sender:
+            if fault == "its sender gave up":
+                ours.shutdown(socket.SHUT_RDWR)
+                rights = array.array("i", [far.fileno(), theirs.fileno()])
+            else:
+                rights = array.array("i", [far.fileno()])
+            near.send(post(b"not yours"))
+            sender.sendmsg(
+                [b"1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], 0, two.path
+            )
+            # What is sent later is taken later.
+            client = await one.edge.connect()
+            await ask(client, b"first")
+            one.give_all(1)
+            await until(lambda: one.moved == 1)
+            await ask(client, b"mine")
+            assert [r.body for r in two.edge.app.requests] == [b"mine"]
+            assert two.edge.server.connections == 1
+            far.setblocking(False)
+            assert far.recv(1000) == post(b"not yours")
+
+
 def _adopted(descriptor: int) -> socket.socket:
     return socket.socket(fileno=descriptor)
 
@@ -362,7 +417,7 @@ async def test_a_busy_worker_gives_by_itself(tmp_path: Path) -> None:
         # The test's process is all workers', so one says that it is idle.
         two.neighbours._measure = lambda edge, now: Load(0.0, 0)  # type: ignore[method-assign]
         while not one.moved:
-            one.edge.clock.time += 0.001  # an instant, on a core throughout
+            one.edge.clock.time += 0.0001  # an instant, on a core throughout
             two.edge.clock.time = one.edge.clock.time
             for client in clients:
                 await ask(client, b"busy")
