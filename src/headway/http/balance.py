@@ -42,7 +42,7 @@ class Load(msgspec.Struct, frozen=True):
     """What a worker has to do."""
 
     busy: float
-    """Cores that it uses: 0 to 1, as its event loop has one thread."""
+    """Of a core, how much it would use: 0 to 1, as an event loop has one thread."""
 
     connections: int
     """That are open."""

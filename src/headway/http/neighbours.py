@@ -10,10 +10,10 @@ import functools
 import heapq
 import logging
 import socket
-import time
 from collections.abc import Sequence
 
 from headway.http.balance import Balance, BalanceRules, Load
+from headway.http.core_time import CoreTime
 from headway.http.handover import Departure, Door
 from headway.http.load_board import LoadBoard
 from headway.http.protocol import Edge, HttpProtocol
@@ -54,7 +54,8 @@ class Neighbours:
         self._timer: asyncio.TimerHandle | None = None
         self._busy = 0.0
         self._looked_at = 0.0
-        self._used_s = 0.0
+        self._core_time = CoreTime()
+        self._wanted_s = 0.0
         self._leaving: set[HttpProtocol] = set()  # not free yet
         self._departures: set[Departure] = set()
         self._arrivals: set[asyncio.Task[None]] = set()
@@ -72,7 +73,8 @@ class Neighbours:
         self._board.start()
         self._door.open(self._take)
         self._looked_at = edge.now()
-        self._used_s = time.process_time()
+        self._core_time.start()
+        self._wanted_s = self._core_time.wanted_s()
         self._look_later()
 
     async def aclose(self) -> None:
@@ -82,6 +84,7 @@ class Neighbours:
         self._edge = None
         if self._timer is not None:
             self._timer.cancel()
+        self._core_time.close()
         self._board.withdraw()
         self._door.close()
         self._keep_waiting()
@@ -126,17 +129,13 @@ class Neighbours:
             self._balance.gave(now)
 
     def _measure(self, edge: Edge, now: float) -> Load | None:
-        """Return the load since the last look, with what it was before.
-
-        It is the time on a core, of the whole process: functions that are not async
-        run in threads that take turns with the event loop.
-        """
-        passed = now - self._looked_at
-        if passed <= 0:
+        """Return the load since the last look, with what it was before."""
+        passed_s = now - self._looked_at
+        if passed_s <= 0:
             return None
-        used_s = time.process_time()
-        share = min((used_s - self._used_s) / passed, 1.0)
-        self._used_s, self._looked_at = used_s, now
+        wanted_s = self._core_time.wanted_s()
+        share = min((wanted_s - self._wanted_s) / passed_s, 1.0)
+        self._wanted_s, self._looked_at = wanted_s, now
         self._busy = (self._busy + share) / 2
         return Load(self._busy, len(edge.connections))
 
