@@ -1,7 +1,7 @@
 """How much of a core this process would have used, had there been nobody else.
 
-http.neighbours measures an API worker's load by it: where cores are short, a worker that
-waits for one most of the time uses little of it, and yet has more than enough to do.
+http.neighbours measures an API worker's load by it: where cores are short, a worker
+that waits for one most of the time uses little, and yet has more than enough to do.
 """
 
 import os
