@@ -35,9 +35,9 @@ _KIB = 1024
 _SIZES = [4 * _KIB << power for power in range(12)]
 _MEMORY_BYTES = 64 * 2**20
 _IN_FLIGHT = (1, 8)
-_ROUNDS = 7
-_ROUND_BYTES = 24 * 2**20
-_CALLS = (24, 240)
+_ROUNDS = 5
+_ROUND_BYTES = 16 * 2**20
+_CALLS = (16, 200)
 """The fewest and the most of a round."""
 _SPEC = MethodSpec("predict", batchable=True)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import logging
 import mmap
 import os
@@ -23,6 +24,7 @@ PAGE = mmap.PAGESIZE
 
 @pytest.fixture
 def sockets() -> Iterator[Sockets]:
+    gc.collect()  # other tests' doubles and their channels refer to one another
     near, far = socket.socketpair()
     far.setblocking(False)
     with near, far:
