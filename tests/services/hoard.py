@@ -18,12 +18,16 @@ class Hoard:
         self._kept: list[tuple[Any, int]] = []
 
     def add(self, array: Any) -> None:
-        self._kept.append((array, crc32(np.ascontiguousarray(array))))
+        self._kept.append((array, _sum(array)))
         del self._kept[:-_KEPT]
 
     def spoiled(self) -> int:
         """Return how many are no longer what they were."""
-        return sum(crc32(np.ascontiguousarray(a)) != crc for a, crc in self._kept)
+        return sum(_sum(array) != before for array, before in self._kept)
+
+
+def _sum(array: Any) -> int:
+    return crc32(np.ascontiguousarray(array).data)
 
 
 class Hoarder(headway.Runnable):
