@@ -2,7 +2,8 @@
 
 A small ONNX network on 3x224x224 float32: the throughput, and the median time from a
 body that has been read to the start of its model, decoding included, for one client.
-With `--socket`, without shared memory between the processes. `scripts/bench peers` has the same network in other servers.
+`--socket`: without shared memory between the processes. `scripts/bench peers` has the
+same network in other servers.
 """
 
 import http.client
