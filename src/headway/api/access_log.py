@@ -5,11 +5,12 @@ path knows nothing of it.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 from headway.clock import Clock
 from headway.errors import HeadwayError
+from headway.http.head import Headers
 from headway.http.request import Answer, Application, Request, Responder
 from headway.http.stream import AnswerStream, Channel, Pairs
 
@@ -76,7 +77,7 @@ class _LoggedResponder:
         status: int,
         content_type: bytes,
         body: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Headers,
     ) -> None:
         """Send the answer, then log it."""
         self._responder.answer(request, status, content_type, body, headers)
