@@ -26,8 +26,8 @@ from headway.transport.space import Space
 __all__ = ["Arena"]
 
 _JOIN_BELOW_BYTES = 16 * 1024
-"""Of a buffer on average: each costs a tenth of a microsecond besides its bytes, so that
-small ones are joined first, at the price of a second copy."""
+"""Of a buffer on average: each costs a tenth of a microsecond besides its bytes, so
+that small ones are joined first, at the price of a second copy."""
 _TELL_AT_SHARE = 4
 """The peer is told of unused blocks with the next frame that goes there anyway; but at
 once where they are more than this part of the memory."""
