@@ -9,19 +9,24 @@ import math
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
-from headway.api.handler import Endpoint
 from headway.api.meters import EndpointMeters
 from headway.api.pages import make_pages
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
-from headway.api.worker import ApiWorker, Link
+from headway.api.worker import ApiWorker, Part
+from headway.assemble_observation import (
+    build_observation,
+    client_type,
+    endpoint_type,
+)
 from headway.assemble_server import build_server
 from headway.batching.scheduler import Scheduler, SchedulerLimits
 from headway.clock import Clock
@@ -258,10 +263,11 @@ def build_clients(
 ) -> list[RunnerClient]:
     """Return a client for each runner of the service, in order."""
     clients = []
+    make = client_type(config.config)
     for runner in service.runners:
         settings = config.runner(runner.name)
         clients.append(
-            RunnerClient(
+            make(
                 name=runner.name,
                 timeout_s=_or_infinite(settings.timeout),
                 max_bytes=settings.batching.max_queue_bytes,
@@ -281,7 +287,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     workers: int,
     sockets: Sequence[socket.socket] | None,
     clients: Sequence[RunnerClient],
-    links: Sequence[Link],
+    links: Sequence[Part],
     registry: MetricsRegistry,
     run_dir: RunDir,
     clock: Clock,
@@ -306,19 +312,27 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         loop=loop,
         refused=lambda reason: registry.counter(REFUSED, (reason,)),
     )
-    endpoints = _build_endpoints(
-        service=service,
+    make_endpoint = partial(
+        endpoint_type(config.config),
         admission=admission,
         pool=pool,
-        registry=registry,
         clock=clock,
         loop=loop,
         state=state,
     )
+    observation = build_observation(
+        config=config.config, registry=registry, clock=clock, loop=loop
+    )
     built: list[ApiWorker] = []
     is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
     application = ApiApplication(
-        endpoints=endpoints,
+        endpoints={
+            api.route: make_endpoint(
+                api=api,
+                meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
+            )
+            for api in service.apis.values()
+        },
         pages=make_pages(
             service=service,
             clients=clients,
@@ -331,7 +345,8 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     server = build_server(
         service=service,
         application=application,
-        config=config.config,
+        observation=observation,
+        settings=settings,
         sockets=sockets,
         clock=clock,
         loop=loop,
@@ -341,34 +356,10 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
             service=service,
             server=server,
             clients=clients,
-            links=links,
+            parts=links if observation is None else (observation, *links),
             admission=admission,
             pool=pool,
             state=state,
         )
     )
     return built[0]
-
-
-def _build_endpoints(
-    *,
-    service: Service,
-    admission: Admission,
-    pool: ThreadPool,
-    registry: MetricsRegistry,
-    clock: Clock,
-    loop: asyncio.AbstractEventLoop,
-    state: dict[str, Any],
-) -> Mapping[str, Endpoint]:
-    return {
-        api.route: Endpoint(
-            api=api,
-            admission=admission,
-            pool=pool,
-            meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
-            clock=clock,
-            loop=loop,
-            state=state,
-        )
-        for api in service.apis.values()
-    }

@@ -8,13 +8,14 @@ import asyncio
 import socket
 from collections.abc import Sequence
 
-from headway.api.access_log import AccessLog
 from headway.api.application import ApiApplication
 from headway.api.asgi_application import AsgiApplication
 from headway.api.asgi_stack import AsgiStack
+from headway.api.observation import Observation
+from headway.api.observer import Observer
 from headway.api.worker import Server
 from headway.clock import Clock
-from headway.config.schema import ApiServerConfig, HeadwayConfig
+from headway.config.schema import ApiServerConfig
 from headway.http.asgi import AsgiBridge
 from headway.http.asgi_server import AsgiServer
 from headway.http.lifespan import Lifespan
@@ -31,7 +32,8 @@ def build_server(
     *,
     service: Service,
     application: ApiApplication,
-    config: HeadwayConfig,
+    observation: Observation | None,
+    settings: ApiServerConfig,
     sockets: Sequence[socket.socket] | None,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
@@ -41,18 +43,15 @@ def build_server(
     Raises:
         ConfigError: If a file of TLS cannot be used.
     """
-    logged: Application = application
-    if config.logging.access:
-        logged = AccessLog(application=application, clock=clock)
-    settings = config.api_server
+    observed = _observed(application, observation)
     if sockets is not None and not (service.mounts or service.middleware):
-        return _native_server(logged, settings, sockets, clock)
+        return _native_server(observed, settings, sockets, clock)
     stack = AsgiStack(
         middleware=service.middleware,
         mounts=service.mounts,
         apis=AsgiApplication(
-            # The native server logs what comes to it, mounts included.
-            application=logged if sockets is None else application,
+            # The native server observes what comes to it, mounts included.
+            application=observed if sockets is None else application,
             limits=_limits(settings),
             clock=clock,
         ),
@@ -61,17 +60,21 @@ def build_server(
     lifespan = Lifespan(stack, "the service's ASGI side")
     if sockets is None:
         return AsgiServer(app=stack, lifespan=lifespan, native=None)
-    front: Application = AsgiBridge(
+    bridge = AsgiBridge(
         app=stack,
         native=application,
         is_native=(lambda path: False) if service.middleware else application.serves,
         state=lifespan.state,
         loop=loop,
     )
-    if config.logging.access:
-        front = AccessLog(application=front, clock=clock)
-    native = _native_server(front, settings, sockets, clock)
+    native = _native_server(_observed(bridge, observation), settings, sockets, clock)
     return AsgiServer(app=stack, lifespan=lifespan, native=native)
+
+
+def _observed(application: Application, observation: Observation | None) -> Application:
+    if observation is None:
+        return application
+    return Observer(application=application, observation=observation)
 
 
 def _native_server(

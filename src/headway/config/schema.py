@@ -70,9 +70,9 @@ class LoggingConfig(_Section, frozen=True):
     format: Literal["text", "json"] = "text"
     """`text`: a line for the eye. `json`: one JSON object a line."""
     access: bool = False
-    """Whether each request is logged once it is answered: method, path, status, bytes
-    of the answer's body, milliseconds. Status 499: the client hung up before. JSON has
-    a key for each. The level has to be info or debug."""
+    """Whether each request is logged once it is answered: its name, method, path,
+    status, bytes of the answer's body, milliseconds. Status 499: the client hung up
+    before. JSON has a key for each. The level has to be info or debug."""
 
 
 class ApiServerConfig(_Section, frozen=True):
@@ -121,6 +121,13 @@ class ApiServerConfig(_Section, frozen=True):
     live: bool = True
     """Whether the live page `/-/live` is served: what the server did in the last 15
     minutes, in charts."""
+    request_ids: bool = False
+    """Whether each request has a name: its header `X-Request-Id` if that has at most
+    128 letters, digits and `._:=+/@-`, else one that is made. It is in the answer's
+    header, in errors and in the log. With `logging.access` each request has one."""
+    server_timing: bool = False
+    """Whether answers have the header `Server-Timing`: how long each stage of the
+    request took and how many rows its batch had. It tells clients about the inside."""
     metrics: MetricsConfig = MetricsConfig()
     restart: RestartConfig = RestartConfig()
 
