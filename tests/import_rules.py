@@ -25,7 +25,18 @@ LAYERS: tuple[frozenset[str], ...] = (
             "version",
         }
     ),
-    frozenset({"context", "io", "live", "payload", "store", "wire", "wire_errors"}),
+    frozenset(
+        {
+            "context",
+            "io",
+            "live",
+            "payload",
+            "store",
+            "tracing",
+            "wire",
+            "wire_errors",
+        }
+    ),
     frozenset({"api_function", "runnable", "runner_handle"}),
     frozenset({"frameworks", "loader", "model", "model_draft", "models", "service"}),
     frozenset({"batching", "consistency"}),

@@ -46,10 +46,12 @@ from headway.runner.meters import RunnerMeters
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
+from headway.runner.traced_meters import TracedMeters
 from headway.runner.warmup import warm_up
 from headway.runner_handle import Runner
 from headway.service import Service
 from headway.signature import MethodSpec
+from headway.tracing.tracing import Tracing
 from headway.transport.unix import UnixLink
 from headway.version import __version__
 from headway.wire import ReadyRecord
@@ -73,6 +75,7 @@ class RunnerCore(msgspec.Struct):
     scheduler: Scheduler
     dispatcher: Dispatcher
     inbox: Inbox
+    tracing: Tracing | None
 
 
 def _or_infinite(seconds: float | None) -> float:
@@ -104,6 +107,7 @@ def build_runner_core(
     registry: MetricsRegistry,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
+    tracing: Tracing | None = None,
 ) -> RunnerCore:
     """Return the queue, the scheduler and what feeds them."""
     specs = {name: method.spec for name, method in runner.methods.items()}
@@ -118,10 +122,13 @@ def build_runner_core(
         ),
         replicas=0,
     )
+    make_meters: Callable[..., RunnerMeters] = RunnerMeters
+    if tracing is not None:
+        make_meters = partial(TracedMeters, tracing=tracing)
     dispatcher = Dispatcher(
         name=runner.name,
         scheduler=scheduler,
-        meters=RunnerMeters(
+        meters=make_meters(
             registry=registry,
             runner=runner.name,
             methods=list(specs),
@@ -135,7 +142,7 @@ def build_runner_core(
         limits=limits,
         sink=dispatcher,
     )
-    return RunnerCore(specs, limits, scheduler, dispatcher, inbox)
+    return RunnerCore(specs, limits, scheduler, dispatcher, inbox, tracing)
 
 
 def _method_limits(spec: MethodSpec, config: RunnerConfig) -> MethodLimits:
@@ -162,22 +169,18 @@ def warm_core(core: RunnerCore, name: str, runnable: Runnable, clock: Clock) -> 
 
 def build_runner_server(
     *,
+    core: RunnerCore,
     runner: Runner,
-    config: RunnerConfig,
     listening: socket.socket,
     replica_paths: Sequence[str],
     registry: MetricsRegistry,
     clock: Clock,
-    loop: asyncio.AbstractEventLoop,
 ) -> RunnerServer:
     """Return a runner's process: with its one model, or with links to replicas.
 
     Raises:
         RunnerStartError: If its model cannot be loaded or warmed.
     """
-    core = build_runner_core(
-        runner=runner, config=config, registry=registry, clock=clock, loop=loop
-    )
     if replica_paths:
         links = [
             UnixLink(
@@ -193,6 +196,7 @@ def build_runner_server(
             inbox=core.inbox,
             dispatcher=core.dispatcher,
             links=links,
+            tracing=core.tracing,
         )
     runnable = load_model(runner)
     warm_core(core, runner.name, runnable, clock)
@@ -210,6 +214,7 @@ def build_runner_server(
         inbox=core.inbox,
         dispatcher=core.dispatcher,
         attach=lambda: core.dispatcher.add_replica(executor),
+        tracing=core.tracing,
     )
 
 
@@ -292,6 +297,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     run_dir: RunDir,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
+    tracing: Tracing | None,
 ) -> ApiWorker:
     """Return an API worker; without sockets, one that another ASGI server serves.
 
@@ -321,7 +327,12 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         state=state,
     )
     observation = build_observation(
-        config=config.config, registry=registry, clock=clock, loop=loop
+        config=config.config,
+        routes=[api.route for api in service.apis.values()],
+        tracing=tracing,
+        registry=registry,
+        clock=clock,
+        loop=loop,
     )
     built: list[ApiWorker] = []
     is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
@@ -356,7 +367,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
             service=service,
             server=server,
             clients=clients,
-            parts=links if observation is None else (observation, *links),
+            parts=[part for part in (tracing, observation, *links) if part],
             admission=admission,
             pool=pool,
             state=state,

@@ -32,6 +32,7 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "READY",
     "RESULTS",
+    "TRACE_BYTES",
     "CallsFrame",
     "CancelFrame",
     "ErrorRecord",
@@ -59,10 +60,11 @@ FAILURE: Final = 5
 
 LENGTH: Final = struct.Struct("<I")
 MAX_FRAME_BYTES: Final = 2**31 - 1
+TRACE_BYTES: Final = 32
 
 _HEAD = struct.Struct("<IB3x")
-# cohort id, calls, bytes of the key, priority, deadline, sent at
-_CALLS = struct.Struct("<IB3xIIIB3xdd")
+# cohort id, calls, bytes of the key, priority, calls with a span, deadline, sent at
+_CALLS = struct.Struct("<IB3xIIIBxHdd")
 # cohort id, first call, calls, bytes of the key, sizes, backlog s, row s, queue s,
 # compute s, rows of the batch
 _RESULTS = struct.Struct("<IB3xIIIIIffffI")
@@ -88,6 +90,8 @@ class CallsFrame(msgspec.Struct, gc=False):
     sent_at: float
     """Monotonic seconds at which the API worker sent it."""
     payload: memoryview
+    traces: bytes = b""
+    """TRACE_BYTES for each call that belongs to a span; see tracing.parents."""
 
 
 class ResultsFrame(msgspec.Struct, gc=False):
@@ -183,6 +187,7 @@ def encode_calls(  # noqa: PLR0913 - the fields of one frame, on the hot path
     priority: int,
     deadline: float,
     sent_at: float,
+    traces: bytes = b"",
 ) -> list[Buffer]:
     """Return the buffers of a CALLS frame.
 
@@ -196,11 +201,12 @@ def encode_calls(  # noqa: PLR0913 - the fields of one frame, on the hot path
         priority: Class of the calls, 0 the most urgent.
         deadline: Monotonic seconds.
         sent_at: Monotonic seconds.
+        traces: TRACE_BYTES for each call that belongs to a span.
 
     Raises:
         WireError: If the frame would be too long for its length field.
     """
-    tail = _pack_u32(rows) + (_pack_u32(sizes) if sizes else b"")
+    tail = _pack_u32(rows) + (_pack_u32(sizes) if sizes else b"") + traces
     front = _CALLS.size + len(key) + len(tail)
     tail += _padding(front)
     front += len(_padding(front))
@@ -212,6 +218,7 @@ def encode_calls(  # noqa: PLR0913 - the fields of one frame, on the hot path
         len(rows),
         len(key) | (0x8000_0000 if sizes else 0),
         priority,
+        len(traces) // TRACE_BYTES,
         deadline,
         sent_at,
     )
@@ -225,7 +232,7 @@ def decode_calls(frame: memoryview) -> CallsFrame:
         WireError: If the frame is shorter than it says.
     """
     try:
-        _, _, cohort_id, calls, key_bytes, priority, deadline, sent_at = (
+        _, _, cohort_id, calls, key_bytes, priority, traced, deadline, sent_at = (
             _CALLS.unpack_from(frame)
         )
         sized = key_bytes & 0x8000_0000
@@ -237,11 +244,14 @@ def decode_calls(frame: memoryview) -> CallsFrame:
         if sized:
             sizes = struct.unpack_from(f"<{calls}I", frame, at)
             at += 4 * calls
+        traced *= TRACE_BYTES
+        (traces,) = struct.unpack_from(f"{traced}s", frame, at) if traced else (b"",)
     except struct.error as error:
         raise WireError(f"a CALLS frame is cut short: {error}") from error
+    at += traced
     at += -at % 8
     return CallsFrame(
-        cohort_id, key, rows, sizes, priority, deadline, sent_at, frame[at:]
+        cohort_id, key, rows, sizes, priority, deadline, sent_at, frame[at:], traces
     )
 
 

@@ -93,6 +93,7 @@ class Edge:
             ids=RequestIds("edge"),
             access_log=None,
             shows_timing=True,
+            spans=None,
         )
         return Observer(application=application, observation=observation)
 

@@ -4,6 +4,9 @@ api/journey makes one for each call of an observed request; api/flight fills in 
 runner says.
 """
 
+from typing import Any
+
+from headway.tracing.parents import SpanIds
 from headway.wire import ResultsFrame
 
 __all__ = ["CallRecord"]
@@ -27,6 +30,8 @@ class CallRecord:
         "method",
         "queue_s",
         "runner",
+        "span",
+        "span_ids",
     )
 
     def __init__(self, runner: str, method: str, began_at: float) -> None:
@@ -39,6 +44,9 @@ class CallRecord:
         self.queue_s = self.compute_s = 0.0
         self.batch_rows = 0
         """Of the batch that completed it; 0 as long as there is none."""
+        self.span: Any = None
+        """Of OpenTelemetry, if its request is traced."""
+        self.span_ids: SpanIds | None = None
 
     def answered(self, frame: ResultsFrame) -> None:
         """Take what the runner says about the batch."""

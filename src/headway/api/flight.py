@@ -10,9 +10,12 @@ from headway.api.call_record import CallRecord
 from headway.api.function_task import CallFuture
 from headway.errors import HeadwayError
 from headway.payload.call import Buffer, EncodedCall
+from headway.tracing.parents import pack_call
 from headway.wire import ResultsFrame, encode_calls
 
 __all__ = ["Flight"]
+
+_MOST_TRACED = 2**16 - 1
 
 
 class Flight:
@@ -124,7 +127,18 @@ class Flight:
             priority=self.priority,
             deadline=self.deadline - reserve_s,
             sent_at=sent_at,
+            traces=b"" if self.records is None else self._traces(self.records),
         )
+
+    def _traces(self, records: dict[int, CallRecord]) -> bytes:
+        """Return the spans of the calls that have one."""
+        traced = [
+            pack_call(index, record.span_ids)
+            for index, record in records.items()
+            if record.span_ids is not None
+        ]
+        # No more than the frame can count.
+        return b"".join(traced[:_MOST_TRACED])
 
     def settle(self, frame: ResultsFrame, results: list[Any]) -> int:
         """Give results to their callers; return the rows that nobody waited for.

@@ -25,6 +25,7 @@ class Journey:
         request: Is not answered yet.
         responder: Takes its answer.
         observation: Says what to note, and where to tell it.
+        span: Of OpenTelemetry; None if the request is not traced.
 
     Attributes:
         request_id: Names the request; empty if requests have no names.
@@ -36,15 +37,21 @@ class Journey:
         "_observation",
         "_responder",
         "_returned_at",
+        "_span",
         "calls",
         "request_id",
     )
 
     def __init__(
-        self, request: Request, responder: Responder, observation: Observation
+        self,
+        request: Request,
+        responder: Responder,
+        observation: Observation,
+        span: Any,
     ) -> None:
         self._responder = responder
         self._observation = observation
+        self._span = span
         self._decoded_at: float | None = None
         self._returned_at: float | None = None
         self.calls: list[CallRecord] = []
@@ -65,11 +72,15 @@ class Journey:
         """Note that a runner is called; `end_call` must follow."""
         record = CallRecord(runner, method, self._observation.now())
         self.calls.append(record)
+        if self._span is not None and self._observation.spans is not None:
+            self._observation.spans.begin_call(record)
         return record
 
     def end_call(self, record: CallRecord) -> None:
         """Note that a call is over."""
         record.ended_at = self._observation.now()
+        if record.span is not None and self._observation.spans is not None:
+            self._observation.spans.end_call(record)
 
     def gone(
         self, request: Request, on_disconnect: Callable[[], None] | None
@@ -90,6 +101,9 @@ class Journey:
             observation.access_log.note(
                 request, status, length, seconds, self.request_id
             )
+        span, self._span = self._span, None
+        if span is not None and observation.spans is not None:
+            observation.spans.end(span, status, self.request_id)
 
     # --- the answer, as of a connection
 

@@ -5,6 +5,7 @@ assemble_observation makes one if a setting asks for it; journeys refer to it.
 
 from headway.api.access_log import AccessLog
 from headway.api.request_ids import RequestIds
+from headway.api.request_spans import RequestSpans
 from headway.clock import Clock
 
 __all__ = ["Observation"]
@@ -18,9 +19,13 @@ class Observation:
         ids: Names requests; None: they have no names.
         access_log: Told of each answer; None: there is no such log.
         shows_timing: Whether answers have the header `Server-Timing`.
+        spans: Made of requests that are sampled; None: there are none.
+
+    Attributes:
+        follows_all: Whether something is told of every request.
     """
 
-    __slots__ = ("access_log", "ids", "now", "shows_timing")
+    __slots__ = ("access_log", "follows_all", "ids", "now", "shows_timing", "spans")
 
     def __init__(
         self,
@@ -29,11 +34,14 @@ class Observation:
         ids: RequestIds | None,
         access_log: AccessLog | None,
         shows_timing: bool,
+        spans: RequestSpans | None,
     ) -> None:
         self.now = clock.now
         self.ids = ids
         self.access_log = access_log
         self.shows_timing = shows_timing
+        self.spans = spans
+        self.follows_all = ids is not None or shows_timing
 
     def start(self) -> None:
         """Let the access log be written."""

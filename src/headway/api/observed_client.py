@@ -4,6 +4,7 @@ assemble_observation makes clients of this kind if an observer stands before the
 application.
 """
 
+import asyncio
 from typing import Any
 
 from headway.api.call_record import CallRecord
@@ -35,6 +36,9 @@ class ObservedClient(RunnerClient):
             return await super().call(method, args, kwargs, record)
         except HeadwayError as error:
             record.failed = error.code
+            raise
+        except asyncio.CancelledError:
+            record.failed = "cancelled"
             raise
         finally:
             journey.end_call(record)

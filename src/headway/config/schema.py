@@ -19,6 +19,7 @@ __all__ = [
     "ResourcesConfig",
     "RestartConfig",
     "RunnerConfig",
+    "TracingConfig",
 ]
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -205,9 +206,28 @@ class RunnerConfig(_Section, frozen=True):
         return msgspec.structs.replace(self.batching, **given)
 
 
+class TracingConfig(_Section, frozen=True):
+    """Traces by OpenTelemetry; they need the extra `otel`.
+
+    Its own variables hold as well: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+    `OTEL_EXPORTER_OTLP_*`, `OTEL_BSP_*`, and `OTEL_SDK_DISABLED=true` switches it off.
+    """
+
+    enabled: bool = False
+    """Whether spans are made: of requests to APIs, of their calls of runners, and of
+    batches, which are linked to the calls that they are of."""
+    otlp_endpoint: Text | None = None
+    """Address of the collector that takes OTLP over HTTP, without `/v1/traces`. null:
+    as the variables say, else `http://localhost:4318`."""
+    sample_ratio: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Share of the requests that are traced. Where a request has a `traceparent`, its
+    caller has decided. null: as `OTEL_TRACES_SAMPLER` says, else all."""
+
+
 class HeadwayConfig(_Section, frozen=True):
     """The whole configuration."""
 
     api_server: ApiServerConfig = ApiServerConfig()
     runners: RunnerConfig = RunnerConfig()
     logging: LoggingConfig = LoggingConfig()
+    tracing: TracingConfig = TracingConfig()
