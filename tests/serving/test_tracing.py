@@ -289,14 +289,16 @@ async def test_spans_of_the_function_are_children() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("production", "variables", "said"),
     [
         pytest.param(
+            False,
             {"OTEL_TRACES_SAMPLER": "jaeger_remote"},
             "$OTEL_TRACES_SAMPLER is 'jaeger_remote': give always_on, always_off or",
             id="sampler",
         ),
         pytest.param(
+            True,
             {"PYTHONPATH": "HIDDEN"},
             "tracing.enabled needs OpenTelemetry: pip install 'headway[otel]'",
             id="not-installed",

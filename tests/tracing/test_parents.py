@@ -1,4 +1,4 @@
-"""`traceparent` and the spans in frames: what goes in comes out, the rest is nothing."""
+"""`traceparent` and the spans in frames: what goes in comes out, the rest does not."""
 
 import struct
 
