@@ -1,7 +1,8 @@
 """What does a request cost an API worker, without its system calls?
 
 The worker's own parts serve requests from transports that swallow what is written; the
-runner is a channel that answers at once. `python -m benchmarks.micro.bench_edge`
+runner is a channel that answers at once. Refused ones are those that its backlog would
+make late. `python -m benchmarks.micro.bench_edge`
 """
 
 import asyncio
@@ -38,6 +39,7 @@ _REQUEST = (
     b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
     % (len(_BODY), _BODY)
 )
+_HOURS_S = 10_000.0
 _TURNS = 300
 _REPEATS = 7
 
@@ -66,8 +68,9 @@ class _Transport:
 class _Runner:
     """A channel whose other end answers each cohort in the next turn."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, backlog_s: float) -> None:
         self._loop = loop
+        self._backlog_s = backlog_s
         self.client: RunnerClient | None = None
 
     def send(self, buffers: Sequence[Buffer]) -> None:
@@ -89,7 +92,7 @@ class _Runner:
                 sizes=(),
                 parts=[raw],
                 payload_bytes=len(raw),
-                backlog_s=0.0,
+                backlog_s=self._backlog_s,
                 row_s=0.0,
                 queue_s=0.0,
                 compute_s=0.0,
@@ -99,7 +102,7 @@ class _Runner:
 
 
 def _application(
-    loop: asyncio.AbstractEventLoop, registry: MetricsRegistry
+    loop: asyncio.AbstractEventLoop, registry: MetricsRegistry, backlog_s: float
 ) -> ApiApplication:
     def refused(reason: str) -> Counter:
         return registry.counter(REFUSED, (reason,))
@@ -112,7 +115,7 @@ def _application(
     async def predict(rows: Any) -> Any:
         return await runner.predict.async_run(rows)
 
-    channel = _Runner(loop)
+    channel = _Runner(loop, backlog_s)
     client = RunnerClient(
         name="model",
         timeout_s=300.0,
@@ -141,14 +144,14 @@ def _application(
     return ApiApplication(endpoints={"/predict": endpoint}, pages={}, loop=loop)
 
 
-async def _serve(connections: int) -> float:
+async def _serve(connections: int, backlog_s: float) -> float:
     """Return the microseconds of one request."""
     loop = asyncio.get_running_loop()
     registry = MetricsRegistry(None)
     registry.start()
     limits = HttpLimits()
     edge = Edge(
-        application=_application(loop, registry),
+        application=_application(loop, registry, backlog_s),
         limits=limits,
         heads=HeadCache(limits),
         responses=ResponseHeads(),
@@ -192,8 +195,13 @@ async def _serve(connections: int) -> float:
 def main() -> None:
     """Run it."""
     for connections in (1, 64, 512):
-        microseconds = uvloop.run(_serve(connections))
-        print(f"{connections:4d} requests a turn: {microseconds:.2f} us each")
+        answered, refused = (
+            uvloop.run(_serve(connections, backlog_s)) for backlog_s in (0.0, _HOURS_S)
+        )
+        print(
+            f"{connections:4d} requests a turn: {answered:.2f} us each, "
+            f"{refused:.2f} us if refused"
+        )
 
 
 if __name__ == "__main__":

@@ -141,13 +141,13 @@ async def test_a_late_answer_is_sent() -> None:
     exchange.body(b"what no server sends")
     task = exchange.start()
     await until(lambda: bool(exchange.app.held))
-    exchange.app.held[0].respond(200, b"", b"late", [(b"x-b", b"1")])
+    exchange.app.held[0].respond(200, b"", b"late", ((b"x-b", b"1"),))
     await task
     assert exchange.sent == [
         {
             "type": "http.response.start",
             "status": 200,
-            "headers": [(b"content-length", b"4"), (b"x-b", b"1")],
+            "headers": [(b"x-b", b"1"), (b"content-length", b"4")],
         },
         {"type": "http.response.body", "body": b"late"},
     ]

@@ -3,13 +3,14 @@
 from headway.api.foresight import Foresight
 from headway.api.runner_client import RunnerClient
 from headway.api.terms import Terms
+from headway.http.request import Answer
 from tests.api.wire import Wire
 
 TIMEOUT_S = 1.0
 
 
-def terms(wire: Wire, priority: int = 5) -> Terms:
-    return Terms(wire.clock.time + TIMEOUT_S, priority)
+def refuse(foresight: Foresight, wire: Wire, priority: int = 5) -> Answer | None:
+    return foresight.refuse(wire.clock.time + TIMEOUT_S, priority)
 
 
 async def behind(backlog_s: float = 3.0, row_s: float = 0.0) -> Wire:
@@ -47,9 +48,9 @@ async def test_it_refuses_after_a_hundred_refused_calls_and_never_before() -> No
     foresight = Foresight()
     learn(foresight, wire.client, 90)
     for _ in range(100):
-        assert foresight.refuse(terms(wire)) is None
+        assert refuse(foresight, wire) is None
         give_up(foresight, wire.client, 1)
-    answer = foresight.refuse(terms(wire))
+    answer = refuse(foresight, wire)
     assert answer is not None
     status, _, body, headers = answer
     assert status == 503
@@ -65,7 +66,7 @@ async def test_when_to_retry_follows_the_backlog() -> None:
     for backlog_s in (2.5, 4.5, 4.4, 9.5):
         wire.clock.time += 60
         await wire.fall_behind(backlog_s)
-        answer = foresight.refuse(terms(wire))
+        answer = refuse(foresight, wire)
         assert answer is not None
         seconds.append(int(dict(answer[3])[b"retry-after"]))
     assert seconds == [2, 4, 4, 9]
@@ -74,7 +75,7 @@ async def test_when_to_retry_follows_the_backlog() -> None:
 async def test_one_in_so_many_goes_on_to_the_function() -> None:
     wire = await behind()
     foresight = knowing(wire)
-    let_in = [foresight.refuse(terms(wire)) is None for _ in range(640)]
+    let_in = [refuse(foresight, wire) is None for _ in range(640)]
     assert sum(let_in) == 10
     assert wire.counted("headway_refused_total") == 630, "those let in are no refusals"
     assert not any(let_in[:63])
@@ -85,40 +86,40 @@ async def test_it_stops_when_the_function_does_something_else() -> None:
     for first_call in (None, other.client):
         foresight = knowing(wire)
         learn(foresight, first_call, 1)
-        assert foresight.refuse(terms(wire)) is None
+        assert refuse(foresight, wire) is None
         give_up(foresight, wire.client, 99)
-        assert foresight.refuse(terms(wire)) is None
+        assert refuse(foresight, wire) is None
         give_up(foresight, wire.client, 1)
-        assert foresight.refuse(terms(wire)) is not None
+        assert refuse(foresight, wire) is not None
 
 
 async def test_functions_with_an_answer_of_their_own_are_asked_each_time() -> None:
     wire = await behind()
     foresight = Foresight()
     give_up(foresight, wire.client, 1000, succeeded=True)
-    assert foresight.refuse(terms(wire)) is None
+    assert refuse(foresight, wire) is None
     foresight = knowing(wire)
     give_up(foresight, wire.client, 1, succeeded=True)  # one of those let through
-    assert foresight.refuse(terms(wire)) is None
+    assert refuse(foresight, wire) is None
 
 
 async def test_functions_that_call_no_runner_are_never_refused() -> None:
     wire = await behind()
     foresight = Foresight()
     learn(foresight, None, 1000)
-    assert foresight.refuse(terms(wire)) is None
+    assert refuse(foresight, wire) is None
 
 
 async def test_more_urgent_requests_go_on_to_the_runner() -> None:
     wire = await behind()
     foresight = knowing(wire)
-    assert foresight.refuse(terms(wire, priority=5)) is not None
-    assert foresight.refuse(terms(wire, priority=4)) is None
+    assert refuse(foresight, wire, priority=5) is not None
+    assert refuse(foresight, wire, priority=4) is None
 
 
 async def test_without_a_backlog_all_go_on() -> None:
     wire = await behind(0.0)
     foresight = knowing(wire)
     for _ in range(1000):
-        assert foresight.refuse(terms(wire)) is None
+        assert refuse(foresight, wire) is None
     assert wire.counted("headway_refused_total") == 0

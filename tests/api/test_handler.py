@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
+from headway.api.terms import TERMS
 from headway.errors import OverloadedError
 from tests.api.edge import Edge
 from tests.api.wire import PREDICT, Wire
@@ -80,4 +82,19 @@ async def test_a_turn_lets_in_no_more_than_there_is_room_for() -> None:
     wire.answer(calls, [1.0] * room)
     await edge.answered()
     assert edge.statuses[200] == room
+    edge.close()
+
+
+async def test_a_request_may_ask_for_less_time_than_configured_not_for_more() -> None:
+    deadlines = []
+
+    async def tell(_: Any) -> None:
+        deadlines.append(TERMS.get().deadline)
+
+    edge = Edge(tell, timeout_s=0.5)
+    for header in (b"", b"headway-timeout-ms: 300\r\n", b"headway-timeout-ms: 900\r\n"):
+        sent = edge.send(b"1", header)
+        deadlines[-1] -= sent.received_at
+    await edge.answered()
+    assert deadlines == pytest.approx([0.5, 0.3, 0.5])
     edge.close()

@@ -68,9 +68,9 @@ async def test_more_urgent_calls_are_left_to_the_runner() -> None:
     wire = Wire(timeout_s=1.0)
     await wire.fall_behind(3.0)
     deadline = wire.clock.time + 1.0
-    assert wire.client.refusal(deadline, 5) is not None
-    assert wire.client.refusal(deadline, 6) is not None
-    assert wire.client.refusal(deadline, 4) is None
+    assert wire.client.late_s(deadline, 5) > 0
+    assert wire.client.late_s(deadline, 6) > 0
+    assert wire.client.late_s(deadline, 4) <= 0
 
 
 async def test_each_row_that_is_sent_delays_the_next() -> None:
@@ -129,15 +129,15 @@ async def test_only_what_is_on_its_way_can_be_overtaken() -> None:
     await wire.fall_behind(30.0)
     hasty = wire.clock.time + 1.0
     # The runner may let it go before the patient one, so it may well be in time.
-    assert wire.client.refusal(hasty, 5) is None
+    assert wire.client.late_s(hasty, 5) <= 0
     wire.answer(patient_calls, [1.0], 30.0)
     await patient
     # That was told for calls as patient as this one.
-    assert wire.client.refusal(hasty, 5) is None
+    assert wire.client.late_s(hasty, 5) <= 0
     hastily = wire.call()
     wire.answer(await wire.calls(), [1.0], 30.0)
     await hastily
-    assert wire.client.refusal(hasty, 5) is not None
+    assert wire.client.late_s(hasty, 5) > 0
 
 
 async def test_the_way_back_opens_no_gap_behind_what_was_sent() -> None:
@@ -153,7 +153,7 @@ async def test_the_way_back_opens_no_gap_behind_what_was_sent() -> None:
     await wire.fall_behind(3.0)
     # Due later than what was sent, though by less than the way back takes.
     wire.clock.time += 0.002
-    assert wire.client.refusal(wire.clock.time + 1.0, 5) is not None
+    assert wire.client.late_s(wire.clock.time + 1.0, 5) > 0
     sent.cancel()
 
 
@@ -171,7 +171,7 @@ async def test_what_is_set_aside_for_the_runner_counts_here_too() -> None:
     assert 0.03 < set_aside_s < 0.1
     wire.answer(calls, [1.0], 1.0 - 0.5 * set_aside_s)
     await task
-    assert wire.client.refusal(wire.clock.time + 1.0, 5) is not None
+    assert wire.client.late_s(wire.clock.time + 1.0, 5) > 0
 
 
 async def test_a_call_that_boards_as_the_runner_dies_fails() -> None:

@@ -20,18 +20,14 @@ def request(header: bytes = b"") -> Request:
 
 
 def test_without_headers_the_configuration_holds() -> None:
-    assert timeout_of(request(), 60.0) == 60.0
-    assert timeout_of(request(), math.inf) == math.inf
+    assert timeout_of(request()) == math.inf
     assert priority_of(request()) == DEFAULT_PRIORITY
 
 
 @given(st.floats(0.001, 86_400_000, allow_nan=False))
-def test_a_timeout_shortens_the_configured_one_only(milliseconds: float) -> None:
+def test_a_timeout_is_given_in_milliseconds(milliseconds: float) -> None:
     header = b"Headway-Timeout-Ms: %.3f\r\n" % milliseconds
-    assert timeout_of(request(header), math.inf) == pytest.approx(
-        milliseconds / 1000, abs=1e-6
-    )
-    assert timeout_of(request(header), 0.5) <= 0.5
+    assert timeout_of(request(header)) == pytest.approx(milliseconds / 1000, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +36,7 @@ def test_a_timeout_shortens_the_configured_one_only(milliseconds: float) -> None
 )
 def test_a_timeout_that_is_none_names_the_header(value: bytes) -> None:
     with pytest.raises(BadInputError, match="Headway-Timeout-Ms"):
-        timeout_of(request(b"headway-timeout-ms: " + value + b"\r\n"), 1.0)
+        timeout_of(request(b"headway-timeout-ms: " + value + b"\r\n"))
 
 
 @given(st.integers(0, 9))

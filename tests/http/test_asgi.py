@@ -117,7 +117,7 @@ async def test_the_scope_says_what_was_asked() -> None:
         act.end()
         answer = await client.answer()
         assert (answer.status, answer.body) == (201, b"done")
-        assert list(answer.headers) == ["date", "content-type", "content-length", "x-b"]
+        assert list(answer.headers) == ["date", "content-type", "x-b", "content-length"]
         assert await act.receive() == {"type": "http.disconnect"}
 
 

@@ -174,12 +174,12 @@ async def test_response_headers_are_sent_and_checked() -> None:
         client = await edge.connect()
         client.send(get("/hold"))
         await until(lambda: len(edge.app.held) == 1)
-        edge.app.held[0].respond(405, b"text/plain", b"no", [(b"allow", b"POST")])
+        edge.app.held[0].respond(405, b"text/plain", b"no", ((b"allow", b"POST"),))
         assert (await client.answer()).headers["allow"] == "POST"
         client.send(get("/hold"))
         await until(lambda: len(edge.app.held) == 2)
         with pytest.raises(ValueError, match="line break"):
-            edge.app.held[1].respond(200, b"text/plain", b"", [(b"a", b"b\r\nc: d")])
+            edge.app.held[1].respond(200, b"text/plain", b"", ((b"a", b"b\r\nc: d"),))
         # That was no answer, so the client waits for another one.
         edge.app.held[1].respond(500, b"text/plain", b"")
         assert (await client.answer()).status == 500

@@ -71,7 +71,7 @@ class ApiApplication:
     def _other_method(self, request: Request, allow: tuple[str, ...]) -> None:
         if request.method == "OPTIONS":
             allowed = ", ".join(allow).encode()
-            request.respond(HTTPStatus.NO_CONTENT, b"", b"", [(b"allow", allowed)])
+            request.respond(HTTPStatus.NO_CONTENT, b"", b"", ((b"allow", allowed),))
             return
         error = MethodNotAllowedError(
             f"{request.path} takes {' and '.join(allow)}, not {request.method}",

@@ -6,13 +6,12 @@ Request of each scope, for api.application.
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
 from headway.clock import Clock
 from headway.errors import HeadwayError, RequestError, RequestTimeoutError
 from headway.http.asgi import JOURNEY, Receive, Scope, Send, path_below_root
 from headway.http.chunked import body_too_large
-from headway.http.head import CHUNKED, Head, join_fields
+from headway.http.head import CHUNKED, Head, Headers, join_fields
 from headway.http.limits import HttpLimits
 from headway.http.request import Answer, Application, Request
 from headway.http.response import BODILESS
@@ -122,7 +121,7 @@ class _Desk:
         status: int,
         content_type: bytes,
         body: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Headers,
     ) -> None:
         """Take the answer; `Request.respond` calls this."""
         if not self.answered.done():  # done: the server has dropped the request
@@ -157,9 +156,9 @@ async def send_answer(answer: Answer, method: str, send: Send) -> None:
     headers: list[tuple[bytes, bytes]] = []
     if content_type:
         headers.append((b"content-type", content_type))
+    headers.extend(others)
     if status not in BODILESS:
         headers.append((b"content-length", b"%d" % len(body)))
-    headers.extend(others)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     has_body = method != "HEAD" and status not in BODILESS
     await send({"type": "http.response.body", "body": body if has_body else b""})

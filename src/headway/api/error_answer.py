@@ -8,6 +8,7 @@ import math
 import msgspec
 
 from headway.errors import HeadwayError, MethodNotAllowedError
+from headway.http.head import Headers
 from headway.http.request import Answer, Request
 
 __all__ = ["JSON_TYPE", "render_error", "signed"]
@@ -31,12 +32,12 @@ _encode = msgspec.json.Encoder().encode
 def render_error(error: HeadwayError) -> Answer:
     """Return status, content type, body and headers."""
     body = _encode(_Envelope(_Body(error.code, error.message, error.error_id)))
-    headers: list[tuple[bytes, bytes]] = []
+    headers: Headers = ()
     if error.status in (429, 503):
         seconds = max(math.ceil(error.retry_after_s or 0), 1)
-        headers.append((b"retry-after", b"%d" % seconds))
+        headers = ((b"retry-after", b"%d" % seconds),)
     if isinstance(error, MethodNotAllowedError):
-        headers.append((b"allow", ", ".join(error.allow).encode()))
+        headers = ((b"allow", ", ".join(error.allow).encode()),)
     return error.status, JSON_TYPE, body, headers
 
 

@@ -5,6 +5,7 @@ overload most requests end here: decoding them and starting the function, only f
 runner client to refuse the call, would take the time that the others need.
 """
 
+import math
 from typing import Final
 
 from headway.api.error_answer import render_error
@@ -19,12 +20,13 @@ _CERTAIN_AFTER: Final = 100
 else that their function did."""
 _CHECK_EVERY: Final = 64
 """One request in so many goes on to the function, as it may have changed its mind."""
+_ANSWERS_KEPT: Final = 64
 
 
 class Foresight:
     """What the requests of one endpoint will do, by what those before them did."""
 
-    __slots__ = ("_foreseen", "_rendered", "_streak", "client", "is_certain")
+    __slots__ = ("_answers", "_foreseen", "_streak", "client", "is_certain")
 
     def __init__(self) -> None:
         self.client: RunnerClient | None = None
@@ -34,7 +36,7 @@ class Foresight:
         self.is_certain = False
         """Whether `refuse` may refuse."""
         self._foreseen = 0
-        self._rendered: tuple[int, Answer] | None = None
+        self._answers: dict[int, Answer] = {}
 
     def learn(self, terms: Terms, *, succeeded: bool) -> None:
         """Take note of what a function did, if it called another runner or was refused.
@@ -51,20 +53,29 @@ class Foresight:
             self._streak = 0 if succeeded else self._streak + 1
         self.is_certain = self._streak >= _CERTAIN_AFTER
 
-    def refuse(self, terms: Terms) -> Answer | None:
-        """Return the answer if the runner's backlog will make the request late."""
+    def refuse(self, deadline: float, priority: int) -> Answer | None:
+        """Return the answer if the runner's backlog will make the request late.
+
+        Args:
+            deadline: Of the request.
+            priority: Its class.
+        """
         client = self.client
         if client is None or not self.is_certain:
             return None
-        if (self._foreseen + 1) % _CHECK_EVERY == 0:
-            self._foreseen += 1
-            return None  # the runner client refuses and counts it, if it still is late
-        refusal = client.refusal(terms.deadline, terms.priority)
-        if refusal is None:
+        late_s = client.late_s(deadline, priority)
+        if late_s <= 0:
             return None
         self._foreseen += 1
+        if self._foreseen % _CHECK_EVERY == 0:
+            return None  # the runner client refuses and counts it, if it still is late
+        client.count_late()
         # Its text is always the same, and Retry-After counts whole seconds.
-        seconds = int(refusal.retry_after_s or 0)
-        if self._rendered is None or self._rendered[0] != seconds:
-            self._rendered = seconds, render_error(refusal)
-        return self._rendered[1]
+        seconds = math.ceil(late_s)
+        answer = self._answers.get(seconds)
+        if answer is None:
+            if len(self._answers) >= _ANSWERS_KEPT:
+                self._answers.clear()
+            error = client.late_error(seconds)
+            answer = self._answers[seconds] = render_error(error)
+        return answer

@@ -26,6 +26,7 @@ from headway.errors import (
     HeadwayError,
     OutputError,
 )
+from headway.http.head import Headers
 from headway.http.request import Request
 from headway.service import Api
 
@@ -41,11 +42,9 @@ class ServedTask(FunctionTask):
     __slots__ = ("accept", "ctx", "endpoint", "has_left", "request", "slot")
 
     def __init__(
-        self, endpoint: "Endpoint", request: Request, asked: Asked, timeout_s: float
+        self, endpoint: "Endpoint", request: Request, asked: Asked, deadline: float
     ) -> None:
-        FunctionTask.__init__(
-            self, request.received_at + timeout_s, asked.priority, endpoint.loop
-        )
+        FunctionTask.__init__(self, deadline, asked.priority, endpoint.loop)
         self.endpoint = endpoint
         self.request = request
         self.accept = asked.accept
@@ -156,17 +155,17 @@ class Endpoint:
             timeout_s = admission.timeout_s
             if asked.timeout_s < timeout_s:
                 timeout_s = asked.timeout_s
-            served = self._task(self, request, asked, timeout_s)
+            deadline = request.received_at + timeout_s
+            if self._foresight.is_certain:
+                refusal = self._foresight.refuse(deadline, asked.priority)
+                if refusal is not None:
+                    self.answer(request, *signed(refusal, request))
+                    return
+            served = self._task(self, request, asked, deadline)
             admission.enter(served)
         except HeadwayError as error:
             self.answer_error(request, error)
             return
-        if self._foresight.is_certain:
-            refusal = self._foresight.refuse(served)
-            if refusal is not None:
-                admission.leave(served)
-                self.answer(request, *signed(refusal, request))
-                return
         meters.serving += 1
         if not meters.is_due:
             meters.touch()
@@ -301,7 +300,7 @@ class Endpoint:
         status: int,
         content_type: bytes,
         body: bytes,
-        headers: Any = (),
+        headers: Headers = (),
     ) -> None:
         """Answer, and count that."""
         request.respond(status, content_type, body, headers)
@@ -315,8 +314,8 @@ class Endpoint:
             meters.touch()
 
 
-def _header_pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [
+def _header_pairs(headers: dict[str, str]) -> Headers:
+    return tuple(
         (name.lower().encode("latin-1"), value.encode("latin-1"))
         for name, value in headers.items()
-    ]
+    )

@@ -12,6 +12,7 @@ from headway.api.call_record import CallRecord
 from headway.api.observation import Observation
 from headway.api.request_ids import REQUEST_ID_HEADER
 from headway.api.server_timing import render_timing
+from headway.http.head import Headers
 from headway.http.request import Request, Responder
 from headway.http.stream import AnswerStream, Channel, Pairs
 
@@ -113,7 +114,7 @@ class Journey:
         status: int,
         content_type: bytes,
         body: bytes,
-        headers: Pairs,
+        headers: Headers,
     ) -> None:
         """Send the answer, and tell of it; `Request.respond` calls this."""
         self._responder.answer(
@@ -136,11 +137,11 @@ class Journey:
         # Only http.asgi asks, whose requests come from connections.
         return cast("Channel", self._responder)
 
-    def _headers(self, request: Request, headers: Pairs) -> Pairs:
+    def _headers(self, request: Request, headers: Pairs) -> Headers:
         """Return the headers of the answer, our own among them."""
-        all_headers = list(headers)
+        all_headers = tuple(headers)
         if self.request_id and all(name != REQUEST_ID_HEADER for name, _ in headers):
-            all_headers.append((REQUEST_ID_HEADER, self.request_id.encode()))
+            all_headers += ((REQUEST_ID_HEADER, self.request_id.encode()),)
         observation = self._observation
         if observation.shows_timing:
             timing = render_timing(
@@ -150,5 +151,5 @@ class Journey:
                 returned_at=self._returned_at,
                 answered_at=observation.now(),
             )
-            all_headers.append((b"server-timing", timing))
+            all_headers += ((b"server-timing", timing),)
         return all_headers

@@ -21,9 +21,9 @@ class _ObservedTask(ServedTask):
     __slots__ = ("journey",)
 
     def __init__(
-        self, endpoint: Endpoint, request: Request, asked: Asked, timeout_s: float
+        self, endpoint: Endpoint, request: Request, asked: Asked, deadline: float
     ) -> None:
-        ServedTask.__init__(self, endpoint, request, asked, timeout_s)
+        ServedTask.__init__(self, endpoint, request, asked, deadline)
         self.journey: Journey | None = request.journey
 
     def start(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:

@@ -140,11 +140,11 @@ class RunnerClient:
             raise DeadlineExceededError(
                 f"the deadline passed before runner {self.name!r} was called"
             )
-        reserve_s = self._reserve_s(deadline - now)
-        late_s = self._backlog.late_s(deadline, priority, reserve_s, now)
+        late_s = self.late_s(deadline, priority)
         if late_s > 0:
             terms.was_refused = True
-            raise self._late_error(late_s)
+            self.count_late()
+            raise self.late_error(late_s)
         call = self._encode(method, args, kwargs)
         nbytes = call.nbytes
         if self._bytes and self._bytes + nbytes > self._max_bytes:
@@ -182,15 +182,19 @@ class RunnerClient:
             retry_after_s=1.0,
         )
 
-    def refusal(self, deadline: float, priority: int) -> OverloadedError | None:
-        """Return the error of a call that the backlog certainly makes late."""
+    def late_s(self, deadline: float, priority: int) -> float:
+        """Return by how much the backlog certainly makes a call late; <= 0 if not."""
         now = self._now()
-        reserve_s = self._reserve_s(deadline - now)
-        late_s = self._backlog.late_s(deadline, priority, reserve_s, now)
-        return self._late_error(late_s) if late_s > 0 else None
+        return self._backlog.late_s(
+            deadline, priority, self._reserve_s(deadline - now), now
+        )
 
-    def _late_error(self, late_s: float) -> OverloadedError:
+    def count_late(self) -> None:
+        """Count a call that was refused because it would be late."""
         self._refused("predicted_late").add()
+
+    def late_error(self, late_s: float) -> OverloadedError:
+        """Return the error of such a call."""
         return OverloadedError(
             f"runner {self.name!r} refused the request: its backlog does not let the "
             "deadline be met; retry later",

@@ -74,7 +74,7 @@ def asked_by(request: Request) -> Asked:
     asked: Asked | None = request.head.notes.get(Asked)
     if asked is None:
         asked = request.head.notes[Asked] = Asked(
-            timeout_s=timeout_of(request, math.inf),
+            timeout_s=timeout_of(request),
             priority=priority_of(request),
             content_type=_text(request.header(b"content-type")),
             accept=_text(request.header(b"accept")),
@@ -86,10 +86,8 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def timeout_of(request: Request, configured_s: float) -> float:
-    """Return the seconds in which a request must be answered.
-
-    Its header may shorten the configured time, not lengthen it.
+def timeout_of(request: Request) -> float:
+    """Return the seconds in which a request asks to be answered; infinite if not.
 
     Raises:
         BadInputError: If the header is not a number of milliseconds above 0, up to a
@@ -97,7 +95,7 @@ def timeout_of(request: Request, configured_s: float) -> float:
     """
     value = request.header(TIMEOUT_HEADER)
     if value is None:
-        return configured_s
+        return math.inf
     try:
         milliseconds = float(value) if value.strip(b"0123456789.") == b"" else -1.0
     except ValueError:
@@ -107,7 +105,7 @@ def timeout_of(request: Request, configured_s: float) -> float:
             f"the header Headway-Timeout-Ms is {value.decode('latin-1')[:40]!r}: give "
             f"milliseconds, above 0 and up to {_LONGEST_MS:.0f}"
         )
-    return min(milliseconds / 1000, configured_s)
+    return milliseconds / 1000
 
 
 def priority_of(request: Request) -> int:

@@ -218,7 +218,7 @@ class _Exchange:
                 content_type = value
             elif name != b"content-length":
                 others.append((name, value))
-        self.request.respond(status, content_type, body, others)
+        self.request.respond(status, content_type, body, tuple(others))
 
     def fail(self, answer: Answer) -> None:
         """Answer with an error, or if it is too late for that, drop the connection."""

@@ -5,11 +5,11 @@ http.protocol is made of it, and adds how requests are read.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from headway.http.chunked import ChunkedBody
-from headway.http.head import Head, HeadProbe
+from headway.http.head import Head, Headers, HeadProbe
 from headway.http.request import Request
 from headway.http.response import ResponseHeads
 from headway.http.stream import AnswerStream, Pairs
@@ -117,14 +117,13 @@ class Connection(asyncio.Protocol):
         status: int,
         content_type: bytes,
         body: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Headers,
     ) -> None:
         """Send the answer when its turn has come; `Request.respond` calls this."""
         queue = self._queue
-        prefix = self._prefixes.get((status, content_type))
+        prefix = self._prefixes.get((status, content_type, headers))
         if (
             prefix is not None
-            and not headers
             and request.head.plain
             and len(queue) == 1
             and not self._reading
@@ -148,7 +147,7 @@ class Connection(asyncio.Protocol):
         status: int,
         content_type: bytes,
         body: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Headers,
     ) -> tuple[bytes, ...]:
         first, second = self._responses.render(
             status,

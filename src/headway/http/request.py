@@ -3,7 +3,7 @@
 Made by `http.protocol`, handled by `api.handler`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ from headway.http.head import Head, Headers
 
 __all__ = ["Answer", "Application", "Request", "Responder"]
 
-Answer = tuple[int, bytes, bytes, Sequence[tuple[bytes, bytes]]]
+Answer = tuple[int, bytes, bytes, Headers]
 """Status, content type, body and further headers."""
 
 
@@ -26,7 +26,7 @@ class Responder(Protocol):
         status: int,
         content_type: bytes,
         body: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Headers,
     ) -> None:
         """Send the answer of `request` when its turn has come."""
         ...
@@ -95,7 +95,7 @@ class Request(msgspec.Struct, eq=False):
         status: int,
         content_type: bytes,
         body: bytes,
-        headers: Sequence[tuple[bytes, bytes]] = (),
+        headers: Headers = (),
     ) -> None:
         """Answer; ignored if it has been answered or the client is gone.
 

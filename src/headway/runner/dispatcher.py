@@ -83,11 +83,6 @@ class Dispatcher:
         """Give the timer back."""
         self._alarm.close()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is being computed."""
-        return not (self._flying or self._again or self._scheduler.queue.rows)
-
     async def wait_replicas(self, count: int) -> None:
         """Return once so many replicas are up."""
         while self._scheduler.replicas < count:
@@ -118,9 +113,7 @@ class Dispatcher:
         self._count_replicas()
         if flying is not None:
             batch, _ = flying
-            self._scheduler.finished(
-                batch.number, batch.key.method, batch.rows, 0, None, self._clock.now()
-            )
+            self._scheduler.finished(batch.number)
             batch.attempts += 1
             self._again.append(batch)
         again, self._again = self._again, []
@@ -226,16 +219,18 @@ class Dispatcher:
             return  # the replica was given up on; its batch went elsewhere
         self._idle.append(executor)
         self._meters.replica_idle(executor.number, took_s)
+        now = self._clock.now()
+        self._scheduler.finished(batch.number)
+        self._finish(batch, outcomes, flying[1], took_s)
+        # The answers are on their way: API workers take them up meanwhile.
         failed = any(isinstance(outcome, Failure) for outcome in outcomes)
-        self._scheduler.finished(
-            batch.number,
+        self._scheduler.learn(
             batch.key.method,
             batch.rows,
             batch.answered,
             None if failed else took_s,
-            self._clock.now(),
+            now,
         )
-        self._finish(batch, outcomes, flying[1], took_s)
         self._meters.batch_done(batch, flying[1], took_s)
         if not executor.blocks:
             self._wake()
