@@ -20,9 +20,7 @@ from headway.wire import (
     MAX_FRAME_BYTES,
     CallsFrame,
     CancelFrame,
-    ErrorRecord,
     FailureFrame,
-    ReadyRecord,
     ResultsFrame,
     decode_calls,
     decode_cancel,
@@ -36,6 +34,7 @@ from headway.wire import (
     encode_results,
     kind_of_frame,
 )
+from headway.wire_records import ErrorRecord, ReadyRecord
 
 CALL_KEY = msgspec.msgpack.encode(
     CallKey("predict", 0, (ArgumentSpec(0, "array", "<f8", (4,)),), b"constants")

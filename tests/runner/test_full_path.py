@@ -37,7 +37,8 @@ from headway.signature import MethodSpec
 from headway.transport.arena import Arena
 from headway.transport.local import LocalChannel
 from headway.transport.unix import UnixLink
-from headway.wire import ReadyRecord, encode_cancel
+from headway.wire import encode_cancel
+from headway.wire_records import ReadyRecord
 from tests.payload.hop import isolate
 from tests.runner.stage import is_idle
 
@@ -94,10 +95,12 @@ def build(max_rows: int = 64) -> tuple[Inbox, Dispatcher, Scheduler]:
     return inbox, dispatcher, scheduler
 
 
-def make_client(timeout_s: float = 30.0) -> RunnerClient:
+def make_client(
+    timeout_s: float = 30.0, client_type: type[RunnerClient] = RunnerClient
+) -> RunnerClient:
     registry = MetricsRegistry(None)
     registry.start()
-    return RunnerClient(
+    return client_type(
         name="model",
         timeout_s=timeout_s,
         max_bytes=2**30,
@@ -110,7 +113,7 @@ def make_client(timeout_s: float = 30.0) -> RunnerClient:
 
 @contextlib.asynccontextmanager
 async def embedded(
-    model: Model, max_rows: int = 64
+    model: Model, max_rows: int = 64, client_type: type[RunnerClient] = RunnerClient
 ) -> AsyncIterator[tuple[RunnerClient, Dispatcher]]:
     """Yield a client of a runner in this process, its model in a thread."""
     loop = asyncio.get_running_loop()
@@ -118,7 +121,7 @@ async def embedded(
     executor = ThreadExecutor(isolation=isolate(model, SPECS), loop=loop, name="model")
     dispatcher.start(inbox)
     dispatcher.add_replica(executor)
-    client = make_client()
+    client = make_client(client_type=client_type)
     channel, _ = LocalChannel.connect(client, inbox, loop)
     await client.wait_ready()
     try:

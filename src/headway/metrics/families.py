@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "ACCESS_LOG_DROPPED",
     "BATCH_COST_SECONDS",
     "BATCH_SIZE_ROWS",
     "BUILD_INFO",
@@ -183,6 +184,11 @@ CANCELLED_ROWS = Family(
     help="Rows taken out of the queue because their caller had gone.",
     kind="counter",
     labels=("runner",),
+)
+ACCESS_LOG_DROPPED = Family(
+    name="headway_access_log_dropped_total",
+    help="Requests not in the access log, as its lines were taken too slowly.",
+    kind="counter",
 )
 PROCESS_RESTARTS = Family(
     name="headway_process_restarts_total",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.inbox import Inbox
 from headway.runner.replica import Replica
+from headway.tracing.tracing import Tracing
 from headway.transport.listener import UnixListener
 from headway.transport.unix import UnixLink
 
@@ -28,6 +29,7 @@ class RunnerServer:
         dispatcher: Serves it.
         links: Keep replicas in other processes connected.
         attach: Gives the dispatcher the replica in this process, if there is one.
+        tracing: Makes spans of batches, if they are traced.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class RunnerServer:
         dispatcher: Dispatcher,
         links: Sequence[UnixLink] = (),
         attach: Callable[[], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._listening = listening
         self._inbox = inbox
@@ -45,9 +48,16 @@ class RunnerServer:
         self._links = links
         self._attach = attach
         self._listener: UnixListener | None = None
+        self._tracing = tracing
 
     async def start(self) -> None:
-        """Serve; with replicas elsewhere, once all of them are ready."""
+        """Serve; with replicas elsewhere, once all of them are ready.
+
+        Raises:
+            MissingExtraError: If batches are traced and OpenTelemetry is not installed.
+        """
+        if self._tracing is not None:
+            self._tracing.start()
         self._dispatcher.start(self._inbox)
         if self._attach is not None:
             self._attach()
@@ -80,6 +90,8 @@ class RunnerServer:
         for link in self._links:
             await link.aclose()
         self._dispatcher.close()
+        if self._tracing is not None:
+            await self._tracing.aclose()
 
 
 class ReplicaServer:
