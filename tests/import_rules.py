@@ -25,7 +25,19 @@ LAYERS: tuple[frozenset[str], ...] = (
             "version",
         }
     ),
-    frozenset({"context", "io", "live", "payload", "store", "wire", "wire_errors"}),
+    frozenset(
+        {
+            "context",
+            "io",
+            "live",
+            "payload",
+            "store",
+            "tracing",
+            "wire",
+            "wire_errors",
+            "wire_records",
+        }
+    ),
     frozenset({"api_function", "runnable", "runner_handle"}),
     frozenset({"frameworks", "loader", "model", "model_draft", "models", "service"}),
     frozenset({"batching", "consistency"}),
@@ -36,6 +48,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         {
             "asgi",
             "assemble",
+            "assemble_observation",
             "assemble_server",
             "child",
             "control",
@@ -56,7 +69,16 @@ LAYERS: tuple[frozenset[str], ...] = (
 # The two ends of the hop: they know the wire, never each other.
 STRANGERS = frozenset({"api", "runner"})
 # Only these put the ends together: the builder and the main modules of processes.
-WIRING = frozenset({"asgi", "assemble", "assemble_server", "embedded", "worker"})
+WIRING = frozenset(
+    {
+        "asgi",
+        "assemble",
+        "assemble_observation",
+        "assemble_server",
+        "embedded",
+        "worker",
+    }
+)
 # Commands import what they run when they run it, so that `headway --help` is quick.
 LAZY = frozenset({"cli"})
 # Import names of what pyproject.toml declares: always there, or with an extra.

@@ -137,7 +137,7 @@ CYCLE = "cycle: headway.io.a -> headway.io.b -> headway.io.a"
         pytest.param(
             {"cli/serve.py": "import headway.api.worker"},
             "headway.cli.serve:1 imports headway.api.worker: "
-            "only asgi, assemble, assemble_server, "
+            "only asgi, assemble, assemble_observation, assemble_server, "
             "embedded, worker may wire it",
             id="wired-elsewhere",
         ),

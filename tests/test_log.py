@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headway.log import configure
+from headway.log import REQUEST_ID, configure
 
 
 @pytest.fixture(autouse=True)
@@ -172,3 +172,33 @@ def test_a_warning_is_one_line(kind: Any) -> None:
     assert text.count("\n") == 1
     assert "\\n" not in text
     assert "was never awaited" in text
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_line_bears_the_name_of_its_request(kind: Any) -> None:
+    stream = io.StringIO()
+    configure("api-0", format=kind, stream=stream)
+    log = logging.getLogger("x")
+    token = REQUEST_ID.set("from-context")
+    try:
+        log.info("one")
+        log.info("two", extra={"request_id": "its own"})
+        log.info("three", extra={"request_id": ""})
+    finally:
+        REQUEST_ID.reset(token)
+    log.info("four")
+    lines = stream.getvalue().splitlines()
+    if kind == "text":
+        endings = ["[from-context] one", "[its own] two", "api-0 three", "api-0 four"]
+        assert all(line.endswith(end) for line, end in zip(lines, endings, strict=True))
+    else:
+        found = [json.loads(line).get("request_id") for line in lines]
+        assert found == ["from-context", "its own", None, None]
+
+
+def test_a_name_cannot_begin_a_line_of_its_own() -> None:
+    stream = io.StringIO()
+    configure("api-0", stream=stream)
+    logging.getLogger("x").info("m", extra={"request_id": "a\nb"})
+    assert stream.getvalue().endswith(" [a\\nb] m\n")
+    assert stream.getvalue().count("\n") == 1

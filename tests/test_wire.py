@@ -19,8 +19,7 @@ from headway.errors import (
 )
 from headway.payload.call import Buffer
 from headway.wire import (
-    ErrorRecord,
-    ReadyRecord,
+    TRACE_BYTES,
     decode_calls,
     decode_cancel,
     decode_failure,
@@ -34,6 +33,7 @@ from headway.wire import (
     kind_of_frame,
 )
 from headway.wire_errors import error_of, record_of
+from headway.wire_records import ErrorRecord, ReadyRecord
 
 u32 = st.integers(0, 2**32 - 1)
 finite = st.floats(allow_nan=False)
@@ -63,6 +63,9 @@ def calls_fields(draw: st.DrawFn) -> dict[str, Any]:
         "priority": draw(st.integers(0, 255)),
         "deadline": draw(finite),
         "sent_at": draw(finite),
+        "traces": draw(
+            st.sampled_from([b"", b"a" * TRACE_BYTES, bytes(3 * TRACE_BYTES)])
+        ),
     }
 
 
@@ -107,6 +110,7 @@ def test_calls_come_back(fields: dict[str, Any]) -> None:
     assert calls.rows == tuple(fields["rows"])
     assert calls.sizes == tuple(fields["sizes"])
     assert calls.priority == fields["priority"]
+    assert calls.traces == fields["traces"]
     assert (calls.deadline, calls.sent_at) == (fields["deadline"], fields["sent_at"])
 
 
@@ -212,6 +216,25 @@ def test_rows_that_are_missing_are_refused() -> None:
     for cut in (len(frame) - 8, len(frame) - 48):
         with pytest.raises(WireError, match="a CALLS frame is cut short"):
             decode_calls(memoryview(frame[:cut]))
+
+
+def test_spans_that_are_missing_are_refused() -> None:
+    frame = b"".join(
+        encode_calls(
+            cohort_id=1,
+            key=b"k",
+            rows=[1],
+            sizes=[],
+            parts=[],
+            payload_bytes=0,
+            priority=0,
+            deadline=1.0,
+            sent_at=0.0,
+            traces=bytes(2 * TRACE_BYTES),
+        )
+    )
+    with pytest.raises(WireError, match="a CALLS frame is cut short"):
+        decode_calls(memoryview(frame[:-16]))
 
 
 class Endless(bytes):

@@ -9,20 +9,25 @@ import math
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
-from headway.api.handler import Endpoint
 from headway.api.meters import EndpointMeters
 from headway.api.pages import make_pages
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
-from headway.api.worker import ApiWorker, Link
-from headway.assemble_server import build_server
+from headway.api.worker import ApiWorker, Part
+from headway.assemble_observation import (
+    build_observation,
+    client_type,
+    endpoint_type,
+)
+from headway.assemble_server import Listening, build_server
 from headway.batching.scheduler import Scheduler, SchedulerLimits
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
@@ -41,13 +46,15 @@ from headway.runner.meters import RunnerMeters
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
+from headway.runner.traced_meters import TracedMeters
 from headway.runner.warmup import warm_up
 from headway.runner_handle import Runner
 from headway.service import Service
 from headway.signature import MethodSpec
+from headway.tracing.tracing import Tracing
 from headway.transport.unix import UnixLink
 from headway.version import __version__
-from headway.wire import ReadyRecord
+from headway.wire_records import ReadyRecord
 
 __all__ = [
     "RunnerCore",
@@ -68,6 +75,7 @@ class RunnerCore(msgspec.Struct):
     scheduler: Scheduler
     dispatcher: Dispatcher
     inbox: Inbox
+    tracing: Tracing | None
 
 
 def _or_infinite(seconds: float | None) -> float:
@@ -99,6 +107,7 @@ def build_runner_core(
     registry: MetricsRegistry,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
+    tracing: Tracing | None = None,
 ) -> RunnerCore:
     """Return the queue, the scheduler and what feeds them."""
     specs = {name: method.spec for name, method in runner.methods.items()}
@@ -113,10 +122,13 @@ def build_runner_core(
         ),
         replicas=0,
     )
+    make_meters: Callable[..., RunnerMeters] = RunnerMeters
+    if tracing is not None:
+        make_meters = partial(TracedMeters, tracing=tracing)
     dispatcher = Dispatcher(
         name=runner.name,
         scheduler=scheduler,
-        meters=RunnerMeters(
+        meters=make_meters(
             registry=registry,
             runner=runner.name,
             methods=list(specs),
@@ -130,7 +142,7 @@ def build_runner_core(
         limits=limits,
         sink=dispatcher,
     )
-    return RunnerCore(specs, limits, scheduler, dispatcher, inbox)
+    return RunnerCore(specs, limits, scheduler, dispatcher, inbox, tracing)
 
 
 def _method_limits(spec: MethodSpec, config: RunnerConfig) -> MethodLimits:
@@ -157,22 +169,19 @@ def warm_core(core: RunnerCore, name: str, runnable: Runnable, clock: Clock) -> 
 
 def build_runner_server(
     *,
+    core: RunnerCore,
     runner: Runner,
     config: RunnerConfig,
     listening: socket.socket,
     replica_paths: Sequence[str],
     registry: MetricsRegistry,
     clock: Clock,
-    loop: asyncio.AbstractEventLoop,
 ) -> RunnerServer:
     """Return a runner's process: with its one model, or with links to replicas.
 
     Raises:
         RunnerStartError: If its model cannot be loaded or warmed.
     """
-    core = build_runner_core(
-        runner=runner, config=config, registry=registry, clock=clock, loop=loop
-    )
     if replica_paths:
         links = [
             UnixLink(
@@ -180,6 +189,8 @@ def build_runner_server(
                 owner=ReplicaLink(
                     dispatcher=core.dispatcher, clock=clock, number=number
                 ),
+                memory_bytes=config.shared_memory_bytes,
+                share_from=config.shared_memory_from_bytes,
             )
             for number, path in enumerate(replica_paths)
         ]
@@ -188,6 +199,7 @@ def build_runner_server(
             inbox=core.inbox,
             dispatcher=core.dispatcher,
             links=links,
+            tracing=core.tracing,
         )
     runnable = load_model(runner)
     warm_core(core, runner.name, runnable, clock)
@@ -205,6 +217,7 @@ def build_runner_server(
         inbox=core.inbox,
         dispatcher=core.dispatcher,
         attach=lambda: core.dispatcher.add_replica(executor),
+        tracing=core.tracing,
     )
 
 
@@ -258,10 +271,11 @@ def build_clients(
 ) -> list[RunnerClient]:
     """Return a client for each runner of the service, in order."""
     clients = []
+    make = client_type(config.config)
     for runner in service.runners:
         settings = config.runner(runner.name)
         clients.append(
-            RunnerClient(
+            make(
                 name=runner.name,
                 timeout_s=_or_infinite(settings.timeout),
                 max_bytes=settings.batching.max_queue_bytes,
@@ -279,15 +293,16 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     service: Service,
     config: ResolvedConfig,
     workers: int,
-    sockets: Sequence[socket.socket] | None,
+    listening: Listening | None,
     clients: Sequence[RunnerClient],
-    links: Sequence[Link],
+    links: Sequence[Part],
     registry: MetricsRegistry,
     run_dir: RunDir,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
+    tracing: Tracing | None,
 ) -> ApiWorker:
-    """Return an API worker; without sockets, one that another ASGI server serves.
+    """Return an API worker; if it listens nowhere, one that another ASGI server serves.
 
     Raises:
         ConfigError: If a file of TLS cannot be used.
@@ -306,19 +321,32 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         loop=loop,
         refused=lambda reason: registry.counter(REFUSED, (reason,)),
     )
-    endpoints = _build_endpoints(
-        service=service,
+    make_endpoint = partial(
+        endpoint_type(config.config),
         admission=admission,
         pool=pool,
-        registry=registry,
         clock=clock,
         loop=loop,
         state=state,
     )
+    observation = build_observation(
+        config=config.config,
+        routes=[api.route for api in service.apis.values()],
+        tracing=tracing,
+        registry=registry,
+        clock=clock,
+        loop=loop,
+    )
     built: list[ApiWorker] = []
     is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
     application = ApiApplication(
-        endpoints=endpoints,
+        endpoints={
+            api.route: make_endpoint(
+                api=api,
+                meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
+            )
+            for api in service.apis.values()
+        },
         pages=make_pages(
             service=service,
             clients=clients,
@@ -331,8 +359,9 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     server = build_server(
         service=service,
         application=application,
-        config=config.config,
-        sockets=sockets,
+        observation=observation,
+        settings=settings,
+        listening=listening,
         clock=clock,
         loop=loop,
     )
@@ -341,34 +370,10 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
             service=service,
             server=server,
             clients=clients,
-            links=links,
+            parts=[part for part in (tracing, observation, *links) if part],
             admission=admission,
             pool=pool,
             state=state,
         )
     )
     return built[0]
-
-
-def _build_endpoints(
-    *,
-    service: Service,
-    admission: Admission,
-    pool: ThreadPool,
-    registry: MetricsRegistry,
-    clock: Clock,
-    loop: asyncio.AbstractEventLoop,
-    state: dict[str, Any],
-) -> Mapping[str, Endpoint]:
-    return {
-        api.route: Endpoint(
-            api=api,
-            admission=admission,
-            pool=pool,
-            meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
-            clock=clock,
-            loop=loop,
-            state=state,
-        )
-        for api in service.apis.values()
-    }

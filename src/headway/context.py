@@ -46,11 +46,20 @@ class Context:
     Args:
         request: The request's head.
         state: Shared by all requests of one API worker; startup hooks fill it.
+        request_id: Names the request in its answer and in the log; None unless
+            `api_server.request_ids` or `logging.access` is on.
     """
 
-    __slots__ = ("request", "response", "state")
+    __slots__ = ("request", "request_id", "response", "state")
 
-    def __init__(self, *, request: RequestInfo, state: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        request: RequestInfo,
+        state: dict[str, Any],
+        request_id: str | None = None,
+    ) -> None:
         self.request = request
+        self.request_id = request_id
         self.response = ResponseInfo()
         self.state = state

@@ -10,19 +10,22 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from headway.api.runner_client import RunnerClient
 from headway.api.worker import ApiWorker
 from headway.assemble import (
+    RunnerCore,
     build_api_worker,
     build_clients,
     build_runner_core,
     load_model,
     warm_core,
 )
+from headway.assemble_observation import build_tracing
+from headway.assemble_server import Listening
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
-from headway.config.schema import RunnerConfig
 from headway.garbage import spare_collections
 from headway.listen import allow_connections, bind_http, url_of
 from headway.live.recorder import Recorder
@@ -208,35 +211,46 @@ def build_embedded(
     clients = build_clients(
         service=service, config=config, registry=registry, clock=clock, loop=loop
     )
+    tracing = build_tracing(
+        config=config.config, service=service.name, process="embedded", clock=clock
+    )
+    make_core = partial(
+        build_runner_core, registry=registry, clock=clock, loop=loop, tracing=tracing
+    )
     return build_api_worker(
         service=service,
         config=config,
         workers=1,
-        sockets=sockets,
+        listening=None if sockets is None else Listening(sockets),
         clients=clients,
         links=[
-            _link(client, runner, config.runner(runner.name), registry, clock, loop)
+            _link(
+                client,
+                runner,
+                make_core(runner=runner, config=config.runner(runner.name)),
+                registry,
+                clock,
+                loop,
+            )
             for client, runner in zip(clients, service.runners, strict=True)
         ],
         registry=registry,
         run_dir=run_dir,
         clock=clock,
         loop=loop,
+        tracing=tracing,
     )
 
 
 def _link(
     client: RunnerClient,
     runner: Runner,
-    config: RunnerConfig,
+    core: RunnerCore,
     registry: MetricsRegistry,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
 ) -> LocalLink:
     """Load a model and return what connects it."""
-    core = build_runner_core(
-        runner=runner, config=config, registry=registry, clock=clock, loop=loop
-    )
     runnable = load_model(runner)
     warm_core(core, runner.name, runnable, clock)
     executor = ThreadExecutor(

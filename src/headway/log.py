@@ -1,20 +1,32 @@
 """Sets logging up: a line on standard error for each record.
 
-Each process calls `configure` once; everything else takes `logging.getLogger`.
+Each process calls `configure` once; everything else takes `logging.getLogger`. While a
+request is served, api/observer has its name in REQUEST_ID, and lines bear it.
 """
 
 import logging
+import os
+import select
 import sys
 import time
-from typing import Any, Literal, TextIO
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, Final, Literal, TextIO
 
 import msgspec
 
-__all__ = ["configure"]
+__all__ = ["REQUEST_ID", "LineHandler", "configure"]
+
+REQUEST_ID: Final[ContextVar[str]] = ContextVar("headway_request_id")
+"""Names the request being served; not set outside of one, or if they have no names."""
+
+_WHOLE_BYTES = 4096
+"""Linux's PIPE_BUF: what goes into a pipe that processes share in one piece."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     "asctime",
     "message",
+    "request_id",
     "taskName",
 }
 _encoder = msgspec.json.Encoder(enc_hook=repr)
@@ -40,7 +52,7 @@ def configure(
         if format == "json"
         else _TextFormatter(process_name)
     )
-    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    handler = LineHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -48,6 +60,54 @@ def configure(
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(True)
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes records as lines: each at once, or many together."""
+
+    def handle_all(self, records: Iterable[logging.LogRecord]) -> None:
+        """Write many records, from a thread that may be kept waiting.
+
+        Nobody else waits for it: neither the handler nor its stream is held meanwhile.
+        """
+        lines = [
+            f"{self.format(record)}{self.terminator}".encode()
+            for record in records
+            if record.levelno >= self.level and self.filter(record)
+        ]
+        try:
+            fd = self.stream.fileno()
+        except OSError:  # a stream in memory
+            self.stream.write(b"".join(lines).decode())
+            return
+        for block in _blocks(lines):
+            _write(fd, block)
+
+
+def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield whole lines, together while others' lines cannot get between them."""
+    block = b""
+    for line in lines:
+        if block and len(block) + len(line) > _WHOLE_BYTES:
+            yield block
+            block = b""
+        block += line
+    if block:
+        yield block
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            select.select((), (fd,), ())
+
+
+def _request_id(record: logging.LogRecord) -> str | None:
+    """Return the name of the request that a record is about."""
+    own: str | None = getattr(record, "request_id", None)
+    return REQUEST_ID.get(None) if own is None else own
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -66,7 +126,10 @@ def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 class _TextFormatter(logging.Formatter):
-    """`2026-11-23 11:50:01.123 INFO api-0 message`, a traceback on lines below."""
+    """`2026-11-23 11:50:01.123 INFO api-0 message`, a traceback on lines below.
+
+    The message comes after the name of its request in brackets, if it has one.
+    """
 
     def __init__(self, process_name: str) -> None:
         super().__init__()
@@ -76,6 +139,9 @@ class _TextFormatter(logging.Formatter):
         seconds = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         # Escaped, so that what a client sends cannot look like a record of its own.
         message = _escape(_message(record))
+        request_id = _request_id(record)
+        if request_id:
+            message = f"[{_escape(request_id)}] {message}"
         line = (
             f"{seconds}.{int(record.msecs):03d} {record.levelname} "
             f"{self._process_name} {message}"
@@ -102,6 +168,9 @@ class _JsonFormatter(logging.Formatter):
         traceback = _traceback(self, record)
         if traceback:
             fields["traceback"] = _encodable(traceback)
+        request_id = _request_id(record)
+        if request_id:
+            fields["request_id"] = request_id
         for name, value in vars(record).items():
             if name not in _STANDARD and name not in fields:
                 fields[name] = value

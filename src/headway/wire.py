@@ -11,6 +11,8 @@ and runner/replica_link encode and decode them. All integers are little-endian.
     RESULTS    results of neighbouring calls of a cohort
     FAILURE    one error for neighbouring calls of a cohort
 
+Kinds 6 and 7 are the transport's own (transport/block_frame).
+
 A frame's length is a multiple of 8 and its payload begins at one, so that an array over
 the payload is aligned whenever the frame is.
 """
@@ -23,6 +25,14 @@ import msgspec
 
 from headway.errors import WireError
 from headway.payload.call import Buffer
+from headway.wire_records import (
+    RECORD_FAULTS,
+    ErrorRecord,
+    ReadyRecord,
+    decode_error,
+    decode_ready_record,
+    encode_record,
+)
 
 __all__ = [
     "CALLS",
@@ -32,11 +42,10 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "READY",
     "RESULTS",
+    "TRACE_BYTES",
     "CallsFrame",
     "CancelFrame",
-    "ErrorRecord",
     "FailureFrame",
-    "ReadyRecord",
     "ResultsFrame",
     "decode_calls",
     "decode_cancel",
@@ -59,10 +68,11 @@ FAILURE: Final = 5
 
 LENGTH: Final = struct.Struct("<I")
 MAX_FRAME_BYTES: Final = 2**31 - 1
+TRACE_BYTES: Final = 32
 
 _HEAD = struct.Struct("<IB3x")
-# cohort id, calls, bytes of the key, priority, deadline, sent at
-_CALLS = struct.Struct("<IB3xIIIB3xdd")
+# cohort id, calls, bytes of the key, priority, calls with a span, deadline, sent at
+_CALLS = struct.Struct("<IB3xIIIBxHdd")
 # cohort id, first call, calls, bytes of the key, sizes, backlog s, row s, queue s,
 # compute s, rows of the batch
 _RESULTS = struct.Struct("<IB3xIIIIIffffI")
@@ -88,6 +98,8 @@ class CallsFrame(msgspec.Struct, gc=False):
     sent_at: float
     """Monotonic seconds at which the API worker sent it."""
     payload: memoryview
+    traces: bytes = b""
+    """TRACE_BYTES for each call that belongs to a span; see tracing.parents."""
 
 
 class ResultsFrame(msgspec.Struct, gc=False):
@@ -118,15 +130,6 @@ class CancelFrame(msgspec.Struct, gc=False):
     calls: tuple[int, ...]
 
 
-class ErrorRecord(msgspec.Struct, frozen=True):
-    """An error on its way; `code` finds its class again on the other side."""
-
-    code: str
-    message: str
-    error_id: str | None = None
-    retry_after_s: float | None = None
-
-
 class FailureFrame(msgspec.Struct, gc=False):
     """One error for `calls` neighbouring calls of a cohort."""
 
@@ -134,20 +137,6 @@ class FailureFrame(msgspec.Struct, gc=False):
     first: int
     calls: int
     error: ErrorRecord
-
-
-class ReadyRecord(msgspec.Struct, frozen=True):
-    """What a runner says once it is loaded and warm."""
-
-    runner: str
-    pid: int
-    costs: dict[str, list[tuple[int, float]]] = {}
-    """Rows and seconds of a replica's warm-up batches, by method."""
-
-
-_encode_record = msgspec.msgpack.Encoder().encode
-_decode_error = msgspec.msgpack.Decoder(ErrorRecord).decode
-_decode_ready_record = msgspec.msgpack.Decoder(ReadyRecord).decode
 
 
 def _pack_u32(values: Sequence[int]) -> bytes:
@@ -183,6 +172,7 @@ def encode_calls(  # noqa: PLR0913 - the fields of one frame, on the hot path
     priority: int,
     deadline: float,
     sent_at: float,
+    traces: bytes = b"",
 ) -> list[Buffer]:
     """Return the buffers of a CALLS frame.
 
@@ -196,11 +186,12 @@ def encode_calls(  # noqa: PLR0913 - the fields of one frame, on the hot path
         priority: Class of the calls, 0 the most urgent.
         deadline: Monotonic seconds.
         sent_at: Monotonic seconds.
+        traces: TRACE_BYTES for each call that belongs to a span.
 
     Raises:
         WireError: If the frame would be too long for its length field.
     """
-    tail = _pack_u32(rows) + (_pack_u32(sizes) if sizes else b"")
+    tail = _pack_u32(rows) + (_pack_u32(sizes) if sizes else b"") + traces
     front = _CALLS.size + len(key) + len(tail)
     tail += _padding(front)
     front += len(_padding(front))
@@ -212,6 +203,7 @@ def encode_calls(  # noqa: PLR0913 - the fields of one frame, on the hot path
         len(rows),
         len(key) | (0x8000_0000 if sizes else 0),
         priority,
+        len(traces) // TRACE_BYTES,
         deadline,
         sent_at,
     )
@@ -225,7 +217,7 @@ def decode_calls(frame: memoryview) -> CallsFrame:
         WireError: If the frame is shorter than it says.
     """
     try:
-        _, _, cohort_id, calls, key_bytes, priority, deadline, sent_at = (
+        _, _, cohort_id, calls, key_bytes, priority, traced, deadline, sent_at = (
             _CALLS.unpack_from(frame)
         )
         sized = key_bytes & 0x8000_0000
@@ -237,11 +229,14 @@ def decode_calls(frame: memoryview) -> CallsFrame:
         if sized:
             sizes = struct.unpack_from(f"<{calls}I", frame, at)
             at += 4 * calls
+        traced *= TRACE_BYTES
+        (traces,) = struct.unpack_from(f"{traced}s", frame, at) if traced else (b"",)
     except struct.error as error:
         raise WireError(f"a CALLS frame is cut short: {error}") from error
+    at += traced
     at += -at % 8
     return CallsFrame(
-        cohort_id, key, rows, sizes, priority, deadline, sent_at, frame[at:]
+        cohort_id, key, rows, sizes, priority, deadline, sent_at, frame[at:], traces
     )
 
 
@@ -325,7 +320,7 @@ def encode_failure(
     *, cohort_id: int, first: int, calls: int, error: ErrorRecord
 ) -> bytes:
     """Return a FAILURE frame."""
-    record = _encode_record(error)
+    record = encode_record(error)
     length = _FAILURE.size + len(record)
     head = _FAILURE.pack(
         length + -length % 8, FAILURE, cohort_id, first, calls, len(record)
@@ -341,8 +336,8 @@ def decode_failure(frame: memoryview) -> FailureFrame:
     """
     try:
         _, _, cohort_id, first, calls, size = _FAILURE.unpack_from(frame)
-        record = _decode_error(frame[_FAILURE.size : _FAILURE.size + size])
-    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        record = decode_error(frame[_FAILURE.size : _FAILURE.size + size])
+    except RECORD_FAULTS as error:
         raise WireError(f"a FAILURE frame does not parse: {error}") from error
     return FailureFrame(cohort_id, first, calls, record)
 
@@ -370,7 +365,7 @@ def decode_cancel(frame: memoryview) -> CancelFrame:
 
 def encode_ready(record: ReadyRecord) -> bytes:
     """Return a READY frame."""
-    body = _encode_record(record)
+    body = encode_record(record)
     length = _HEAD.size + 4 + len(body)
     head = _HEAD.pack(length + -length % 8, READY) + LENGTH.pack(len(body))
     return head + body + _padding(length)
@@ -385,6 +380,6 @@ def decode_ready(frame: memoryview) -> ReadyRecord:
     try:
         (size,) = LENGTH.unpack_from(frame, _HEAD.size)
         start = _HEAD.size + 4
-        return _decode_ready_record(frame[start : start + size])
-    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return decode_ready_record(frame[start : start + size])
+    except RECORD_FAULTS as error:
         raise WireError(f"a READY frame does not parse: {error}") from error

@@ -20,8 +20,11 @@ from headway.assemble import (
     build_api_worker,
     build_clients,
     build_replica,
+    build_runner_core,
     build_runner_server,
 )
+from headway.assemble_observation import build_tracing
+from headway.assemble_server import Listening, build_neighbours
 from headway.clock import MonotonicClock
 from headway.control import ControlChannel, Described, Failed, ProcessSpec, Ready
 from headway.errors import HeadwayError
@@ -135,16 +138,28 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
             registry=registry,
             clock=clock,
         )
+    tracing = build_tracing(
+        config=spec.config.config, service=service.name, process=spec.name, clock=clock
+    )
     if spec.role == "runner":
         index = [runner.name for runner in service.runners].index(spec.runner)
+        runner = _runner(service, spec.runner)
+        core = build_runner_core(
+            runner=runner,
+            config=spec.config.runner(spec.runner),
+            registry=registry,
+            clock=clock,
+            loop=loop,
+            tracing=tracing,
+        )
         return build_runner_server(
-            runner=_runner(service, spec.runner),
+            core=core,
+            runner=runner,
             config=spec.config.runner(spec.runner),
             listening=sockets[0],
             replica_paths=run_dir.replica_sockets(index, spec.replicas),
             registry=registry,
             clock=clock,
-            loop=loop,
         )
     # Where they compete for a core, the model goes first: it sets the throughput, and
     # what it does not get is lost (benchmarks/overload.py, four times the capacity).
@@ -156,16 +171,32 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
         service=service,
         config=spec.config,
         workers=spec.workers,
-        sockets=sockets,
+        listening=Listening(
+            sockets,
+            build_neighbours(
+                settings=spec.config.config.api_server,
+                index=spec.index,
+                workers=spec.workers,
+                registry=registry,
+                run_dir=run_dir,
+            ),
+        ),
         clients=clients,
         links=[
-            UnixLink(path=run_dir.runner_socket(index), owner=client)
+            UnixLink(
+                path=run_dir.runner_socket(index),
+                owner=client,
+                memory_bytes=settings.shared_memory_bytes,
+                share_from=settings.shared_memory_from_bytes,
+            )
             for index, client in enumerate(clients)
+            for settings in [spec.config.runner(client.name)]
         ],
         registry=registry,
         run_dir=run_dir,
         clock=clock,
         loop=loop,
+        tracing=tracing,
     )
 
 

@@ -6,8 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from headway.api.admission import Admission
+from headway.api.application import ApiApplication
 from headway.api.handler import Endpoint
 from headway.api.meters import EndpointMeters
+from headway.api.observation import Observation
+from headway.api.observed_task import ObservedEndpoint
+from headway.api.observer import Observer
+from headway.api.request_ids import RequestIds
 from headway.api.thread_pool import ThreadPool
 from headway.clock import Clock, MonotonicClock
 from headway.http.head import parse_head
@@ -28,6 +33,7 @@ class Edge:
         function: What the API does.
         timeout_s: Seconds that each request has.
         clock: Stamps requests.
+        observed: Whether requests have journeys.
     """
 
     def __init__(
@@ -36,6 +42,7 @@ class Edge:
         *,
         timeout_s: float = 10.0,
         clock: Clock | None = None,
+        observed: bool = False,
     ) -> None:
         self.clock = clock or MonotonicClock()
         self.statuses: Tally[int] = Tally()
@@ -52,7 +59,8 @@ class Edge:
             refused=self._refused,
         )
         self._pool = ThreadPool(threads=1, refused=self._refused("threads"))
-        self.endpoint = Endpoint(
+        kind = ObservedEndpoint if observed else Endpoint
+        self.endpoint = kind(
             api=Api(
                 name="predict",
                 route="/predict",
@@ -70,6 +78,24 @@ class Edge:
             loop=loop,
             state={},
         )
+        self._handle = self.endpoint.handle
+        if observed:
+            self._handle = self._observer().handle
+
+    def _observer(self) -> Observer:
+        application = ApiApplication(
+            endpoints={"/predict": self.endpoint},
+            pages={},
+            loop=asyncio.get_running_loop(),
+        )
+        observation = Observation(
+            clock=self.clock,
+            ids=RequestIds("edge"),
+            access_log=None,
+            shows_timing=True,
+            spans=None,
+        )
+        return Observer(application=application, observation=observation)
 
     def _refused(self, reason: str) -> Counter:
         return self._registry.counter(REFUSED, (reason,))
@@ -81,7 +107,7 @@ class Edge:
         now = self.clock.now()
         request = Request(self, head, "POST", "/predict", body, now)
         self._open += 1
-        self.endpoint.handle(request)
+        self._handle(request)
         return request
 
     def hang_up(self, request: Request) -> None:

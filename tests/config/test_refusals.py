@@ -63,7 +63,7 @@ from tests.config.resolving import refusal
         (
             "quux: 1",
             "headway.yaml:1: quux: unknown key; known here: api_server, logging, "
-            "runners",
+            "runners, tracing",
         ),
         (
             "runners:\n  iriss:\n    timeout: 5",

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from headway.api.error_answer import JSON_TYPE, render_error
+from headway.api.error_answer import JSON_TYPE, render_error, signed
 from headway.api.handler import Endpoint
 from headway.errors import HeadwayError, MethodNotAllowedError, RouteNotFoundError
 from headway.http.request import Answer, Request
@@ -77,7 +77,7 @@ class ApiApplication:
             f"{request.path} takes {' and '.join(allow)}, not {request.method}",
             allow=allow,
         )
-        request.respond(*render_error(error))
+        request.respond(*signed(render_error(error), request))
 
     def _handle_page(self, request: Request) -> None:
         path = request.path
@@ -87,7 +87,7 @@ class ApiApplication:
             error = RouteNotFoundError(
                 f"nothing is served at {path}; the APIs are {paths}"
             )
-            request.respond(*render_error(error))
+            request.respond(*signed(render_error(error), request))
         elif request.method not in ("GET", "HEAD"):
             self._other_method(request, _PAGE_METHODS)
         elif page is None:
@@ -115,7 +115,7 @@ async def _serve_page(page: Page, request: Request) -> None:
     except Exception:  # noqa: BLE001 - a page's fault is answered like any other
         _log.exception("the page %s failed", request.path)
         error = HeadwayError("the page failed; the log has the traceback")
-        request.respond(*render_error(error))
+        request.respond(*signed(render_error(error), request))
         return
     request.respond(*answer)
 

@@ -9,7 +9,7 @@ import logging
 
 from headway.clock import Clock
 from headway.errors import HeadwayError, RequestError, RequestTimeoutError
-from headway.http.asgi import Receive, Scope, Send, path_below_root
+from headway.http.asgi import JOURNEY, Receive, Scope, Send, path_below_root
 from headway.http.chunked import body_too_large
 from headway.http.head import CHUNKED, Head, Headers, join_fields
 from headway.http.limits import HttpLimits
@@ -47,19 +47,27 @@ class AsgiApplication:
         try:
             body = await self._read_body(head, receive)
         except RequestError as error:
-            request = self._request(desk, head, b"")
+            request = self._request(desk, head, b"", scope)
             request.respond(*self._application.reject(error, request))
         else:
             if body is None:
                 return
-            request = self._request(desk, head, body)
+            request = self._request(desk, head, body, scope)
             self._handle(request)
         answer = await _await_answer(desk, request, receive)
         if answer is not None:
             await send_answer(answer, head.method, send)
 
-    def _request(self, desk: "_Desk", head: Head, body: bytes) -> Request:
-        return Request(desk, head, head.method, head.path, body, self._clock.now())
+    def _request(self, desk: "_Desk", head: Head, body: bytes, scope: Scope) -> Request:
+        return Request(
+            desk,
+            head,
+            head.method,
+            head.path,
+            body,
+            self._clock.now(),
+            journey=scope.get(JOURNEY),
+        )
 
     def _handle(self, request: Request) -> None:
         try:

@@ -9,9 +9,9 @@ import msgspec
 
 from headway.errors import HeadwayError, MethodNotAllowedError
 from headway.http.head import Headers
-from headway.http.request import Answer
+from headway.http.request import Answer, Request
 
-__all__ = ["JSON_TYPE", "render_error"]
+__all__ = ["JSON_TYPE", "render_error", "signed"]
 
 JSON_TYPE = b"application/json"
 
@@ -39,3 +39,14 @@ def render_error(error: HeadwayError) -> Answer:
     if isinstance(error, MethodNotAllowedError):
         headers = ((b"allow", ", ".join(error.allow).encode()),)
     return error.status, JSON_TYPE, body, headers
+
+
+def signed(answer: Answer, request: Request) -> Answer:
+    """Return what `render_error` gave with the name of its request, if that has one."""
+    journey = request.journey
+    if journey is None or not journey.request_id:
+        return answer
+    status, content_type, body, headers = answer
+    # A name holds nothing that JSON would escape (api/request_ids.py).
+    body = b'%b,"request_id":"%b"}}' % (body[:-2], journey.request_id.encode())
+    return status, content_type, body, headers

@@ -6,12 +6,16 @@ api/runner_client fills it while the turn lasts, sends it, and settles its futur
 import math
 from typing import Any
 
+from headway.api.call_record import CallRecord
 from headway.api.function_task import CallFuture
 from headway.errors import HeadwayError
 from headway.payload.call import Buffer, EncodedCall
-from headway.wire import encode_calls
+from headway.tracing.parents import pack_call
+from headway.wire import ResultsFrame, encode_calls
 
 __all__ = ["Flight"]
+
+_MOST_TRACED = 2**16 - 1
 
 
 class Flight:
@@ -39,6 +43,7 @@ class Flight:
         "open",
         "pickled",
         "priority",
+        "records",
         "sent_at",
     )
 
@@ -68,8 +73,16 @@ class Flight:
         """Calls that the runner has not answered; it answers every one, once."""
         self.nbytes = 0
         self.sent_at = 0.0
+        self.records: dict[int, CallRecord] | None = None
+        """Of the calls of which is noted what became of them, if there are any."""
 
-    def add(self, call: EncodedCall, future: CallFuture, deadline: float) -> int:
+    def add(
+        self,
+        call: EncodedCall,
+        future: CallFuture,
+        deadline: float,
+        record: CallRecord | None = None,
+    ) -> int:
         """Add a call; return its index."""
         if deadline < self.deadline:
             self.deadline = deadline
@@ -80,6 +93,10 @@ class Flight:
         calls = self.calls
         calls.append(call)
         self.open = count = len(calls)
+        if record is not None:
+            if self.records is None:
+                self.records = {}
+            self.records[count - 1] = record
         return count - 1
 
     def rows(self, first: int, calls: int) -> list[int]:
@@ -110,11 +127,31 @@ class Flight:
             priority=self.priority,
             deadline=self.deadline - reserve_s,
             sent_at=sent_at,
+            traces=b"" if self.records is None else self._traces(self.records),
         )
 
-    def settle(self, first: int, results: list[Any]) -> int:
-        """Give results to their callers; return the rows that nobody waited for."""
-        wasted = 0
+    def _traces(self, records: dict[int, CallRecord]) -> bytes:
+        """Return the spans of the calls that have one."""
+        traced = [
+            pack_call(index, record.span_ids)
+            for index, record in records.items()
+            if record.span_ids is not None
+        ]
+        # No more than the frame can count.
+        return b"".join(traced[:_MOST_TRACED])
+
+    def settle(self, frame: ResultsFrame, results: list[Any]) -> int:
+        """Give results to their callers; return the rows that nobody waited for.
+
+        Args:
+            frame: Which calls they are of, and what their batch was like.
+            results: As its payload has them.
+        """
+        first, wasted = frame.first, 0
+        if self.records is not None:
+            for index in range(first, first + len(results)):
+                if index in self.records:
+                    self.records[index].answered(frame)
         self.open -= len(results)
         for index, result in enumerate(results, first):
             future = self.futures[index]

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from headway.api.admission import Admission
-from headway.api.error_answer import render_error
+from headway.api.error_answer import render_error, signed
 from headway.api.foresight import Foresight
 from headway.api.function_task import FunctionTask
 from headway.api.meters import EndpointMeters
@@ -30,13 +30,13 @@ from headway.http.head import Headers
 from headway.http.request import Request
 from headway.service import Api
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "ServedTask"]
 
 _log = logging.getLogger(__name__)
 _TYPES_KEPT = 64
 
 
-class _Served(FunctionTask):
+class ServedTask(FunctionTask):
     """A request while it is served."""
 
     __slots__ = ("accept", "ctx", "endpoint", "has_left", "request", "slot")
@@ -104,6 +104,9 @@ class _Served(FunctionTask):
 class Endpoint:
     """Serves one API function.
 
+    Attributes:
+        task: What a request is while it is served.
+
     Args:
         api: What to serve.
         admission: Lets requests in.
@@ -113,6 +116,8 @@ class Endpoint:
         loop: Runs the function.
         state: Shared by the contexts of this worker.
     """
+
+    task: type[ServedTask] = ServedTask
 
     def __init__(
         self,
@@ -134,6 +139,7 @@ class Endpoint:
         self._state = state
         self._foresight = Foresight()
         # Bound once for the hot path.
+        self._task = self.task
         self._decode = api.input.decode
         self.encode = api.output.encode
         self._function = api.function if api.is_async else self._in_thread
@@ -153,12 +159,12 @@ class Endpoint:
             if self._foresight.is_certain:
                 refusal = self._foresight.refuse(deadline, asked.priority)
                 if refusal is not None:
-                    self.answer(request, *refusal)
+                    self.answer(request, *signed(refusal, request))
                     return
-            served = _Served(self, request, asked, deadline)
+            served = self._task(self, request, asked, deadline)
             admission.enter(served)
         except HeadwayError as error:
-            self.answer(request, *render_error(error))
+            self.answer_error(request, error)
             return
         meters.serving += 1
         if not meters.is_due:
@@ -167,18 +173,18 @@ class Endpoint:
             value = self._decode(request.body, asked.content_type)
         except HeadwayError as error:
             self.leave(served)
-            self.answer(request, *render_error(error))
+            self.answer_error(request, error)
             return
         except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
             self.leave(served)
             failure = ApiFunctionError("the input could not be validated")
-            self.answer(request, *render_error(self._logged(failure, error)))
+            self.answer_error(request, self._logged(failure, error, request))
             return
         request.on_disconnect = served.hang_up
         args = (value,) if self._takes_value_only else self._arguments(served, value)
         served.start(self._function, args)
 
-    def _arguments(self, served: _Served, value: Any) -> tuple[Any, ...]:
+    def _arguments(self, served: ServedTask, value: Any) -> tuple[Any, ...]:
         args = (value,) if self._api.takes_input else ()
         if not self._api.takes_context:
             return args
@@ -197,7 +203,7 @@ class Endpoint:
         kind = self.types[content_type] = content_type.encode()
         return kind
 
-    def end(self, served: _Served, *, succeeded: bool) -> None:
+    def end(self, served: ServedTask, *, succeeded: bool) -> None:
         """Learn from what a function did, and let its request go."""
         if served.was_refused or served.first_call is not self._foresight.client:
             self._foresight.learn(served, succeeded=succeeded)
@@ -210,12 +216,14 @@ class Endpoint:
         """Answer with what a function or its descriptor raised."""
         if not isinstance(caught, HeadwayError):
             failure = ApiFunctionError("the API function failed")
-            self.answer_error(request, self._logged(failure, caught))
+            self.answer_error(request, self._logged(failure, caught, request))
             return
         error = self._explained(caught, result)
         # A 500 is a fault in the service, so its author gets the traceback.
         is_fault = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
-        self.answer_error(request, self._logged(error, error) if is_fault else error)
+        if is_fault:
+            error = self._logged(error, error, request)
+        self.answer_error(request, error)
 
     def _explained(self, error: HeadwayError, result: Any) -> HeadwayError:
         """Return the error, or what has led to it: a forgotten `await`."""
@@ -239,22 +247,40 @@ class Endpoint:
             query=request.query,
             headers=headers,
         )
-        return Context(request=info, state=self._state)
+        journey = request.journey
+        return Context(
+            request=info,
+            state=self._state,
+            request_id=None if journey is None else journey.request_id or None,
+        )
 
-    def _logged(self, error: HeadwayError, cause: BaseException) -> HeadwayError:
+    def _logged(
+        self, error: HeadwayError, cause: BaseException, request: Request
+    ) -> HeadwayError:
         """Return the error with an id, under which the log has the traceback."""
+        journey, extra = request.journey, None
+        if journey is not None and journey.request_id:
+            # Not left to the context: this may run amid another request's work.
+            extra = {"request_id": journey.request_id}
         if error.error_id is None:
             error_id = uuid.uuid4().hex[:12]
             _log.error(
-                "API %r failed, error id %s", self._api.name, error_id, exc_info=cause
+                "API %r failed, error id %s",
+                self._api.name,
+                error_id,
+                exc_info=cause,
+                extra=extra,
             )
             error = type(error)(
                 f"{error.message}; the log has the traceback under error id {error_id}",
                 error_id=error_id,
             )
+        elif extra is not None:
+            # The runner, whose log has the traceback, does not know the request.
+            _log.error("API %r: %s", self._api.name, error.message, extra=extra)
         return error
 
-    def leave(self, served: _Served) -> None:
+    def leave(self, served: ServedTask) -> None:
         """Note that a request is served no longer."""
         served.has_left = True
         self._admission.leave(served)
@@ -266,7 +292,7 @@ class Endpoint:
     def answer_error(self, request: Request, error: HeadwayError) -> None:
         """Answer with an error, unless there was an answer already."""
         if request.responder is not None:
-            self.answer(request, *render_error(error))
+            self.answer(request, *signed(render_error(error), request))
 
     def answer(
         self,

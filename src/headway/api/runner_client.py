@@ -9,13 +9,16 @@ import asyncio
 import math
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from itertools import chain
 from typing import Any
 
 from headway.api.backlog import Backlog
 from headway.api.blocking_calls import BLOCKING_CALLS
+from headway.api.call_record import CallRecord
 from headway.api.flight import Flight
 from headway.api.function_task import CallFuture
+from headway.api.hop import Hop
 from headway.api.terms import TERMS, Terms
 from headway.clock import Clock
 from headway.errors import (
@@ -37,7 +40,6 @@ from headway.wire import (
     FAILURE,
     READY,
     RESULTS,
-    ResultsFrame,
     decode_failure,
     decode_results_frame,
     encode_cancel,
@@ -51,10 +53,6 @@ _NUMBERS = 2**32
 _LONGEST_S = 2.0**20
 _NEVER = 1e12
 """Seconds; stands for no deadline where numbers have to be finite."""
-_LEARNING_RATE = 0.05
-_HOP_DEVIATIONS = 3.0
-_MOST_FOR_HOP = 0.1
-"""Share of the time left that may be set aside for the way back."""
 
 
 class RunnerClient:
@@ -91,8 +89,8 @@ class RunnerClient:
         self._wasted_rows = wasted_rows
         self._refused = refused
         self._backlog = Backlog()
-        self._hop_s = self._hop_deviation_s = 0.0
-        """What an answer takes besides the runner's own time."""
+        self._hop = Hop()
+        self._reserve_s = self._hop.reserve_s
         self._encode = CallEncoder().encode
         self._channel: Channel | None = None
         self._ready = asyncio.Event()
@@ -104,6 +102,8 @@ class RunnerClient:
         self._cancelled: dict[int, list[int]] = {}
         self._flights: dict[int, Flight] = {}
         self._flush_is_due = False
+        self._context = Context()
+        """What flights leave in: not that of the request that was the first to call."""
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
 
@@ -117,7 +117,11 @@ class RunnerClient:
         await self._ready.wait()
 
     async def call(
-        self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        method: MethodSpec,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        record: CallRecord | None = None,
     ) -> Any:
         """Run a method; see RunnerMethod.async_run for what it raises."""
         if not self._ready.is_set():
@@ -156,7 +160,7 @@ class RunnerClient:
             or priority != flight.priority
         ):
             flight = self._find_flight(call, deadline, priority, now)
-        index = flight.add(call, future, deadline)
+        index = flight.add(call, future, deadline, record)
         self._bytes += nbytes
         try:
             return await future
@@ -245,7 +249,7 @@ class RunnerClient:
     def _flush_soon(self) -> None:
         if not self._flush_is_due:
             self._flush_is_due = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush, context=self._context)
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -298,17 +302,6 @@ class RunnerClient:
         )
         if next_at < math.inf:
             self._set_alarm(next_at, now)
-
-    def _reserve_s(self, left_s: float) -> float:
-        """Return the part of the time left that the way to and fro will take."""
-        hop_s = self._hop_s + _HOP_DEVIATIONS * self._hop_deviation_s
-        return min(hop_s, _MOST_FOR_HOP * left_s)
-
-    def _learn_hop(self, flight: Flight, results: ResultsFrame, now: float) -> None:
-        spent_s = results.queue_s + results.compute_s
-        error = now - flight.sent_at - spent_s - self._hop_s
-        self._hop_s += _LEARNING_RATE * error
-        self._hop_deviation_s += _LEARNING_RATE * (abs(error) - self._hop_deviation_s)
 
     def _cancel(self, flight: Flight, index: int) -> None:
         """Tell the runner that nobody waits for a call any longer."""
@@ -369,14 +362,15 @@ class RunnerClient:
             now = self._now()
             budget_s = flight.latest - flight.sent_at
             self._backlog.told(results.backlog_s, results.row_s, budget_s, now)
-            self._learn_hop(flight, results, now)
+            spent_s = results.queue_s + results.compute_s
+            self._hop.learn(now - flight.sent_at - spent_s)
             sizes = results.sizes or flight.rows(results.first, results.calls)
             try:
                 values = decode_results(results.key, sizes, results.payload)
             except OutputError as error:
                 flight.fail(results.first, results.calls, error)
             else:
-                wasted = flight.settle(results.first, values)
+                wasted = flight.settle(results, values)
                 if wasted:
                     self._wasted_rows.add(wasted)
             self._land(flight)

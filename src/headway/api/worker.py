@@ -17,22 +17,22 @@ from headway.context import Context, RequestInfo
 from headway.errors import StartError
 from headway.service import Hook, Service
 
-__all__ = ["ApiWorker", "Link", "Server"]
+__all__ = ["ApiWorker", "Part", "Server"]
 
 _log = logging.getLogger(__name__)
 _CONNECT_S = 1.0
 """Then it listens all the same: /readyz has to tell that a runner is not up."""
 
 
-class Link(Protocol):
-    """Keeps a runner client connected; transport/unix has one."""
+class Part(Protocol):
+    """Works beside the server; what keeps a runner client connected is one."""
 
     def start(self) -> None:
-        """Connect."""
+        """Begin, before the server listens."""
         ...
 
     async def aclose(self) -> None:
-        """Disconnect."""
+        """End, once the server is closed."""
         ...
 
 
@@ -59,7 +59,7 @@ class ApiWorker:
         service: Whose hooks run.
         server: Serves the application.
         clients: One for each runner.
-        links: Keep the clients connected.
+        parts: Begin before the server and end after it, like its links to runners.
         admission: Has a timer to stop.
         pool: Runs sync API functions.
         state: Shared by the contexts of this worker.
@@ -71,7 +71,7 @@ class ApiWorker:
         service: Service,
         server: Server,
         clients: Sequence[RunnerClient],
-        links: Sequence[Link],
+        parts: Sequence[Part],
         admission: Admission,
         pool: ThreadPool,
         state: dict[str, Any],
@@ -79,7 +79,7 @@ class ApiWorker:
         self._service = service
         self.server = server
         self._clients = clients
-        self._links = links
+        self._parts = parts
         self._admission = admission
         self._pool = pool
         self._state = state
@@ -93,8 +93,8 @@ class ApiWorker:
         """
         for client, runner in zip(self._clients, self._service.runners, strict=True):
             runner.attach(client)
-        for link in self._links:
-            link.start()
+        for part in self._parts:
+            part.start()
         for hook in self._service.startup_hooks:
             try:
                 await self._run_hook(hook)
@@ -127,8 +127,8 @@ class ApiWorker:
     async def aclose(self) -> None:
         """Drop what is left."""
         await self.server.aclose()
-        for link in self._links:
-            await link.aclose()
+        for part in self._parts:
+            await part.aclose()
         self._admission.close()
         self._pool.close()
 

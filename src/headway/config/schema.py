@@ -19,6 +19,7 @@ __all__ = [
     "ResourcesConfig",
     "RestartConfig",
     "RunnerConfig",
+    "TracingConfig",
 ]
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -70,9 +71,9 @@ class LoggingConfig(_Section, frozen=True):
     format: Literal["text", "json"] = "text"
     """`text`: a line for the eye. `json`: one JSON object a line."""
     access: bool = False
-    """Whether each request is logged once it is answered: method, path, status, bytes
-    of the answer's body, milliseconds. Status 499: the client hung up before. JSON has
-    a key for each. The level has to be info or debug."""
+    """Whether each request is logged once it is answered: its name, method, path,
+    status, bytes of the answer's body, milliseconds. Status 499: the client hung up
+    before. JSON has a key for each. The level has to be info or debug."""
 
 
 class ApiServerConfig(_Section, frozen=True):
@@ -89,6 +90,9 @@ class ApiServerConfig(_Section, frozen=True):
     """Web worker processes under `--production`; null: as many as there are cores."""
     backlog: Count = 2048
     """Connections that the kernel holds for each worker until it accepts them."""
+    balance: bool = True
+    """Whether a worker that is much busier than another moves connections to it,
+    between two requests; not with TLS. Else each stays where the kernel put it."""
     timeout: Seconds | None = 60.0
     """Seconds past which a request has failed: it is answered 504 and its work is
     dropped. null: never."""
@@ -121,6 +125,13 @@ class ApiServerConfig(_Section, frozen=True):
     live: bool = True
     """Whether the live page `/-/live` is served: what the server did in the last 15
     minutes, in charts."""
+    request_ids: bool = False
+    """Whether each request has a name: its header `X-Request-Id` if that has at most
+    128 letters, digits and `._:=+/@-`, else one that is made. It is in the answer's
+    header, in errors and in the log. With `logging.access` each request has one."""
+    server_timing: bool = False
+    """Whether answers have the header `Server-Timing`: how long each stage of the
+    request took and how many rows its batch had. It tells clients about the inside."""
     metrics: MetricsConfig = MetricsConfig()
     restart: RestartConfig = RestartConfig()
 
@@ -179,6 +190,14 @@ class RunnerConfig(_Section, frozen=True):
     timeout: Seconds | None = 60.0
     """Seconds past which a call of this runner has failed; the request's own
     deadline holds too. null: only the request's."""
+    shared_memory_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 64 * 2**20
+    """Memory in which each web worker and the runner, and the runner and each replica,
+    lay large arrays down for one another: so much for each direction, of which only
+    what was used is taken from the machine. What finds no room goes through the socket.
+    0: everything does."""
+    shared_memory_from_bytes: Bytes = 128 * 1024
+    """What is sent at once goes through the shared memory from this size on; less
+    would cost more there."""
     startup_timeout_s: Seconds = 300.0
     """A runner whose model is not loaded and warm after so long has failed."""
     restart: RestartConfig = RestartConfig()
@@ -198,9 +217,28 @@ class RunnerConfig(_Section, frozen=True):
         return msgspec.structs.replace(self.batching, **given)
 
 
+class TracingConfig(_Section, frozen=True):
+    """Traces by OpenTelemetry; they need the extra `otel`.
+
+    Its own variables hold as well: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+    `OTEL_EXPORTER_OTLP_*`, `OTEL_BSP_*`, and `OTEL_SDK_DISABLED=true` switches it off.
+    """
+
+    enabled: bool = False
+    """Whether spans are made: of requests to APIs, of their calls of runners, and of
+    batches, which are linked to the calls that they are of."""
+    otlp_endpoint: Text | None = None
+    """Address of the collector that takes OTLP over HTTP, without `/v1/traces`. null:
+    as the variables say, else `http://localhost:4318`."""
+    sample_ratio: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Share of the requests that are traced. Where a request has a `traceparent`, its
+    caller has decided. null: as `OTEL_TRACES_SAMPLER` says, else all."""
+
+
 class HeadwayConfig(_Section, frozen=True):
     """The whole configuration."""
 
     api_server: ApiServerConfig = ApiServerConfig()
     runners: RunnerConfig = RunnerConfig()
     logging: LoggingConfig = LoggingConfig()
+    tracing: TracingConfig = TracingConfig()

@@ -15,6 +15,7 @@ from headway.http.request import Answer, Application, Request
 from headway.http.stream import AnswerStream, Channel, Pairs
 
 __all__ = [
+    "JOURNEY",
     "AsgiApp",
     "AsgiBridge",
     "Message",
@@ -34,6 +35,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 """What is spoken: since 2.4, to send to a client that is gone raises OSError."""
+
+JOURNEY: Final = "headway.journey"
+"""Where a scope has the request's `journey`, for APIs behind middleware."""
 
 _OWN_HEADERS = frozenset(
     {b"date", b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
@@ -87,7 +91,7 @@ class AsgiBridge:
     def _scope(self, request: Request) -> dict[str, Any]:
         channel = cast("Channel", request.responder)
         client, server = channel.info("peername"), channel.info("sockname")
-        return {
+        scope = {
             "type": "http",
             "asgi": dict(_ASGI),
             "http_version": "1.1" if request.head.is_http_11 else "1.0",
@@ -102,6 +106,9 @@ class AsgiBridge:
             "server": server and server[:2],
             "state": dict(self._state),
         }
+        if request.journey is not None:
+            scope[JOURNEY] = request.journey
+        return scope
 
     async def _serve(self, exchange: "_Exchange", scope: Scope) -> None:
         try:

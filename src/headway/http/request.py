@@ -66,6 +66,9 @@ class Request(msgspec.Struct, eq=False):
     payload: tuple[bytes, ...] | None = None
     """The protocol's: bytes of an answer that waits for an earlier one."""
 
+    journey: Any = None
+    """The application's: what is noted of the request on its way, if anything is."""
+
     stream: Any = None
     """The protocol's: the `http.stream.AnswerStream` of an answer in pieces."""
 

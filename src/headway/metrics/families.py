@@ -8,10 +8,12 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "ACCESS_LOG_DROPPED",
     "BATCH_COST_SECONDS",
     "BATCH_SIZE_ROWS",
     "BUILD_INFO",
     "CANCELLED_ROWS",
+    "CONNECTIONS_MOVED",
     "INFERENCE_SECONDS",
     "ISOLATION_CALLS",
     "PROCESS_RESTARTS",
@@ -91,6 +93,11 @@ REFUSED = Family(
     help="Calls refused before any work was done for them, by reason.",
     kind="counter",
     labels=("reason",),
+)
+CONNECTIONS_MOVED = Family(
+    name="headway_connections_moved_total",
+    help="Connections moved from a busy API worker to an idler one.",
+    kind="counter",
 )
 BATCH_SIZE_ROWS = Family(
     name="headway_runner_batch_size_rows",
@@ -177,6 +184,11 @@ CANCELLED_ROWS = Family(
     help="Rows taken out of the queue because their caller had gone.",
     kind="counter",
     labels=("runner",),
+)
+ACCESS_LOG_DROPPED = Family(
+    name="headway_access_log_dropped_total",
+    help="Requests not in the access log, as its lines were taken too slowly.",
+    kind="counter",
 )
 PROCESS_RESTARTS = Family(
     name="headway_process_restarts_total",

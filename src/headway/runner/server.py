@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.inbox import Inbox
 from headway.runner.replica import Replica
-from headway.transport.unix import UnixLink, listen_unix
+from headway.tracing.tracing import Tracing
+from headway.transport.listener import UnixListener
+from headway.transport.unix import UnixLink
 
 __all__ = ["ReplicaServer", "RunnerServer"]
 
@@ -27,6 +29,7 @@ class RunnerServer:
         dispatcher: Serves it.
         links: Keep replicas in other processes connected.
         attach: Gives the dispatcher the replica in this process, if there is one.
+        tracing: Makes spans of batches, if they are traced.
     """
 
     def __init__(
@@ -37,23 +40,34 @@ class RunnerServer:
         dispatcher: Dispatcher,
         links: Sequence[UnixLink] = (),
         attach: Callable[[], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._listening = listening
         self._inbox = inbox
         self._dispatcher = dispatcher
         self._links = links
         self._attach = attach
-        self._server: asyncio.AbstractServer | None = None
+        self._listener: UnixListener | None = None
+        self._tracing = tracing
 
     async def start(self) -> None:
-        """Serve; with replicas elsewhere, once all of them are ready."""
+        """Serve; with replicas elsewhere, once all of them are ready.
+
+        Raises:
+            MissingExtraError: If batches are traced and OpenTelemetry is not installed.
+        """
+        if self._tracing is not None:
+            self._tracing.start()
         self._dispatcher.start(self._inbox)
         if self._attach is not None:
             self._attach()
         for link in self._links:
             link.start()
         await self._dispatcher.wait_replicas(max(len(self._links), 1))
-        self._server = await listen_unix(self._listening, lambda: self._inbox)
+        self._listener = UnixListener(
+            listening=self._listening, owner=lambda: self._inbox
+        )
+        self._listener.start()
 
     async def drain(self, timeout_s: float) -> None:
         """Serve on until the API workers, which drain too, have disconnected.
@@ -69,13 +83,15 @@ class RunnerServer:
 
     async def aclose(self) -> None:
         """Close all connections; nothing is in flight any more."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         for channel in self._inbox.channels:
             channel.close()
         for link in self._links:
             await link.aclose()
         self._dispatcher.close()
+        if self._tracing is not None:
+            await self._tracing.aclose()
 
 
 class ReplicaServer:
@@ -89,11 +105,14 @@ class ReplicaServer:
     def __init__(self, *, listening: socket.socket, replica: Replica) -> None:
         self._listening = listening
         self._replica = replica
-        self._server: asyncio.AbstractServer | None = None
+        self._listener: UnixListener | None = None
 
     async def start(self) -> None:
         """Serve."""
-        self._server = await listen_unix(self._listening, lambda: self._replica)
+        self._listener = UnixListener(
+            listening=self._listening, owner=lambda: self._replica
+        )
+        self._listener.start()
 
     async def drain(self, timeout_s: float) -> None:
         """Serve on until the runner, which drains too, has disconnected."""
@@ -105,5 +124,5 @@ class ReplicaServer:
 
     async def aclose(self) -> None:
         """Stop serving."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()

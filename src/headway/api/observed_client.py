@@ -1,0 +1,44 @@
+"""A runner client that notes each call in the journey of its request.
+
+assemble_observation makes clients of this kind if an observer stands before the
+application.
+"""
+
+import asyncio
+from typing import Any
+
+from headway.api.call_record import CallRecord
+from headway.api.journey import Journey
+from headway.api.runner_client import RunnerClient
+from headway.api.terms import TERMS
+from headway.errors import HeadwayError
+from headway.signature import MethodSpec
+
+__all__ = ["ObservedClient"]
+
+
+class ObservedClient(RunnerClient):
+    """Carries the calls of one API worker to one runner, and has them noted."""
+
+    async def call(
+        self,
+        method: MethodSpec,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        record: CallRecord | None = None,
+    ) -> Any:
+        """Run a method; see RunnerMethod.async_run for what it raises."""
+        journey: Journey | None = getattr(TERMS.get(None), "journey", None)
+        if journey is None:
+            return await super().call(method, args, kwargs)
+        record = journey.begin_call(self.name, method.name)
+        try:
+            return await super().call(method, args, kwargs, record)
+        except HeadwayError as error:
+            record.failed = error.code
+            raise
+        except asyncio.CancelledError:
+            record.failed = "cancelled"
+            raise
+        finally:
+            journey.end_call(record)

@@ -1,0 +1,45 @@
+"""An endpoint whose requests have journeys: they are told when its function runs.
+
+assemble makes endpoints of this kind if an observer stands before the application.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from headway.api.function_task import FunctionTask
+from headway.api.handler import Endpoint, ServedTask
+from headway.api.journey import Journey
+from headway.api.terms import Asked
+from headway.http.request import Request
+
+__all__ = ["ObservedEndpoint"]
+
+
+class _ObservedTask(ServedTask):
+    """A request while it is served, and its journey."""
+
+    __slots__ = ("journey",)
+
+    def __init__(
+        self, endpoint: Endpoint, request: Request, asked: Asked, deadline: float
+    ) -> None:
+        ServedTask.__init__(self, endpoint, request, asked, deadline)
+        self.journey: Journey | None = request.journey
+
+    def start(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Call the function, which its request has come to."""
+        if self.journey is not None:
+            self.journey.decoded()
+        FunctionTask.start(self, function, args)
+
+    def returned(self, value: Any) -> None:
+        """Answer with the function's result."""
+        if self.journey is not None:
+            self.journey.returned()
+        ServedTask.returned(self, value)
+
+
+class ObservedEndpoint(Endpoint):
+    """Serves one API function, and has it noted."""
+
+    task = _ObservedTask

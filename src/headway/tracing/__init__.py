@@ -1,0 +1,1 @@
+"""Traces by OpenTelemetry's SDK: which requests, under which parents, sent where."""

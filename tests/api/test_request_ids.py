@@ -1,0 +1,70 @@
+"""Names of requests: the client's if it is harmless, else a new one each."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.api.request_ids import RequestIds
+from headway.errors import RequestError
+from headway.http.head import parse_head
+from headway.http.limits import HttpLimits
+from headway.http.request import Request
+
+
+def asked(name: bytes | None) -> Request:
+    lines = b"GET / HTTP/1.1\r\nhost: a\r\n"
+    if name is not None:
+        lines += b"X-Request-Id: " + name + b"\r\n"
+    head = parse_head(lines + b"\r\n", HttpLimits())
+    return Request(None, head, "GET", "/", b"", 0.0)
+
+
+def test_a_name_is_made_for_each() -> None:
+    ids = RequestIds("abc")
+    assert [ids.of(asked(None)) for _ in range(17)][-2:] == ["abc-10", "abc-11"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(b"7f3a", id="short"),
+        pytest.param(b"x" * 128, id="longest"),
+        pytest.param(b"550e8400-e29b-41d4-a716-446655440000", id="uuid"),
+        pytest.param(b"Root=1-67891233-abcdef012345678912345678", id="amazon"),
+        pytest.param(b"a+b/c@d:e.f_g", id="signs"),
+    ],
+)
+def test_a_sane_name_is_kept(name: bytes) -> None:
+    assert RequestIds("abc").of(asked(name)) == name.decode()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"x" * 129, id="too-long"),
+        pytest.param(b'a"b', id="quote"),
+        pytest.param(b"a b", id="space"),
+        pytest.param(b"a\\b", id="backslash"),
+        pytest.param(b"caf\xe9", id="not-ascii"),
+        pytest.param(b"a\tb", id="tab"),
+    ],
+)
+def test_any_other_is_replaced(name: bytes) -> None:
+    assert RequestIds("abc").of(asked(name)) == "abc-1"
+
+
+@given(name=st.binary(max_size=200))
+def test_no_name_needs_to_be_escaped(name: bytes) -> None:
+    try:
+        request = asked(name)
+    except RequestError:
+        return
+    found = RequestIds("abc").of(request)
+    assert json.dumps(found) == f'"{found}"'
+    assert 0 < len(found) <= 128
+    assert found.isascii()
+    assert found.isprintable()
+    assert " " not in found
