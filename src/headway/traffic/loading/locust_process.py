@@ -94,7 +94,9 @@ class LocustProcess:
             MissingExtraError: If Locust is not installed.
         """
         if find_spec("locust") is None:
-            raise MissingExtraError("load needs Locust: pip install 'headway[load]'")
+            raise MissingExtraError(
+                "there is no Locust to send users: pip install 'headway[load]'"
+            )
         reader, writer = os.pipe()
         self._lines = os.fdopen(reader, "rb")
         self._log = tempfile.TemporaryFile()  # until __exit__
