@@ -30,12 +30,14 @@ _CHECK_S = 0.1
 _BURST = 256
 """Requests sent in one go, so that answers are not left unread meanwhile."""
 _REPORTS = 8
-"""Reported in one turn at least."""
-_UNREPORTED = 2000
+"""Reported in one turn at least, once there are so many that it must not wait."""
+_MANY = 1000
+_UNREPORTED = 4000
+"""Nothing more is sent while there are so many."""
 _HANGING_S = 1.0
 """Who has waited for longer when the user is killed was not just under way."""
 _CONNECT_S = 5.0
-_READ_BYTES = 65536
+_READ_BYTES = 16384
 _SETTLE_S = 0.2
 """Before the first request, for what else Locust does as a user comes."""
 _NEVER = float("inf")
@@ -304,11 +306,10 @@ class Sender:
         self._unreported.append(_Answer(sent.due, sent.request, at, 0, b"", failure))
 
     def _report(self) -> None:
-        """Tell of some answers: of more, as long as no request is due."""
+        """Tell of answers as long as no request is due; of some at least, if many."""
+        least = _REPORTS if len(self._unreported) > _MANY else 0
         reported = 0
-        while self._unreported and (
-            reported < _REPORTS or time.monotonic() < self._due
-        ):
+        while self._unreported and (reported < least or time.monotonic() < self._due):
             reported += 1
             self._tell(self._unreported.popleft())
 
