@@ -6,6 +6,7 @@ has made threads, events and sleeps those of gevent, so that none of them blocks
 """
 
 import gc
+import inspect
 import math
 import os
 import threading
@@ -123,6 +124,9 @@ class Agent:
 
     def listen(self) -> None:
         """Be told what Locust does."""
+        # Locust does so as it stops, while users still send. The first time it reads
+        # source files for 0.1 s, which would be timed as the server's.
+        inspect.stack()
         events = self._environment.events
         events.test_start.add_listener(self._on_test_start)
         events.spawning_complete.add_listener(lambda **_: self._spawned.set())
