@@ -181,6 +181,8 @@ def build_runner_server(
                 owner=ReplicaLink(
                     dispatcher=core.dispatcher, clock=clock, number=number
                 ),
+                memory_bytes=config.shared_memory_bytes,
+                share_from=config.shared_memory_from_bytes,
             )
             for number, path in enumerate(replica_paths)
         ]

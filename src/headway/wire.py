@@ -11,6 +11,8 @@ and runner/replica_link encode and decode them. All integers are little-endian.
     RESULTS    results of neighbouring calls of a cohort
     FAILURE    one error for neighbouring calls of a cohort
 
+Kinds 6 and 7 are the transport's own (transport/block_frame).
+
 A frame's length is a multiple of 8 and its payload begins at one, so that an array over
 the payload is aligned whenever the frame is.
 """

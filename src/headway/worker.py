@@ -160,8 +160,14 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
         sockets=sockets,
         clients=clients,
         links=[
-            UnixLink(path=run_dir.runner_socket(index), owner=client)
+            UnixLink(
+                path=run_dir.runner_socket(index),
+                owner=client,
+                memory_bytes=settings.shared_memory_bytes,
+                share_from=settings.shared_memory_from_bytes,
+            )
             for index, client in enumerate(clients)
+            for settings in [spec.config.runner(client.name)]
         ],
         registry=registry,
         run_dir=run_dir,

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 from headway.listen import bind_unix
-from headway.transport.unix import UnixChannel, UnixLink, listen_unix
-from tests.transport.ends import Owner, frame
+from headway.transport.unix import UnixChannel, UnixLink
+from tests.transport.ends import Owner, frame, listen
 
 
 async def test_a_link_connects_anew_when_the_process_behind_is_replaced(
@@ -18,7 +18,7 @@ async def test_a_link_connects_anew_when_the_process_behind_is_replaced(
     link.start()
     for generation in range(3):
         server = Owner()
-        listening = await listen_unix(kept.dup(), lambda: server)  # noqa: B023
+        listening = listen(kept.dup(), lambda: server)  # noqa: B023
         await server.until(lambda: bool(server.opened))  # noqa: B023
         await client.until(lambda: len(client.opened) > generation)  # noqa: B023
         client.channel.send([frame(b"hello")])
@@ -37,7 +37,7 @@ async def test_a_link_waits_for_someone_to_listen(tmp_path: Path) -> None:
     link = UnixLink(path=path, owner=client)
     link.start()
     await asyncio.sleep(0)  # its first try fails: there is no such file
-    listening = await listen_unix(bind_unix(path), lambda: server)
+    listening = listen(bind_unix(path), lambda: server)
     await client.until(lambda: bool(client.opened))
     await link.aclose()
     await client.until(lambda: bool(client.lost))
@@ -58,7 +58,7 @@ async def test_a_link_can_be_closed_before_it_is_connected(tmp_path: Path) -> No
 async def test_a_closed_link_stays_closed(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     client, server = Owner(), Owner()
-    listening = await listen_unix(bind_unix(path), lambda: server)
+    listening = listen(bind_unix(path), lambda: server)
     link = UnixLink(path=path, owner=client)
     link.start()
     await client.until(lambda: bool(client.opened))
@@ -80,7 +80,7 @@ async def test_each_connection_has_its_owner(tmp_path: Path) -> None:
         accepted.release()
         return owners[-1]
 
-    listening = await listen_unix(bind_unix(path), owner)
+    listening = listen(bind_unix(path), owner)
     clients = [Owner() for _ in range(5)]
     links = [UnixLink(path=path, owner=client) for client in clients]
     for link in links:
