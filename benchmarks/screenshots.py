@@ -1,11 +1,14 @@
-"""Photographs the live page under traffic, into docs/images.
+"""Photographs the live page under traffic and the tuner's report, into docs/images.
 
 Needs Chromium. The forest on iris gets Poisson traffic that rises, is too much for it
 for a while, and falls; the page is open from the beginning, light and dark, on a desk's
-screen and on a phone's.
+screen and on a phone's. Then the forest is tuned for a while.
 """
 
 import argparse
+import subprocess
+import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -25,15 +28,25 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=50, help="of traffic")
     parser.add_argument("--rate", type=float, default=3500.0, help="requests/s, mean")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--tune-time", default="90s", help="of the search")
+    parser.add_argument("--p99", default="50ms", help="that the search has to keep")
+    parser.add_argument("--only", choices=("live", "report"), help="of the two")
     options = parser.parse_args()
     _FOLDER.mkdir(exist_ok=True)
-    with Server("models:forest", config=CONFIG) as server, sync_playwright() as play:
+    with sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=options.chromium, args=list(_ARGUMENTS)
         )
-        traffic = threading.Thread(
-            target=_send, args=(server.url, options.rate, options.seconds)
-        )
+        if options.only != "report":
+            _photograph_live(browser, options.rate, options.seconds)
+        if options.only != "live":
+            _photograph_report(browser, options.p99, options.tune_time)
+        browser.close()
+
+
+def _photograph_live(browser: Browser, rate: float, seconds: int) -> None:
+    with Server("models:forest", config=CONFIG) as server:
+        traffic = threading.Thread(target=_send, args=(server.url, rate, seconds))
         traffic.start()
         pages = {
             "live-light": _open(browser, server, 1280, "light"),
@@ -41,12 +54,42 @@ def main() -> None:
             "live-phone": _open(browser, server, 360, "dark"),
         }
         # Until shortly before its end: sending takes a while to begin.
-        pages["live-light"].wait_for_timeout(options.seconds * 1000)
+        pages["live-light"].wait_for_timeout(seconds * 1000)
         for name, page in pages.items():
             page.screenshot(path=_FOLDER / f"{name}.png", full_page=True)
             print(f"wrote docs/images/{name}.png")
-        browser.close()
         traffic.join()
+
+
+def _photograph_report(browser: Browser, p99: str, time: str) -> None:
+    """Tune the forest, and take the upper part of the report."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "flower.json").write_text(FLOWER)
+        files = {
+            f"--{what}": str(folder / file)
+            for what, file in (
+                *(("body", "flower.json"), ("output", "tuned.yaml")),
+                *(("state", "tune.json"), ("report", "tune.html")),
+            )
+        }
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "headway", "tune", "models:forest"),
+                *("--p99", p99, "--time", time),
+                *(word for pair in files.items() for word in pair),
+            ],
+            cwd=Path(__file__).parent / "services",
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        page = browser.new_page(
+            viewport={"width": 1280, "height": 1500}, color_scheme="light"
+        )
+        page.goto((folder / "tune.html").as_uri())
+        page.locator(".chart .main-svg").last.wait_for(state="attached")
+        page.screenshot(path=_FOLDER / "tune-light.png")
+        print("wrote docs/images/tune-light.png")
 
 
 def _open(browser: Browser, server: Server, width: int, scheme: str) -> Page:

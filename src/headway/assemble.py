@@ -28,6 +28,7 @@ from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
 from headway.config.schema import RunnerConfig
 from headway.errors import HeadwayError, RunnerStartError
+from headway.http.neighbours import Neighbours
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
 from headway.run_dir import RunDir
@@ -288,6 +289,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     run_dir: RunDir,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
+    neighbours: Neighbours | None = None,
 ) -> ApiWorker:
     """Return an API worker; without sockets, one that another ASGI server serves.
 
@@ -337,6 +339,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         sockets=sockets,
         clock=clock,
         loop=loop,
+        neighbours=neighbours,
     )
     built.append(
         ApiWorker(

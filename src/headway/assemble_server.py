@@ -17,14 +17,48 @@ from headway.clock import Clock
 from headway.config.schema import ApiServerConfig, HeadwayConfig
 from headway.http.asgi import AsgiBridge
 from headway.http.asgi_server import AsgiServer
+from headway.http.balance import BalanceRules
 from headway.http.lifespan import Lifespan
 from headway.http.limits import HttpLimits
+from headway.http.load_board import LoadBoard
+from headway.http.neighbours import Neighbours
 from headway.http.request import Application
 from headway.http.server import HttpServer
 from headway.http.tls import server_context
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import CONNECTIONS_MOVED
+from headway.run_dir import RunDir
 from headway.service import Service
 
-__all__ = ["build_server"]
+__all__ = ["build_neighbours", "build_server"]
+
+
+def build_neighbours(
+    *,
+    settings: ApiServerConfig,
+    index: int,
+    workers: int,
+    registry: MetricsRegistry,
+    run_dir: RunDir,
+) -> Neighbours | None:
+    """Return what moves connections between the API workers; None: they stay.
+
+    Args:
+        settings: Say whether to.
+        index: Which of the workers this is.
+        workers: How many there are.
+        registry: Counts.
+        run_dir: Has the files by which the workers meet.
+    """
+    if workers < 2 or not settings.balance or settings.ssl_certfile is not None:
+        return None
+    return Neighbours(
+        index=index,
+        paths=run_dir.neighbour_sockets(workers),
+        board=LoadBoard(path=run_dir.load_board, index=index, places=workers),
+        rules=BalanceRules(),
+        moved=registry.counter(CONNECTIONS_MOVED),
+    )
 
 
 def build_server(
@@ -35,6 +69,7 @@ def build_server(
     sockets: Sequence[socket.socket] | None,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
+    neighbours: Neighbours | None,
 ) -> Server:
     """Return what serves the application, and the service's mounts and middleware.
 
@@ -46,7 +81,7 @@ def build_server(
         logged = AccessLog(application=application, clock=clock)
     settings = config.api_server
     if sockets is not None and not (service.mounts or service.middleware):
-        return _native_server(logged, settings, sockets, clock)
+        return _native_server(logged, settings, sockets, clock, neighbours)
     stack = AsgiStack(
         middleware=service.middleware,
         mounts=service.mounts,
@@ -70,7 +105,7 @@ def build_server(
     )
     if config.logging.access:
         front = AccessLog(application=front, clock=clock)
-    native = _native_server(front, settings, sockets, clock)
+    native = _native_server(front, settings, sockets, clock, neighbours)
     return AsgiServer(app=stack, lifespan=lifespan, native=native)
 
 
@@ -79,6 +114,7 @@ def _native_server(
     settings: ApiServerConfig,
     sockets: Sequence[socket.socket],
     clock: Clock,
+    neighbours: Neighbours | None,
 ) -> HttpServer:
     return HttpServer(
         application=application,
@@ -87,6 +123,7 @@ def _native_server(
         sockets=sockets,
         ssl_context=server_context(settings),
         backlog=settings.backlog,
+        neighbours=neighbours,
     )
 
 

@@ -147,6 +147,13 @@ class ReadyRecord(msgspec.Struct, frozen=True):
     """Rows and seconds of a replica's warm-up batches, by method."""
 
 
+# What decoding a record raises: RecursionError where an unknown field is nested deeply.
+_RECORD_FAULTS = (
+    struct.error,
+    msgspec.MsgspecError,
+    UnicodeDecodeError,
+    RecursionError,
+)
 _encode_record = msgspec.msgpack.Encoder().encode
 _decode_error = msgspec.msgpack.Decoder(ErrorRecord).decode
 _decode_ready_record = msgspec.msgpack.Decoder(ReadyRecord).decode
@@ -344,7 +351,7 @@ def decode_failure(frame: memoryview) -> FailureFrame:
     try:
         _, _, cohort_id, first, calls, size = _FAILURE.unpack_from(frame)
         record = _decode_error(frame[_FAILURE.size : _FAILURE.size + size])
-    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _RECORD_FAULTS as error:
         raise WireError(f"a FAILURE frame does not parse: {error}") from error
     return FailureFrame(cohort_id, first, calls, record)
 
@@ -388,5 +395,5 @@ def decode_ready(frame: memoryview) -> ReadyRecord:
         (size,) = LENGTH.unpack_from(frame, _HEAD.size)
         start = _HEAD.size + 4
         return _decode_ready_record(frame[start : start + size])
-    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _RECORD_FAULTS as error:
         raise WireError(f"a READY frame does not parse: {error}") from error

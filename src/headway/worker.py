@@ -22,6 +22,7 @@ from headway.assemble import (
     build_replica,
     build_runner_server,
 )
+from headway.assemble_server import build_neighbours
 from headway.clock import MonotonicClock
 from headway.control import ControlChannel, Described, Failed, ProcessSpec, Ready
 from headway.errors import HeadwayError
@@ -172,6 +173,13 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
         run_dir=run_dir,
         clock=clock,
         loop=loop,
+        neighbours=build_neighbours(
+            settings=spec.config.config.api_server,
+            index=spec.index,
+            workers=spec.workers,
+            registry=registry,
+            run_dir=run_dir,
+        ),
     )
 
 

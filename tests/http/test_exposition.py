@@ -13,6 +13,7 @@ from headway.metrics.families import (
     REQUEST_DURATION,
     REQUESTS,
 )
+from tests.exposition_rules import faults
 
 Scraped = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -68,10 +69,12 @@ def test_every_family_is_rendered() -> None:
     every = [value for value in vars(families).values() if isinstance(value, Family)]
     assert len(every) >= 12
     for family in every:
-        labels = tuple("x" for _ in family.labels)
-        getattr(registry, family.kind)(family, labels)
+        for text in ("x", '"\\\n\x0b\u2028'):
+            labels = tuple(text for _ in family.labels)
+            getattr(registry, family.kind)(family, labels)
     known = [family for family in every if family.kind != "log"]
     page = render(registry.samples()).decode()
+    assert faults(page) == []
     parsed = list(text_string_to_metric_families(page))
     assert {(family.type, family.documentation) for family in parsed} == {
         (family.kind, family.help) for family in known

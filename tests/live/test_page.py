@@ -44,7 +44,10 @@ class _Page(HTMLParser):
 def test_it_loads_its_own_files_and_nothing_else() -> None:
     page = _Page(page_file("credit", charts=True))
     loaded = {link for link in page.links if link.startswith("live/")}
-    assert loaded == {"live/plotly.js", "live/live.js", "live/live.css"}
+    assert loaded == {
+        *("live/plotly.js", "live/live.js"),
+        *("live/page.css", "live/live.css"),
+    }
     assert {"#now", "../", "../metrics", "data:,"} == set(page.links) - loaded
     assert len(page.ids) == len(set(page.ids))
     for name in ASSETS:

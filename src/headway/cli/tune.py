@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headway.cli.report_option import command_words, report_option, save_report
 from headway.cli.service_options import (
     config_option,
     read_document,
@@ -56,6 +57,7 @@ _INTERRUPTED = 130
     show_default=True,
     help="What was measured: the same command goes on from it.",
 )
+@report_option
 @config_option
 @working_dir_option
 def tune(
@@ -67,6 +69,7 @@ def tune(
     output: Path,
     force: bool,
     state_file: Path,
+    report_file: Path | None,
     config_file: Path | None,
     working_dir: Path | None,
 ) -> None:
@@ -77,9 +80,12 @@ def tune(
     a configuration for `headway serve --production --config`.
     """
     from headway.traffic.duration import parse_seconds
+    from headway.traffic.report.page import check_place
     from headway.traffic.tuning.probe import Target
     from headway.traffic.tuning.tuner import Tuner
 
+    if report_file is not None:
+        check_place(report_file)
     target = Target(p99_ms=parse_seconds(p99, of="--p99") * 1000)
     time_s = parse_seconds(time_, of="--time")
     job = _job(
@@ -106,12 +112,14 @@ def tune(
     try:
         tuner.run()
     except KeyboardInterrupt:
+        _report(job, tuner, report_file, is_stopped=True)
         click.echo(
             f"stopped: {len(tuner.trials)} trials are in {state_file}; the same "
             "command goes on from there",
             err=True,
         )
         raise SystemExit(_INTERRUPTED) from None
+    _report(job, tuner, report_file, is_stopped=False)
     _write(_found(job, tuner), output, force=force)
 
 
@@ -157,6 +165,19 @@ def _job(
         state_file=state_file,
         state=load(state_file, mark),
     )
+
+
+def _report(
+    job: "TuneJob", tuner: "Tuner", report_file: Path | None, *, is_stopped: bool
+) -> None:
+    from headway.traffic.report.machine import surroundings
+    from headway.traffic.tuning.tune_report import tune_report
+
+    if report_file is None:
+        return
+    facts = surroundings(command_words())
+    report = tune_report(job, tuner.trials, facts=facts, is_stopped=is_stopped)
+    save_report(report, report_file)
 
 
 def _found(job: "TuneJob", tuner: "Tuner") -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from headway.cli.report_option import command_words, report_option, save_report
 from headway.cli.service_options import (
     config_option,
     read_document,
@@ -66,6 +67,7 @@ _QUICK_LADDER = "20/20,100/100"
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write all figures there.",
 )
+@report_option
 @config_option
 @working_dir_option
 def walk(
@@ -79,6 +81,7 @@ def walk(
     route: str | None,
     body: Path | None,
     json_file: Path | None,
+    report_file: Path | None,
     config_file: Path | None,
     working_dir: Path | None,
 ) -> None:
@@ -89,12 +92,15 @@ def walk(
     """
     from headway.traffic.duration import parse_seconds
     from headway.traffic.question import question_of
+    from headway.traffic.report.page import check_place
     from headway.traffic.tuning.grid import grid_of
     from headway.traffic.tuning.probe import Target
     from headway.traffic.walking.rung import parse_ladder
     from headway.traffic.walking.stage import plain_stages
     from headway.traffic.walking.walk import Walk, WalkPlan
 
+    if report_file is not None:
+        check_place(report_file)
     target = Target(p99_ms=parse_seconds(p99, of="--p99") * 1000)
     rungs = parse_ladder(ladder or (_QUICK_LADDER if quick else _LADDER))
     rung_s = parse_seconds(rung_time, of="--rung-time")
@@ -130,13 +136,33 @@ def walk(
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    is_stopped = False
     try:
         walking.run()
     except KeyboardInterrupt:
-        _show(walking, target.p99_ms, json_file)
-        click.echo("stopped: this is what was measured", err=True)
-        raise SystemExit(_INTERRUPTED) from None
+        is_stopped = True
     _show(walking, target.p99_ms, json_file)
+    if report_file is not None:
+        _report(walking, service, target.p99_ms, report_file, is_stopped=is_stopped)
+    if is_stopped:
+        click.echo("stopped: this is what was measured", err=True)
+        raise SystemExit(_INTERRUPTED)
+
+
+def _report(
+    walking: "Walk", service: str, p99_ms: float, file: Path, *, is_stopped: bool
+) -> None:
+    from headway.traffic.report.machine import surroundings
+    from headway.traffic.walking.walk_report import walk_report
+
+    report = walk_report(
+        service,
+        walking.stages,
+        p99_ms=p99_ms,
+        facts=surroundings(command_words()),
+        is_stopped=is_stopped,
+    )
+    save_report(report, file)
 
 
 def _show(walking: "Walk", p99_ms: float, json_file: Path | None) -> None:

@@ -89,6 +89,9 @@ class ApiServerConfig(_Section, frozen=True):
     """Web worker processes under `--production`; null: as many as there are cores."""
     backlog: Count = 2048
     """Connections that the kernel holds for each worker until it accepts them."""
+    balance: bool = True
+    """Whether a worker that is much busier than another moves connections to it,
+    between two requests; not with TLS. Else each stays where the kernel put it."""
     timeout: Seconds | None = 60.0
     """Seconds past which a request has failed: it is answered 504 and its work is
     dropped. null: never."""

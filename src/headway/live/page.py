@@ -30,7 +30,9 @@ __all__ = [
 LIVE_PATH = "/-/live"
 
 ASSETS = {
+    "page.css": b"text/css; charset=utf-8",
     "live.css": b"text/css; charset=utf-8",
+    "theme.js": b"text/javascript; charset=utf-8",
     "live.js": b"text/javascript; charset=utf-8",
     "charts.js": b"text/javascript; charset=utf-8",
 }

@@ -1,5 +1,6 @@
 """`headway tune` as a process: what it leaves, what it refuses, how it goes on."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from tests.traffic.commands import Command
 
 @pytest.mark.timeout(60)
 def test_it_goes_on_after_ctrl_c_and_writes_the_configuration(tmp_path: Path) -> None:
-    arguments = ("tune", "paced:paced", "--p99", "300ms", "--time")
+    page = tmp_path / "report.html"
+    shown = ("--report", "report.html")
+    arguments = ("tune", "paced:paced", *shown, "--p99", "300ms", "--time")
     with Command(*arguments, "60s", folder=tmp_path) as command:
         command.read_until("s left")
         command.send(signal.SIGINT)
         assert command.wait() == 130, command.output
         assert command.processes() == []
     assert "the same command goes on from there" in command.output
+    assert "The search was stopped" in page.read_text(encoding="utf-8")
     begun = msgspec.json.decode(
         (tmp_path / "headway-tune.json").read_bytes(), type=State
     )
@@ -33,6 +37,12 @@ def test_it_goes_on_after_ctrl_c_and_writes_the_configuration(tmp_path: Path) ->
         (tmp_path / "headway-tune.json").read_bytes(), type=State
     )
     assert whole.trials[0] == begun.trials[0]
+    # What it took is in it, the start of the server with the first of its trials.
+    assert 0 < sum(trial.took_s for trial in whole.trials) < 75
+    report = page.read_text(encoding="utf-8")
+    assert "The search was stopped" not in report
+    assert "headway tune paced:paced --report report.html" in report
+    assert re.search(r"<p class=\"summary\">[\d,]+ requests/s within 300 ms", report)
     kept = [trial.per_s for trial in whole.trials if trial.kept]
     assert kept
     assert max(kept) < 600  # a call takes 4 ms, and there may be 2 replicas
@@ -56,6 +66,10 @@ def test_killed_tuner_leaves_no_server(tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (("paced:paced", "--p99", "50 parsecs"), "--p99 is '50 parsecs': write a time"),
+        (
+            ("paced:paced", "--p99", "1s", "--report", "none/report.html"),
+            "none/report.html: the report cannot be written there",
+        ),
         (("paced:paced", "--p99", "0ms"), "--p99 is '0ms': write a time"),
         (("paced:paced", "--p99", "1s", "--route", "/x"), "it has no /x; name one of"),
         (("paced:paced", "--p99", "1s", "--time", "2s"), "raise --time"),

@@ -1,8 +1,10 @@
 """The walk with real servers and Locust's users, as short as can be."""
 
+import re
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from headway.clock import MonotonicClock
@@ -54,16 +56,23 @@ def test_stages_are_measured_and_a_broken_one_is_skipped() -> None:
     assert told[0].startswith("sync: ")
 
 
+@pytest.mark.timeout(60)
 def test_ctrl_c_shows_what_was_measured(tmp_path: Path) -> None:
     arguments = ("walk", "paced:paced", "--ladder", "4/4", "--quick")
-    with Command(*arguments, "--json", "walk.json", folder=tmp_path) as command:
+    files = ("--json", "walk.json", "--report", "walk.html")
+    with Command(*arguments, *files, folder=tmp_path) as command:
         command.read_until("RPS")
         command.send(signal.SIGINT)
         assert command.wait() == 130, command.output
         assert command.processes() == []
     assert "stage  /s in 50 ms  RPS@4" in command.output
     assert "stopped: this is what was measured" in command.output
-    assert (tmp_path / "walk.json").is_file()
+    [stage] = msgspec.json.decode((tmp_path / "walk.json").read_bytes())
+    report = (tmp_path / "walk.html").read_text(encoding="utf-8")
+    assert "The walk was stopped" in report
+    found = re.search(r'<script type="application/json" id="data">(.*?)</', report)
+    assert found
+    assert msgspec.json.decode(found[1])["stages"] == [stage]
 
 
 @pytest.mark.parametrize("text", ["50", "0/5", "5/0", "a/b", "5/5,", "999999/1"])

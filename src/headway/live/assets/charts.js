@@ -1,39 +1,16 @@
 // Draws the charts: makes plotly's traces of the seconds that live.js holds.
 // Each drawing returns {traces, layout, text}; the text says what the chart shows.
 
-const LINES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+import { colour, colours, dress, format, line } from "./theme.js";
+
 const MOST_BATCHES = 1200;
-const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
-export const format = (value) => (value == null ? "–" : number.format(value));
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
-
-let colours = {};
-
-// Colours are those of the style sheet, which follow the reader's scheme.
-export function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  const named = (name) => style.getPropertyValue(`--${name}`).trim();
-  colours = {
-    text: named("text"),
-    line: named("line"),
-    card: named("card"),
-    series: [1, 2, 3, 4, 5, 6].map((n) => named(`c${n}`)),
-  };
-}
-
-const colour = (index) => colours.series[index % colours.series.length];
 
 // Plotly shows times as UTC; so they are shifted to read as local time.
 function times(seconds) {
   const shift = new Date().getTimezoneOffset() * 60;
   return seconds.map((second) => new Date((second.time - shift) * 1000).toISOString().slice(0, -1));
-}
-
-// A line differs from the others by its dashes too, not by colour alone.
-function line(name, index, x, y, more) {
-  const style = { color: colour(index), width: 2, dash: LINES[index % LINES.length] };
-  return { type: "scatter", mode: "lines", name, x, y, line: style, ...more };
 }
 
 function describe(what, values, unit) {
@@ -186,25 +163,8 @@ export function draw(element, data) {
   const { traces, layout, text } = drawings[element.dataset.chart](data, at);
   element.setAttribute("role", "img");
   element.setAttribute("aria-label", text);
-  const axis = {
-    gridcolor: colours.line, zerolinecolor: colours.line, fixedrange: true, automargin: false,
-  };
   const legendRows = traces.length > 1 ? Math.ceil(traces.length / 3) : 0;
   const time = { type: "date", tickformat: "%H:%M:%S", nticks: 5 };
-  Plotly.react(element, traces, {
-    // Fixed margins: plotly's own search for them does not always end.
-    autosize: true, height: 240,
-    margin: { l: 52, r: 8, t: 8, b: 30 + 22 * legendRows, autoexpand: false },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: colours.text, family: "system-ui, sans-serif", size: 12 },
-    hoverlabel: { bgcolor: colours.card, font: { color: colours.text } },
-    showlegend: traces.length > 1,
-    legend: {
-      orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom",
-      bgcolor: "rgba(0,0,0,0)",
-    },
-    hovermode: "x unified", dragmode: false, ...layout,
-    xaxis: { ...axis, ...(layout.xaxis ?? time) },
-    yaxis: { ...axis, rangemode: "tozero", ...layout.yaxis },
-  }, { displayModeBar: false, responsive: true });
+  Plotly.react(element, traces, dress({ xaxis: time, ...layout }, 240, legendRows),
+    { displayModeBar: false, responsive: true });
 }

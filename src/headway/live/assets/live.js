@@ -1,6 +1,7 @@
 // The live page: asks for each new second, writes the figures, has the charts drawn.
 
-import { draw, format, readColours, sum } from "./charts.js";
+import { draw, sum } from "./charts.js";
+import { format, readColours } from "./theme.js";
 
 const KEPT_SECONDS = 900;
 const SPOKEN_EVERY = 15;

@@ -50,12 +50,21 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
             below = ("workers_per_resource",)
         return "runners", self.runner, *below
 
+    @property
+    def title(self) -> str:
+        """Return what the values are, as the head of a column of them."""
+        unit = "batches up to" if self.what == "max_batch_size" else None
+        return self._whose + (unit or _UNITS[self.what][1])
+
     def text(self, value: int) -> str:
         """Return a value in words."""
-        whose = f"{self.runner}: " if self.names_runner else ""
         if self.what == "max_batch_size":
-            return f"{whose}batches up to {value}"
-        return f"{whose}{value} {_UNITS[self.what][value != 1]}"
+            return f"{self._whose}batches up to {value}"
+        return f"{self._whose}{value} {_UNITS[self.what][value != 1]}"
+
+    @property
+    def _whose(self) -> str:
+        return f"{self.runner}: " if self.names_runner else ""
 
 
 class Grid(msgspec.Struct, frozen=True):

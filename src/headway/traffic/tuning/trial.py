@@ -38,6 +38,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the requests that had another answer, or none."""
     lag_p99_ms: float = 0.0
     """How late the generator itself was."""
+    took_s: float = 0.0
+    """All of it, with the start of its server if it needed one."""
     confirms: bool = False
     """A longer one at the end, for the winner."""
     problem: str = ""
@@ -47,6 +49,15 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     def is_clear(self) -> bool:
         """Whether a miss is one of the setting, and no accident of the moment."""
         return bool(self.problem) or self.in_time < _CLEAR
+
+    @property
+    def verdict(self) -> str:
+        """Return in a word how it ended."""
+        if self.problem:
+            return "skipped"
+        if not self.kept:
+            return "missed"
+        return "confirmed" if self.confirms else "kept"
 
     @property
     def why(self) -> str:

@@ -11,7 +11,7 @@ import yaml
 from headway.traffic.tuning.grid import Grid, KeyPath
 from headway.traffic.tuning.trial import Setting, Trial, brackets
 
-__all__ = ["reasons", "render"]
+__all__ = ["fates", "reasons", "render"]
 
 
 def render(
@@ -62,17 +62,34 @@ def reasons(
         trials: All of them.
         found: The winner's.
     """
+    told = fates(grid, trials, found)
     return {
-        choice.key: [
-            f"{choice.text(found.setting[place])}: {found.per_s:,.0f}/s",
+        choice.key: [f"{value}: {fate}" for value, fate in own]
+        for choice, own in zip(grid.choices, told, strict=True)
+    }
+
+
+def fates(
+    grid: Grid, trials: Sequence[Trial], found: Trial
+) -> list[list[tuple[str, str]]]:
+    """Return for each choice its values and how they fared, the winner's first.
+
+    Args:
+        grid: The choices.
+        trials: All of them.
+        found: The winner's.
+    """
+    return [
+        [
+            (choice.text(found.setting[place]), f"{found.per_s:,.0f}/s"),
             *(
-                f"{choice.text(value)}: {_fared(place, value, trials, found)}"
+                (choice.text(value), _fared(place, value, trials, found))
                 for value in sorted(choice.values)
                 if value != found.setting[place]
             ),
         ]
         for place, choice in enumerate(grid.choices)
-    }
+    ]
 
 
 def _fared(place: int, value: int, trials: Sequence[Trial], found: Trial) -> str:

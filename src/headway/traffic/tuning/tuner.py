@@ -98,6 +98,7 @@ class Tuner:
         if excess:
             self._note(_skipped(step.setting, excess), is_quiet=True)
             return
+        began = self._clock.now()
         try:
             if self._serving != step.setting:
                 running.close()
@@ -117,7 +118,8 @@ class Tuner:
             if isinstance(error, WrongQuestionError) and not self.trials:
                 raise
             trial = _skipped(step.setting, error.message)
-        self._note(trial)
+        took_s = self._clock.now() - began
+        self._note(msgspec.structs.replace(trial, took_s=took_s))
 
     def _start(self, setting: Setting, running: ExitStack, file: Path) -> Served:
         content = with_keys(self._job.document, self._job.grid.keys(setting))
@@ -155,6 +157,5 @@ def _told(trial: Trial) -> str:
         return f"skipped: {trial.problem}"
     p99 = "" if trial.p99_ms is None else f", p99 {trial.p99_ms:,.1f} ms"
     if trial.kept:
-        kept = "confirmed" if trial.confirms else "kept"
-        return f"{trial.per_s:,.0f}/s {kept}{p99}"
+        return f"{trial.per_s:,.0f}/s {trial.verdict}{p99}"
     return f"{trial.per_s:,.0f}/s missed: {trial.why}"

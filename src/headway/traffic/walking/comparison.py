@@ -10,7 +10,7 @@ import msgspec
 
 from headway.traffic.walking.rung import RungFigures
 
-__all__ = ["StageFigures", "gains", "table", "verdicts"]
+__all__ = ["StageFigures", "brought", "cells", "gains", "table", "verdicts"]
 
 _MORE = 1.05
 """Less than this more, or less, is noise."""
@@ -59,27 +59,26 @@ def gains(before: StageFigures, after: StageFigures) -> tuple[list[str], list[st
     return better, worse
 
 
-def verdicts(stages: Sequence[StageFigures]) -> list[str]:
-    """Return a line for each stage but the first: what it brings."""
-    lines = []
+def brought(stages: Sequence[StageFigures]) -> list[tuple[str, str]]:
+    """Return the name of each stage but the first, and what it brings."""
+    found = []
     for before, after in pairwise([stage for stage in stages if not stage.problem]):
         better, worse = gains(before, after)
-        found = "; ".join(better) or f"no better than {before.name} on this machine"
+        gained = "; ".join(better) or f"no better than {before.name} on this machine"
         lost = f" (but {'; '.join(worse)})" if worse else ""
-        lines.append(f"{after.name}: {found}{lost}")
-    lines += [f"{s.name}: skipped: {s.problem}" for s in stages if s.problem]
-    return lines
+        found.append((after.name, gained + lost))
+    return found + [(s.name, f"skipped: {s.problem}") for s in stages if s.problem]
+
+
+def verdicts(stages: Sequence[StageFigures]) -> list[str]:
+    """Return a line for each stage but the first: what it brings."""
+    return [f"{name}: {what}" for name, what in brought(stages)]
 
 
 def table(stages: Sequence[StageFigures], p99_ms: float) -> list[str]:
     """Return all figures as lines of text, one for each stage."""
-    users = [rung.users for rung in max((s.rungs for s in stages), key=len)]
-    heads = ["stage", f"/s in {p99_ms:g} ms"]
-    for number in users:
-        heads += [f"RPS@{number}", f"p99@{number}"]
-    heads += ["failures", "/livez p99"]
-    rows = [heads, *(_row(stage, len(users)) for stage in stages)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+    rows = cells(stages, p99_ms)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
@@ -87,6 +86,16 @@ def table(stages: Sequence[StageFigures], p99_ms: float) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def cells(stages: Sequence[StageFigures], p99_ms: float) -> list[list[str]]:
+    """Return all figures as a table's cells: its heads, and a row for each stage."""
+    users = [rung.users for rung in max((s.rungs for s in stages), key=len)]
+    heads = ["stage", f"/s in {p99_ms:g} ms"]
+    for number in users:
+        heads += [f"RPS@{number}", f"p99@{number}"]
+    heads += ["failures", "/livez p99"]
+    return [heads, *(_row(stage, len(users)) for stage in stages)]
 
 
 def _row(stage: StageFigures, rungs: int) -> list[str]:
