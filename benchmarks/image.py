@@ -2,7 +2,8 @@
 
 A small ONNX network on 3x224x224 float32: the throughput, and the median time from a
 body that has been read to the start of its model, decoding included, for one client.
-`scripts/bench peers` has the same network in other servers.
+`--socket`: without shared memory between the processes. `scripts/bench peers` has the
+same network in other servers.
 """
 
 import http.client
@@ -15,18 +16,22 @@ import numpy as np
 
 from benchmarks.peers.installation import FOLDER
 from benchmarks.peers.models import train
-from benchmarks.report import arguments, show
+from benchmarks.report import argument_parser, show
 from benchmarks.server import Server
 from benchmarks.wrk import run_wrk
+from headway.config.schema import RunnerConfig
 
-_CONFIG = "runners: {resources: {cpu: 1}}"
+_CONFIG = "runners: {resources: {cpu: 1}, shared_memory_bytes: %d}"
 _CONNECTIONS = (1, 16, 64)
 _ASKED = 100
 
 
 def main() -> None:
     """Run it."""
-    options = arguments(__doc__, seconds=4)
+    parser = argument_parser(__doc__, seconds=4)
+    parser.add_argument("--socket", action="store_true", help="share no memory")
+    options = parser.parse_args()
+    memory_bytes = 0 if options.socket else RunnerConfig().shared_memory_bytes
     models = FOLDER / "models"
     train(models)
     os.environ |= {
@@ -34,7 +39,7 @@ def main() -> None:
         "HEADWAY_PEERS_MODELS": str(models),
     }
     rows = []
-    with Server("images:svc", config=_CONFIG) as server:
+    with Server("images:svc", config=_CONFIG % memory_bytes) as server:
         for kind, body in _bodies().items():
             start_ms = _start_ms(server, kind, body)
             for connections in _CONNECTIONS:

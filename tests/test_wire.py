@@ -20,8 +20,6 @@ from headway.errors import (
 from headway.payload.call import Buffer
 from headway.wire import (
     TRACE_BYTES,
-    ErrorRecord,
-    ReadyRecord,
     decode_calls,
     decode_cancel,
     decode_failure,
@@ -35,6 +33,7 @@ from headway.wire import (
     kind_of_frame,
 )
 from headway.wire_errors import error_of, record_of
+from headway.wire_records import ErrorRecord, ReadyRecord
 
 u32 = st.integers(0, 2**32 - 1)
 finite = st.floats(allow_nan=False)

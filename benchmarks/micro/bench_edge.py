@@ -39,7 +39,8 @@ from headway.payload.call import Buffer
 from headway.payload.result import encode_array
 from headway.tracing.tracing import Tracing
 from headway.transport.framing import FrameCutter
-from headway.wire import ReadyRecord, decode_calls, encode_ready, encode_results
+from headway.wire import decode_calls, encode_ready, encode_results
+from headway.wire_records import ReadyRecord
 
 _BODY = b"[[5.1,3.5,1.4,0.2]]"
 _REQUEST = (

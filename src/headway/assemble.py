@@ -27,7 +27,7 @@ from headway.assemble_observation import (
     client_type,
     endpoint_type,
 )
-from headway.assemble_server import build_server
+from headway.assemble_server import Listening, build_server
 from headway.batching.scheduler import Scheduler, SchedulerLimits
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
@@ -54,7 +54,7 @@ from headway.signature import MethodSpec
 from headway.tracing.tracing import Tracing
 from headway.transport.unix import UnixLink
 from headway.version import __version__
-from headway.wire import ReadyRecord
+from headway.wire_records import ReadyRecord
 
 __all__ = [
     "RunnerCore",
@@ -171,6 +171,7 @@ def build_runner_server(
     *,
     core: RunnerCore,
     runner: Runner,
+    config: RunnerConfig,
     listening: socket.socket,
     replica_paths: Sequence[str],
     registry: MetricsRegistry,
@@ -188,6 +189,8 @@ def build_runner_server(
                 owner=ReplicaLink(
                     dispatcher=core.dispatcher, clock=clock, number=number
                 ),
+                memory_bytes=config.shared_memory_bytes,
+                share_from=config.shared_memory_from_bytes,
             )
             for number, path in enumerate(replica_paths)
         ]
@@ -290,7 +293,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     service: Service,
     config: ResolvedConfig,
     workers: int,
-    sockets: Sequence[socket.socket] | None,
+    listening: Listening | None,
     clients: Sequence[RunnerClient],
     links: Sequence[Part],
     registry: MetricsRegistry,
@@ -299,7 +302,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     loop: asyncio.AbstractEventLoop,
     tracing: Tracing | None,
 ) -> ApiWorker:
-    """Return an API worker; without sockets, one that another ASGI server serves.
+    """Return an API worker; if it listens nowhere, one that another ASGI server serves.
 
     Raises:
         ConfigError: If a file of TLS cannot be used.
@@ -358,7 +361,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         application=application,
         observation=observation,
         settings=settings,
-        sockets=sockets,
+        listening=listening,
         clock=clock,
         loop=loop,
     )

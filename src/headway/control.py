@@ -45,6 +45,8 @@ class ProcessSpec(msgspec.Struct, tag="spec", frozen=True, kw_only=True):
     """Replicas of the runner; with more than one, each is a process of its own."""
     workers: int = 1
     """API workers, among which `max_concurrency` is shared."""
+    index: int = 0
+    """Which of the API workers it is."""
 
 
 class Described(msgspec.Struct, tag="described", frozen=True):

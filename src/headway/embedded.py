@@ -23,6 +23,7 @@ from headway.assemble import (
     warm_core,
 )
 from headway.assemble_observation import build_tracing
+from headway.assemble_server import Listening
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
 from headway.garbage import spare_collections
@@ -220,7 +221,7 @@ def build_embedded(
         service=service,
         config=config,
         workers=1,
-        sockets=sockets,
+        listening=None if sockets is None else Listening(sockets),
         clients=clients,
         links=[
             _link(

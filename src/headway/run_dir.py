@@ -56,6 +56,15 @@ class RunDir:
         """Folder in which all processes agree on what `latest` means."""
         return self.path / "pins"
 
+    @property
+    def load_board(self) -> Path:
+        """What each API worker has to do, for all of them to see."""
+        return self.path / "load"
+
+    def neighbour_sockets(self, workers: int) -> list[str]:
+        """Return where each API worker takes connections from the others."""
+        return [str(self.path / f"n{index}") for index in range(workers)]
+
     def metrics_slot(self, process: str) -> Path:
         """Return the slot of a process."""
         return self.metrics / f"{process}.bin"

@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from headway.child import Child
 from headway.clock import Clock
 from headway.config.resolved import ResolvedConfig
@@ -124,8 +126,10 @@ class Supervisor:
             *(config.runner(runner.name).startup_timeout_s for runner in plan.runners),
         )
         for index, listening in enumerate(http):
-            spec = self._spec(
-                "api", f"api-{index}", config, [listening], workers=workers
+            spec = msgspec.structs.replace(
+                self._spec("api", f"api-{index}", config, [listening]),
+                workers=workers,
+                index=index,
             )
             self._api_workers.append(
                 self._child(
@@ -213,7 +217,6 @@ class Supervisor:
         *,
         runner: str = "",
         replicas: int = 1,
-        workers: int = 1,
     ) -> ProcessSpec:
         return ProcessSpec(
             role=role,
@@ -225,7 +228,6 @@ class Supervisor:
             runner=runner,
             sockets=tuple(listening.fileno() for listening in sockets),
             replicas=replicas,
-            workers=workers,
         )
 
     def _child(

@@ -11,6 +11,8 @@ and runner/replica_link encode and decode them. All integers are little-endian.
     RESULTS    results of neighbouring calls of a cohort
     FAILURE    one error for neighbouring calls of a cohort
 
+Kinds 6 and 7 are the transport's own (transport/block_frame).
+
 A frame's length is a multiple of 8 and its payload begins at one, so that an array over
 the payload is aligned whenever the frame is.
 """
@@ -23,6 +25,14 @@ import msgspec
 
 from headway.errors import WireError
 from headway.payload.call import Buffer
+from headway.wire_records import (
+    RECORD_FAULTS,
+    ErrorRecord,
+    ReadyRecord,
+    decode_error,
+    decode_ready_record,
+    encode_record,
+)
 
 __all__ = [
     "CALLS",
@@ -35,9 +45,7 @@ __all__ = [
     "TRACE_BYTES",
     "CallsFrame",
     "CancelFrame",
-    "ErrorRecord",
     "FailureFrame",
-    "ReadyRecord",
     "ResultsFrame",
     "decode_calls",
     "decode_cancel",
@@ -122,15 +130,6 @@ class CancelFrame(msgspec.Struct, gc=False):
     calls: tuple[int, ...]
 
 
-class ErrorRecord(msgspec.Struct, frozen=True):
-    """An error on its way; `code` finds its class again on the other side."""
-
-    code: str
-    message: str
-    error_id: str | None = None
-    retry_after_s: float | None = None
-
-
 class FailureFrame(msgspec.Struct, gc=False):
     """One error for `calls` neighbouring calls of a cohort."""
 
@@ -138,20 +137,6 @@ class FailureFrame(msgspec.Struct, gc=False):
     first: int
     calls: int
     error: ErrorRecord
-
-
-class ReadyRecord(msgspec.Struct, frozen=True):
-    """What a runner says once it is loaded and warm."""
-
-    runner: str
-    pid: int
-    costs: dict[str, list[tuple[int, float]]] = {}
-    """Rows and seconds of a replica's warm-up batches, by method."""
-
-
-_encode_record = msgspec.msgpack.Encoder().encode
-_decode_error = msgspec.msgpack.Decoder(ErrorRecord).decode
-_decode_ready_record = msgspec.msgpack.Decoder(ReadyRecord).decode
 
 
 def _pack_u32(values: Sequence[int]) -> bytes:
@@ -335,7 +320,7 @@ def encode_failure(
     *, cohort_id: int, first: int, calls: int, error: ErrorRecord
 ) -> bytes:
     """Return a FAILURE frame."""
-    record = _encode_record(error)
+    record = encode_record(error)
     length = _FAILURE.size + len(record)
     head = _FAILURE.pack(
         length + -length % 8, FAILURE, cohort_id, first, calls, len(record)
@@ -351,8 +336,8 @@ def decode_failure(frame: memoryview) -> FailureFrame:
     """
     try:
         _, _, cohort_id, first, calls, size = _FAILURE.unpack_from(frame)
-        record = _decode_error(frame[_FAILURE.size : _FAILURE.size + size])
-    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        record = decode_error(frame[_FAILURE.size : _FAILURE.size + size])
+    except RECORD_FAULTS as error:
         raise WireError(f"a FAILURE frame does not parse: {error}") from error
     return FailureFrame(cohort_id, first, calls, record)
 
@@ -380,7 +365,7 @@ def decode_cancel(frame: memoryview) -> CancelFrame:
 
 def encode_ready(record: ReadyRecord) -> bytes:
     """Return a READY frame."""
-    body = _encode_record(record)
+    body = encode_record(record)
     length = _HEAD.size + 4 + len(body)
     head = _HEAD.pack(length + -length % 8, READY) + LENGTH.pack(len(body))
     return head + body + _padding(length)
@@ -395,6 +380,6 @@ def decode_ready(frame: memoryview) -> ReadyRecord:
     try:
         (size,) = LENGTH.unpack_from(frame, _HEAD.size)
         start = _HEAD.size + 4
-        return _decode_ready_record(frame[start : start + size])
-    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return decode_ready_record(frame[start : start + size])
+    except RECORD_FAULTS as error:
         raise WireError(f"a READY frame does not parse: {error}") from error

@@ -6,7 +6,7 @@ runner/ sends them, api/ and runner/replica_link raise them on the other side.
 from collections.abc import Iterator
 
 from headway.errors import HeadwayError, MethodNotAllowedError
-from headway.wire import ErrorRecord
+from headway.wire_records import ErrorRecord
 
 __all__ = ["error_of", "record_of"]
 

@@ -24,6 +24,7 @@ from headway.assemble import (
     build_runner_server,
 )
 from headway.assemble_observation import build_tracing
+from headway.assemble_server import Listening, build_neighbours
 from headway.clock import MonotonicClock
 from headway.control import ControlChannel, Described, Failed, ProcessSpec, Ready
 from headway.errors import HeadwayError
@@ -154,6 +155,7 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
         return build_runner_server(
             core=core,
             runner=runner,
+            config=spec.config.runner(spec.runner),
             listening=sockets[0],
             replica_paths=run_dir.replica_sockets(index, spec.replicas),
             registry=registry,
@@ -169,11 +171,26 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
         service=service,
         config=spec.config,
         workers=spec.workers,
-        sockets=sockets,
+        listening=Listening(
+            sockets,
+            build_neighbours(
+                settings=spec.config.config.api_server,
+                index=spec.index,
+                workers=spec.workers,
+                registry=registry,
+                run_dir=run_dir,
+            ),
+        ),
         clients=clients,
         links=[
-            UnixLink(path=run_dir.runner_socket(index), owner=client)
+            UnixLink(
+                path=run_dir.runner_socket(index),
+                owner=client,
+                memory_bytes=settings.shared_memory_bytes,
+                share_from=settings.shared_memory_from_bytes,
+            )
             for index, client in enumerate(clients)
+            for settings in [spec.config.runner(client.name)]
         ],
         registry=registry,
         run_dir=run_dir,

@@ -16,7 +16,8 @@ from headway.errors import (
     WireError,
 )
 from headway.signature import MethodSpec
-from headway.wire import ErrorRecord, encode_cancel, encode_failure
+from headway.wire import encode_cancel, encode_failure
+from headway.wire_records import ErrorRecord
 from tests.api.wire import PREDICT, Wire
 
 

@@ -17,13 +17,13 @@ from headway.wire import (
     CALLS,
     CANCEL,
     CallsFrame,
-    ReadyRecord,
     decode_calls,
     decode_cancel,
     encode_ready,
     encode_results,
     kind_of_frame,
 )
+from headway.wire_records import ReadyRecord
 
 PREDICT = MethodSpec("predict", batchable=True)
 

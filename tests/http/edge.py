@@ -15,6 +15,7 @@ import uvloop
 
 from headway.errors import HeadwayError
 from headway.http.limits import HttpLimits
+from headway.http.neighbours import Neighbours
 from headway.http.request import Answer, Application, Request
 from headway.http.server import HttpServer
 
@@ -130,6 +131,7 @@ async def serving(
     server_ssl: ssl.SSLContext | None = None,
     client_ssl: ssl.SSLContext | None = None,
     wrap: Callable[[Recorder], Application] = lambda app: app,
+    neighbours: Neighbours | None = None,
 ) -> AsyncIterator[Edge]:
     app, clock, listener = Recorder(), FakeClock(), bound_socket()
     server = HttpServer(
@@ -138,6 +140,7 @@ async def serving(
         clock=clock,
         sockets=[listener],
         ssl_context=server_ssl,
+        neighbours=neighbours,
     )
     await server.start()
     edge = Edge(server, app, clock)

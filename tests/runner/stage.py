@@ -17,7 +17,8 @@ from headway.runner.executor import Done
 from headway.runner.inbox import Inbox, MethodLimits
 from headway.runner.meters import RunnerMeters
 from headway.signature import MethodSpec
-from headway.wire import ReadyRecord, encode_calls, encode_cancel
+from headway.wire import encode_calls, encode_cancel
+from headway.wire_records import ReadyRecord
 from tests.payload.hop import Named, Recorder, answers_of, encode, isolate, spec
 
 Model = Callable[..., Any]

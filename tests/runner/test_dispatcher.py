@@ -28,11 +28,11 @@ from headway.metrics import Log
 from headway.metrics.families import RECENT_BATCHES
 from headway.payload.call import ARRAYS, CallKey, _encode_key
 from headway.wire import (
-    ReadyRecord,
     decode_results_frame,
     encode_calls,
     encode_ready,
 )
+from headway.wire_records import ReadyRecord
 from tests.runner.stage import Client, Model, Stage, double, rows, same, turn
 
 

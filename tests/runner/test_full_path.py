@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import random
 import threading
 from collections.abc import AsyncIterator
@@ -33,9 +34,11 @@ from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
 from headway.signature import MethodSpec
+from headway.transport.arena import Arena
 from headway.transport.local import LocalChannel
 from headway.transport.unix import UnixLink
-from headway.wire import ReadyRecord, encode_cancel
+from headway.wire import encode_cancel
+from headway.wire_records import ReadyRecord
 from tests.payload.hop import isolate
 from tests.runner.stage import is_idle
 
@@ -132,9 +135,12 @@ async def embedded(
 
 @contextlib.asynccontextmanager
 async def in_processes(
-    models: list[Model], folder: Path
+    models: list[Model], folder: Path, memory_bytes: int = 0
 ) -> AsyncIterator[tuple[RunnerClient, RunnerServer, list[ReplicaServer]]]:
-    """Yield a client of a runner with its replicas, over sockets as in production."""
+    """Yield a client of a runner with its replicas, over sockets as in production.
+
+    With memory, all that is sent goes through it.
+    """
     inbox, dispatcher, _ = build()
     replicas, links = [], []
     for index, model in enumerate(models):
@@ -143,7 +149,12 @@ async def in_processes(
         replicas.append(ReplicaServer(listening=bind_unix(path), replica=replica))
         await replicas[-1].start()
         links.append(
-            UnixLink(path=path, owner=ReplicaLink(dispatcher=dispatcher, clock=CLOCK))
+            UnixLink(
+                path=path,
+                owner=ReplicaLink(dispatcher=dispatcher, clock=CLOCK),
+                memory_bytes=memory_bytes,
+                share_from=1,
+            )
         )
     path = str(folder / "r0")
     executor = InlineExecutor(isolation=isolate(Model(), SPECS))
@@ -156,7 +167,7 @@ async def in_processes(
     )
     await server.start()
     client = make_client()
-    link = UnixLink(path=path, owner=client)
+    link = UnixLink(path=path, owner=client, memory_bytes=memory_bytes, share_from=1)
     link.start()
     await client.wait_ready()
     try:
@@ -228,6 +239,42 @@ async def test_thousands_of_calls_over_sockets(
     async with in_processes(models, tmp_path) as (client, _, _):
         await check_many(client, 2000, seed=2)
     assert all(model.batches for model in models), "each replica had its share"
+
+
+def _arenas(client: RunnerClient, server: RunnerServer) -> list[Arena]:
+    """Return both ends of the memory to the client, and the runner's to replicas."""
+    links: list[Any] = list(server._links)
+    channels: list[Any] = [
+        client._channel,
+        *server._inbox.channels,
+        *(link._channel for link in links),
+    ]
+    return [channel._arena for channel in channels]
+
+
+@pytest.mark.parametrize("memory_bytes", [20_000, 2**22], ids=["often full", "ample"])
+@pytest.mark.parametrize("replicas", [0, 2])
+async def test_thousands_of_calls_through_shared_memory(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    replicas: int,
+    memory_bytes: int,
+) -> None:
+    caplog.set_level("CRITICAL")
+    models = [Model() for _ in range(replicas)]
+    gc.disable()  # what is answered must be let go of without it
+    try:
+        async with in_processes(models, tmp_path, memory_bytes) as (client, server, _):
+            await check_many(client, 2000, seed=3)
+            await client.call(SPECS["predict"], (np.ones(1),), {})
+            arenas = _arenas(client, server)
+            assert len(arenas) == 2 + replicas
+            async with asyncio.timeout(5):
+                while client._flights:  # noqa: ASYNC110 - the cancelled ones' end
+                    await asyncio.sleep(0.001)
+            assert [arena._loans for arena in arenas] == [{}] * len(arenas)
+    finally:
+        gc.enable()
 
 
 async def _rows_wait(dispatcher: Dispatcher, rows: int) -> None:

@@ -10,12 +10,11 @@ from headway.errors import ModelCallError
 from headway.payload.result import encode_array
 from headway.runner.replica_link import ReplicaLink
 from headway.wire import (
-    ErrorRecord,
-    ReadyRecord,
     encode_failure,
     encode_ready,
     encode_results,
 )
+from headway.wire_records import ErrorRecord, ReadyRecord
 from tests.payload.hop import Recorder
 from tests.runner.stage import Stage, rows, same, turn
 

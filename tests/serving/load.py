@@ -89,9 +89,7 @@ class Load:
         sent_at = time.monotonic()
         try:
             async with asyncio.timeout(15):
-                response = await connection.request(
-                    "/crawl", [row], headers=self._headers
-                )
+                response = await self._request(connection, row)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # an answer of its own kind: None
         self.answers.append(Answer(response, sent_at, time.monotonic() - sent_at))
@@ -99,7 +97,13 @@ class Load:
         if response is None:
             return False
         if response.status == 200:
-            assert response.json() == [2 * row]
+            self._check(response, row)
         else:
             await asyncio.sleep(0.005)  # as a client would, though not as long
         return response.headers.get("connection") != "close"
+
+    async def _request(self, connection: Connection, row: int) -> Response:
+        return await connection.request("/crawl", [row], headers=self._headers)
+
+    def _check(self, response: Response, row: int) -> None:
+        assert response.json() == [2 * row]

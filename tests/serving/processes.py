@@ -5,8 +5,9 @@ import select
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["children", "pss_bytes", "wait_gone"]
+__all__ = ["SharedMemory", "children", "pss_bytes", "shared_memory", "wait_gone"]
 
 
 def children(parent: int) -> dict[str, int]:
@@ -54,3 +55,33 @@ def pss_bytes(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("the kernel tells no Pss")
+
+
+class SharedMemory(NamedTuple):
+    """Nameless memory that a process has open or mapped."""
+
+    opened: list[int]
+    """Inode of each file descriptor."""
+    mapped: list[int]
+    """Inode of each map."""
+    used_bytes: int
+    """What of it the process has touched."""
+
+
+def shared_memory(pid: int) -> SharedMemory:
+    """Return Headway's shared memory in a process."""
+    opened = [
+        fd.stat().st_ino
+        for fd in Path(f"/proc/{pid}/fd").iterdir()
+        if os.readlink(fd).startswith("/memfd:headway")
+    ]
+    mapped, used, is_ours = [], 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        fields = line.split()
+        if not fields[0].endswith(":"):  # the head of the next map
+            is_ours = fields[-2].startswith("/memfd:headway")
+            if is_ours:
+                mapped.append(int(fields[4]))
+        elif is_ours and fields[0] == "Rss:":
+            used += int(fields[1]) * 1024
+    return SharedMemory(sorted(opened), sorted(mapped), used)

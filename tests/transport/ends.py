@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from headway.errors import WireError
 from headway.listen import bind_unix
-from headway.transport.base import Channel
+from headway.transport.base import Channel, ChannelOwner
+from headway.transport.listener import UnixListener
 from headway.transport.local import LocalChannel
-from headway.transport.unix import UnixLink, listen_unix
+from headway.transport.unix import UnixLink
 from headway.wire import LENGTH
 
 REFUSED = b"refuse me"
+MEMORY_BYTES = 2**20
+SHARE_FROM = 1000
 
 
 def frame(body: bytes) -> bytes:
@@ -59,6 +63,12 @@ class Owner:
                 await self._changed.wait()
 
 
+def listen(listening: socket.socket, owner: Callable[[], ChannelOwner]) -> UnixListener:
+    listener = UnixListener(listening=listening, owner=owner)
+    listener.start()
+    return listener
+
+
 @contextlib.asynccontextmanager
 async def connected(kind: str, folder: Path) -> AsyncIterator[tuple[Owner, Owner]]:
     """Yield a client and a server that are connected."""
@@ -68,8 +78,13 @@ async def connected(kind: str, folder: Path) -> AsyncIterator[tuple[Owner, Owner
         yield client, server
         return
     path = str(folder / "s")
-    listening = await listen_unix(bind_unix(path), lambda: server)
-    link = UnixLink(path=path, owner=client)
+    listening = listen(bind_unix(path), lambda: server)
+    link = UnixLink(
+        path=path,
+        owner=client,
+        memory_bytes=MEMORY_BYTES if kind == "memory" else 0,
+        share_from=SHARE_FROM,
+    )
     link.start()
     await client.until(lambda: bool(client.opened))
     await server.until(lambda: bool(server.opened))

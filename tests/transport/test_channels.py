@@ -22,7 +22,9 @@ LOOPS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {
 }
 
 
-@pytest.fixture(params=["unix-uvloop", "unix-asyncio", "local-uvloop", "local-asyncio"])
+@pytest.fixture(
+    params=[f"{kind}-{loop}" for kind in ("unix", "memory", "local") for loop in LOOPS]
+)
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Return what runs a scenario over one kind of channel."""
     kind, loop = request.param.split("-")

@@ -1,11 +1,12 @@
 """What only Unix sockets do: they come back."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 from headway.listen import bind_unix
-from headway.transport.unix import UnixChannel, UnixLink, listen_unix
-from tests.transport.ends import Owner, frame
+from headway.transport.unix import UnixChannel, UnixLink
+from tests.transport.ends import Owner, connected, frame, listen
 
 
 async def test_a_link_connects_anew_when_the_process_behind_is_replaced(
@@ -18,7 +19,7 @@ async def test_a_link_connects_anew_when_the_process_behind_is_replaced(
     link.start()
     for generation in range(3):
         server = Owner()
-        listening = await listen_unix(kept.dup(), lambda: server)  # noqa: B023
+        listening = listen(kept.dup(), lambda: server)  # noqa: B023
         await server.until(lambda: bool(server.opened))  # noqa: B023
         await client.until(lambda: len(client.opened) > generation)  # noqa: B023
         client.channel.send([frame(b"hello")])
@@ -37,7 +38,7 @@ async def test_a_link_waits_for_someone_to_listen(tmp_path: Path) -> None:
     link = UnixLink(path=path, owner=client)
     link.start()
     await asyncio.sleep(0)  # its first try fails: there is no such file
-    listening = await listen_unix(bind_unix(path), lambda: server)
+    listening = listen(bind_unix(path), lambda: server)
     await client.until(lambda: bool(client.opened))
     await link.aclose()
     await client.until(lambda: bool(client.lost))
@@ -58,7 +59,7 @@ async def test_a_link_can_be_closed_before_it_is_connected(tmp_path: Path) -> No
 async def test_a_closed_link_stays_closed(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     client, server = Owner(), Owner()
-    listening = await listen_unix(bind_unix(path), lambda: server)
+    listening = listen(bind_unix(path), lambda: server)
     link = UnixLink(path=path, owner=client)
     link.start()
     await client.until(lambda: bool(client.opened))
@@ -80,7 +81,7 @@ async def test_each_connection_has_its_owner(tmp_path: Path) -> None:
         accepted.release()
         return owners[-1]
 
-    listening = await listen_unix(bind_unix(path), owner)
+    listening = listen(bind_unix(path), owner)
     clients = [Owner() for _ in range(5)]
     links = [UnixLink(path=path, owner=client) for client in clients]
     for link in links:
@@ -110,3 +111,38 @@ def test_a_channel_that_was_never_open_takes_nothing() -> None:
 
 class _NoOwner(Owner):
     def __init__(self) -> None: ...
+
+
+async def test_what_the_socket_does_not_take_at_once_follows_in_order(
+    tmp_path: Path,
+) -> None:
+    # Within one turn of the loop nobody reads: the socket fills in mid-frame.
+    sent = [frame(bytes([number]) * 200_000) for number in range(100)]
+    async with connected("unix", tmp_path) as (client, server):
+        for one in sent:
+            client.channel.send([one])
+        await server.until(lambda: len(server.views) == len(sent))
+    assert server.frames == sent
+
+
+async def test_a_frame_is_sent_at_once() -> None:
+    here, there = socket.socketpair()
+    client = Owner()
+    loop = asyncio.get_running_loop()
+    await loop.connect_accepted_socket(lambda: UnixChannel(owner=client), sock=here)
+    client.channel.send([frame(b"hello")])
+    # No turn of the loop has passed since.
+    assert there.recv(100, socket.MSG_DONTWAIT) == frame(b"hello")
+    there.close()
+    await client.until(lambda: bool(client.lost))
+
+
+async def test_sending_to_a_peer_that_is_gone_is_no_error() -> None:
+    here, there = socket.socketpair()
+    client = Owner()
+    loop = asyncio.get_running_loop()
+    await loop.connect_accepted_socket(lambda: UnixChannel(owner=client), sock=here)
+    there.close()
+    client.channel.send([frame(b"hello")])
+    await client.until(lambda: bool(client.lost))
+    client.channel.send([frame(b"hello")])

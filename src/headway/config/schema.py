@@ -90,6 +90,9 @@ class ApiServerConfig(_Section, frozen=True):
     """Web worker processes under `--production`; null: as many as there are cores."""
     backlog: Count = 2048
     """Connections that the kernel holds for each worker until it accepts them."""
+    balance: bool = True
+    """Whether a worker that is much busier than another moves connections to it,
+    between two requests; not with TLS. Else each stays where the kernel put it."""
     timeout: Seconds | None = 60.0
     """Seconds past which a request has failed: it is answered 504 and its work is
     dropped. null: never."""
@@ -187,6 +190,14 @@ class RunnerConfig(_Section, frozen=True):
     timeout: Seconds | None = 60.0
     """Seconds past which a call of this runner has failed; the request's own
     deadline holds too. null: only the request's."""
+    shared_memory_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 64 * 2**20
+    """Memory in which each web worker and the runner, and the runner and each replica,
+    lay large arrays down for one another: so much for each direction, of which only
+    what was used is taken from the machine. What finds no room goes through the socket.
+    0: everything does."""
+    shared_memory_from_bytes: Bytes = 128 * 1024
+    """What is sent at once goes through the shared memory from this size on; less
+    would cost more there."""
     startup_timeout_s: Seconds = 300.0
     """A runner whose model is not loaded and warm after so long has failed."""
     restart: RestartConfig = RestartConfig()

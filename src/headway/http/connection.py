@@ -4,6 +4,7 @@ http.protocol is made of it, and adds how requests are read.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +44,9 @@ class Connection(asyncio.Protocol):
         "_head",
         "_last",
         "_linger",
+        "_moved_at",
         "_now",
+        "_on_free",
         "_prefixes",
         "_probe",
         "_queue",
@@ -64,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Request] = deque()
         self._last = 0.0  # when something last came, or was last seen under way
         self._answered = False  # at least one answer was sent
+        self._moved_at = -math.inf  # when it came from another process
         self._deaf = False  # what comes from now on is dropped
         self._linger = False  # ... and close only once the client has
         self._closing = False
@@ -71,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._write_paused = False
         self._unsent = 0  # bytes that the client had not taken at the last sweep
         self._reading = False  # inside _read, which looks at the queue itself
+        self._on_free: Callable[[], None] | None = None  # set: it is to leave
         # Of the request that is being read.
         self._clean = True  # nothing of it has come, and it may be read
         self._buffer = b""
@@ -108,6 +113,66 @@ class Connection(asyncio.Protocol):
         self._stalled = False
         self._transport.resume_reading()
         self._read(self._now())
+
+    # --- moving to another process; http.neighbours calls these
+
+    @property
+    def last(self) -> float:
+        """When something last came."""
+        return self._last
+
+    @property
+    def descriptor(self) -> int | None:
+        """The socket's; None while the client has not taken all answers, or is gone."""
+        transport = self._transport
+        if (
+            transport is None
+            or transport.is_closing()
+            or transport.get_write_buffer_size()
+        ):
+            return None
+        number: int = transport.get_extra_info("socket").fileno()
+        return number
+
+    def may_leave(self, now: float, stay_s: float) -> bool:
+        """Return whether it has been answered here, and been here for `stay_s`."""
+        return (
+            self._answered
+            and not self._deaf
+            and not self._stalled
+            and now - self._moved_at >= stay_s
+        )
+
+    def arrive(self) -> None:
+        """Begin as a connection that was answered before, in another process."""
+        self._answered = True
+        self._moved_at = self._now()
+
+    def leave(self, on_free: Callable[[], None]) -> None:
+        """Stop reading between two requests and call `on_free`; `stay` undoes both.
+
+        What the client sends from then on stays with the kernel.
+        """
+        self._on_free = on_free
+        self._prefixes = {}  # so that answers take the way that looks at _on_free
+        self._leave_if_free()
+
+    def stay(self) -> None:
+        """Read on: nobody else has the connection."""
+        self._on_free = None
+        self._prefixes = self._responses.prefixes
+        self._continue()
+
+    def _leave_if_free(self) -> None:
+        """Leave if nothing of a request is here; after each answer, while it is due."""
+        on_free = self._on_free
+        if on_free is None or not self._clean:
+            return
+        if self._transport is not None and not self._transport.is_closing():
+            self._on_free = None
+            self._clean = False
+            self._stall()
+            on_free()
 
     # --- answering
 
@@ -191,6 +256,8 @@ class Connection(asyncio.Protocol):
             self._continue()
         else:
             self._clean = not (queue or self._has_partial())
+            if self._on_free is not None:
+                self._leave_if_free()
 
     # --- answers in pieces; the last five are for http.stream
 

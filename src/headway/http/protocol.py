@@ -213,6 +213,8 @@ class HttpProtocol(Connection):
         elif self._began is None:
             self._began = now
         self._clean = not (partial or self._queue or self._stalled)
+        if self._on_free is not None:
+            self._leave_if_free()
 
     def _must_stall(self) -> bool:
         """Pause reading if enough of this client's requests wait already."""

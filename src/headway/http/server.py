@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from headway.clock import Clock
 from headway.http.head import HeadCache
 from headway.http.limits import HttpLimits
+from headway.http.neighbours import Neighbours
 from headway.http.protocol import Edge, HttpProtocol
 from headway.http.request import Application
 from headway.http.response import ResponseHeads
@@ -38,6 +39,8 @@ class HttpServer:
         sockets: Bound stream sockets; the server listens on and closes them.
         ssl_context: Serve TLS with it, if given.
         backlog: Connections that the kernel keeps until they are accepted.
+        neighbours: Connections are moved to and from them, if given; not with TLS,
+            whose state is in this process.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class HttpServer:
         sockets: Sequence[socket.socket],
         ssl_context: ssl.SSLContext | None = None,
         backlog: int = 2048,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._clock = clock
         self._sockets = list(sockets)
         self._ssl_context = ssl_context
         self._backlog = backlog
+        self._neighbours = neighbours
         self._handshake_timeout_s = (
             None if ssl_context is None else limits.request_timeout_s
         )
@@ -85,7 +90,7 @@ class HttpServer:
         """Listen and serve.
 
         Raises:
-            OSError: A socket cannot listen.
+            OSError: A socket cannot listen, or the neighbours not be reached.
         """
         loop = asyncio.get_running_loop()
         for listener in self._sockets:
@@ -100,6 +105,8 @@ class HttpServer:
                     ssl_handshake_timeout=self._handshake_timeout_s,
                 )
             )
+        if self._neighbours is not None:
+            self._neighbours.start(self._edge)
         self._sweep_later()
 
     async def drain(self, timeout_s: float) -> None:
@@ -108,6 +115,8 @@ class HttpServer:
         Returns when no connection is left; those that are not done after
         `timeout_s` are dropped.
         """
+        if self._neighbours is not None:
+            await self._neighbours.aclose()
         await self._stop_listening()
         self._drain_until = self._clock.now() + timeout_s
         self._responses.close_connections()
@@ -121,6 +130,8 @@ class HttpServer:
 
     async def aclose(self) -> None:
         """Drop every connection and stop; after `drain` nothing is left to drop."""
+        if self._neighbours is not None:
+            await self._neighbours.aclose()
         for server in self._servers:
             server.close()
         self._servers.clear()

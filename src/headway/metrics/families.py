@@ -13,6 +13,7 @@ __all__ = [
     "BATCH_SIZE_ROWS",
     "BUILD_INFO",
     "CANCELLED_ROWS",
+    "CONNECTIONS_MOVED",
     "INFERENCE_SECONDS",
     "ISOLATION_CALLS",
     "PROCESS_RESTARTS",
@@ -92,6 +93,11 @@ REFUSED = Family(
     help="Calls refused before any work was done for them, by reason.",
     kind="counter",
     labels=("reason",),
+)
+CONNECTIONS_MOVED = Family(
+    name="headway_connections_moved_total",
+    help="Connections moved from a busy API worker to an idler one.",
+    kind="counter",
 )
 BATCH_SIZE_ROWS = Family(
     name="headway_runner_batch_size_rows",

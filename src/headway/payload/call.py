@@ -89,7 +89,7 @@ def decode_key(key: Buffer) -> CallKey:
     """
     try:
         return _decode_key(key)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"a call's key does not parse: {error}") from error
 
 

@@ -160,7 +160,7 @@ def axis_of(key: Buffer) -> int:
 def _form_of(key: Buffer) -> ResultKey:
     try:
         return _decode(key)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"a result's key does not parse: {error}") from error
 
 

@@ -252,13 +252,16 @@ class Batch:
             {place: v for place, v in places.items() if isinstance(place, str)},
         )
 
-    def _array(self, place: int) -> np.ndarray[Any, Any]:
-        slices = [
+    def _slices(self, place: int) -> list[np.ndarray[Any, Any]]:
+        return [
             piece.cohort.load.columns[place][
                 piece.start_row : piece.start_row + piece.rows
             ]
             for piece in self.pieces
         ]
+
+    def _array(self, place: int) -> np.ndarray[Any, Any]:
+        slices = self._slices(place)
         # One slice is a view of a received frame: not the model's to write to.
         return np.concatenate(slices) if len(slices) > 1 else slices[0].copy()
 
@@ -274,11 +277,13 @@ class Batch:
     def payload(self) -> tuple[list[int], list[Buffer], int]:
         """Return (pickle sizes, buffers, bytes) of its calls, to send them on."""
         if self.key.mode == ARRAYS:
-            columns = [
-                raw_bytes(self._array(place))
+            # Not joined: the channel puts them one after the other where they go.
+            parts = [
+                raw_bytes(rows)
                 for place in range(len(self.key.arguments))
+                for rows in self._slices(place)
             ]
-            return [], columns, sum(len(column) for column in columns)
+            return [], parts, sum(map(len, parts))
         blobs = [
             blob
             for piece in self.pieces

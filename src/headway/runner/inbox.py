@@ -18,12 +18,12 @@ from headway.transport.base import Channel
 from headway.wire import (
     CALLS,
     CANCEL,
-    ReadyRecord,
     decode_calls,
     decode_cancel,
     encode_ready,
     kind_of_frame,
 )
+from headway.wire_records import ReadyRecord
 
 __all__ = ["CohortSink", "Inbox", "MethodLimits"]
 

@@ -50,7 +50,17 @@ class _History:
 class _Raised(msgspec.Struct):
     """What a call of the model raised."""
 
-    error: Exception
+    error: Exception | None
+
+    def release(self) -> Exception:
+        """Return the error, and hold it no longer.
+
+        Its traceback leads to the frames that hold this: only the garbage collector
+        would free them, and with them the bytes of the batch.
+        """
+        error, self.error = self.error, None
+        assert error is not None
+        return error
 
 
 class Isolation:
@@ -157,6 +167,7 @@ class Isolation:
                 search.succeeded()
                 yield result
             else:
+                result.release()
                 odd = self._blamed(part, test, suspects) if is_first else []
                 search.failed(odd)
                 apart += odd
@@ -180,10 +191,11 @@ class Isolation:
             learn(digest, self._clock.now(), is_odd=bool(one.odd_calls()))
         if isinstance(result, Success):
             return result
-        if isinstance(result.error, OutputError):
-            _log.error("%s", result.error.message)
-            return Failure(one.pieces, result.error)
-        return Failure(one.pieces, model_error(one.key.method, result.error))
+        error = result.release()
+        if isinstance(error, OutputError):
+            _log.error("%s", error.message)
+            return Failure(one.pieces, OutputError(error.message))
+        return Failure(one.pieces, model_error(one.key.method, error))
 
     def _tell(self, batch: Batch, error: OutputError) -> None:
         """Log once for each method that its batches are of no use.

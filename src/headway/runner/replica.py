@@ -13,7 +13,8 @@ from headway.runner.answers import Answers, BatchFacts
 from headway.runner.batch import Batch, CohortLoad
 from headway.runner.isolation import Isolation
 from headway.transport.base import Channel
-from headway.wire import CALLS, ReadyRecord, decode_calls, encode_ready, kind_of_frame
+from headway.wire import CALLS, decode_calls, encode_ready, kind_of_frame
+from headway.wire_records import ReadyRecord
 
 __all__ = ["Replica"]
 

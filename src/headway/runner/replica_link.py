@@ -70,6 +70,7 @@ class ReplicaLink:
         """Give the batch at hand back."""
         self._channel = None
         self._batch = self._done = None
+        self._outcomes = []
         if self._is_ready:
             self._is_ready = False
             self._dispatcher.remove_replica(self)
@@ -142,6 +143,7 @@ class ReplicaLink:
         self._missing -= calls
         if self._missing or self._batch is None or self._done is None:
             return
-        batch, done = self._batch, self._done
+        batch, done, outcomes = self._batch, self._done, self._outcomes
         self._batch = self._done = None
-        done(self, batch, self._outcomes, self._took_s)
+        self._outcomes = []
+        done(self, batch, outcomes, self._took_s)

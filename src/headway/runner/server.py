@@ -12,7 +12,8 @@ from headway.runner.dispatcher import Dispatcher
 from headway.runner.inbox import Inbox
 from headway.runner.replica import Replica
 from headway.tracing.tracing import Tracing
-from headway.transport.unix import UnixLink, listen_unix
+from headway.transport.listener import UnixListener
+from headway.transport.unix import UnixLink
 
 __all__ = ["ReplicaServer", "RunnerServer"]
 
@@ -46,8 +47,8 @@ class RunnerServer:
         self._dispatcher = dispatcher
         self._links = links
         self._attach = attach
+        self._listener: UnixListener | None = None
         self._tracing = tracing
-        self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
         """Serve; with replicas elsewhere, once all of them are ready.
@@ -63,7 +64,10 @@ class RunnerServer:
         for link in self._links:
             link.start()
         await self._dispatcher.wait_replicas(max(len(self._links), 1))
-        self._server = await listen_unix(self._listening, lambda: self._inbox)
+        self._listener = UnixListener(
+            listening=self._listening, owner=lambda: self._inbox
+        )
+        self._listener.start()
 
     async def drain(self, timeout_s: float) -> None:
         """Serve on until the API workers, which drain too, have disconnected.
@@ -79,8 +83,8 @@ class RunnerServer:
 
     async def aclose(self) -> None:
         """Close all connections; nothing is in flight any more."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         for channel in self._inbox.channels:
             channel.close()
         for link in self._links:
@@ -101,11 +105,14 @@ class ReplicaServer:
     def __init__(self, *, listening: socket.socket, replica: Replica) -> None:
         self._listening = listening
         self._replica = replica
-        self._server: asyncio.AbstractServer | None = None
+        self._listener: UnixListener | None = None
 
     async def start(self) -> None:
         """Serve."""
-        self._server = await listen_unix(self._listening, lambda: self._replica)
+        self._listener = UnixListener(
+            listening=self._listening, owner=lambda: self._replica
+        )
+        self._listener.start()
 
     async def drain(self, timeout_s: float) -> None:
         """Serve on until the runner, which drains too, has disconnected."""
@@ -117,5 +124,5 @@ class ReplicaServer:
 
     async def aclose(self) -> None:
         """Stop serving."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()

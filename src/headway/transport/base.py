@@ -31,7 +31,10 @@ class ChannelOwner(Protocol):
         ...
 
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
-        """A whole frame came; it stays valid as long as a view of it lives."""
+        """A whole frame came.
+
+        It stays valid as long as a view of it lives, and is not to be written to.
+        """
         ...
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:

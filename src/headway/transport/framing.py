@@ -1,6 +1,6 @@
 """Cuts a byte stream into frames by their length field; pure, without I/O.
 
-transport/unix feeds it what the socket gave.
+transport/unix feeds it what the socket gave; transport/arena has whole ones in memory.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from headway.errors import WireError
 from headway.wire import LENGTH, MAX_FRAME_BYTES
 
-__all__ = ["FrameCutter"]
+__all__ = ["FrameCutter", "whole_frames"]
 
 _SMALLEST_FRAME_BYTES = 8
 
@@ -45,7 +45,7 @@ class FrameCutter:
         while end - at >= LENGTH.size:
             (length,) = LENGTH.unpack_from(data, at)
             if not _SMALLEST_FRAME_BYTES <= length <= MAX_FRAME_BYTES:
-                raise WireError(f"a frame says that it is {length} bytes long")
+                raise _no_frame(length)
             if end - at < length:
                 self._needed = length
                 break
@@ -56,3 +56,24 @@ class FrameCutter:
         if at < end:
             self._chunks.append(view[at:])
             self._pending = end - at
+
+
+def whole_frames(data: memoryview) -> Iterator[memoryview]:
+    """Yield the frames of which `data` consists, each a view of it.
+
+    Raises:
+        WireError: If a length field cannot be one, or the last frame is cut short.
+    """
+    at, end = 0, len(data)
+    while at < end:
+        if end - at < LENGTH.size:
+            raise WireError("a block ends amid a frame")
+        (length,) = LENGTH.unpack_from(data, at)
+        if not _SMALLEST_FRAME_BYTES <= length <= end - at:
+            raise _no_frame(length)
+        yield data[at : at + length]
+        at += length
+
+
+def _no_frame(length: int) -> WireError:
+    return WireError(f"a frame says that it is {length} bytes long")

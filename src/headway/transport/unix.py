@@ -6,16 +6,22 @@ connection to a runner that is starting again is never refused.
 
 import asyncio
 import logging
+import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 from headway.errors import WireError
 from headway.payload.call import Buffer
+from headway.transport.arena import Arena
 from headway.transport.base import Channel, ChannelOwner
+from headway.transport.block_frame import BLOCK
 from headway.transport.framing import FrameCutter
+from headway.transport.handshake import offer
+from headway.wire import kind_of_frame
 
-__all__ = ["UnixChannel", "UnixLink", "listen_unix", "unix_socket"]
+__all__ = ["UnixChannel", "UnixLink", "unix_socket"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,49 +37,100 @@ class UnixChannel(asyncio.Protocol):
 
     Args:
         owner: Told of frames and of the end.
+        arena: Memory that it shares with its peer, for what is large.
     """
 
-    def __init__(self, *, owner: ChannelOwner) -> None:
+    def __init__(self, *, owner: ChannelOwner, arena: Arena | None = None) -> None:
         self._owner = owner
+        self._arena = arena
         self._cutter = FrameCutter()
         self._transport: asyncio.WriteTransport | None = None
+        self._fd = -1
         self._error: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the event loop."""
         self._transport = cast("asyncio.WriteTransport", transport)
+        self._fd = transport.get_extra_info("socket").fileno()
+        if self._arena is not None:
+            self._loop = asyncio.get_running_loop()
+            self._arena.tell = self._tell_soon
         # What may be in flight is bounded by the senders' admission, not here.
         self._owner.channel_opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass on whole frames; called by the event loop."""
+        arena = self._arena
         try:
             for frame in self._cutter.feed(data):
-                self._owner.frame_received(self, frame)
+                if arena is not None and kind_of_frame(frame) >= BLOCK:
+                    self._memory_frame(arena, frame)
+                else:
+                    self._owner.frame_received(self, frame)
         except WireError as error:
             self._error = error
             if self._transport is not None:
                 self._transport.abort()
 
+    def _memory_frame(self, arena: Arena, frame: memoryview) -> None:
+        """Pass on the frames of a block, or free what the peer has read."""
+        if kind_of_frame(frame) == BLOCK:
+            for inner in arena.frames(frame):
+                self._owner.frame_received(self, inner)
+        else:
+            arena.take_back(frame)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End; called by the event loop."""
-        self._transport = None
-        self._owner.channel_lost(self, self._error or exc)
+        # The memory goes with the connection, as soon as nobody has a frame in it.
+        self._transport = self._arena = None
+        error, self._error = self._error or exc, None
+        self._owner.channel_lost(self, error)
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         """Send whole frames."""
         transport = self._transport
         if transport is None:
             return
-        if sum(map(len, buffers)) < _JOIN_BELOW_BYTES:
-            transport.write(b"".join(buffers))
+        nbytes = sum(map(len, buffers))
+        arena = self._arena
+        if arena is not None and (nbytes >= arena.share_from or arena.unused):
+            buffers = arena.pack(buffers, nbytes)
+            nbytes = sum(map(len, buffers))
+        if nbytes < _JOIN_BELOW_BYTES:
+            data = b"".join(buffers)
+            sent = self._send_now(transport, data)
+            if sent < nbytes:
+                transport.write(data[sent:])
         else:
             transport.writelines(buffers)
+
+    def _send_now(self, transport: asyncio.WriteTransport, data: bytes) -> int:
+        """Send what the socket takes at once; return the number of bytes.
+
+        The loop would send it at the end of its turn: the peer, on another core, can
+        begin while this end still learns from the batch (benchmarks/lone.py).
+        """
+        if transport.get_write_buffer_size() or transport.is_closing():
+            return 0
+        try:
+            return os.write(self._fd, data)
+        except OSError:
+            return 0  # the socket is full, or the transport will find that it broke
 
     def close(self) -> None:
         """Send what was given, then close."""
         if self._transport is not None:
             self._transport.close()
+
+    def _tell_soon(self) -> None:
+        """Have the peer told of unused memory; called by whatever thread."""
+        if self._transport is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        if self._arena is not None and self._arena.unused:
+            self.send(())
 
 
 def unix_socket() -> socket.socket:
@@ -93,11 +150,22 @@ class UnixLink:
     Args:
         path: Of the socket.
         owner: Told of each connection in turn.
+        memory_bytes: To share with the peer, for each direction; 0 for none.
+        share_from: Bytes from which a write goes through that memory.
     """
 
-    def __init__(self, *, path: str, owner: ChannelOwner) -> None:
+    def __init__(
+        self,
+        *,
+        path: str,
+        owner: ChannelOwner,
+        memory_bytes: int = 0,
+        share_from: int = 0,
+    ) -> None:
         self._path = path
         self._owner = owner
+        self._memory_bytes = memory_bytes
+        self._share_from = share_from
         self._channel: UnixChannel | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -130,6 +198,11 @@ class UnixLink:
         if not self._is_closed:
             self.start()
 
+    def _offer(self, connection: socket.socket) -> Arena | None:
+        return offer(
+            connection, half_bytes=self._memory_bytes, share_from=self._share_from
+        )
+
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         delay_s = _FIRST_RETRY_S
@@ -139,7 +212,8 @@ class UnixLink:
             try:
                 await loop.sock_connect(connection, self._path)
                 _, self._channel = await loop.create_unix_connection(
-                    lambda: UnixChannel(owner=self), sock=connection
+                    partial(UnixChannel, owner=self, arena=self._offer(connection)),
+                    sock=connection,
                 )
                 return
             except OSError as error:
@@ -151,13 +225,3 @@ class UnixLink:
                 raise
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, _LAST_RETRY_S)
-
-
-async def listen_unix(
-    listening: socket.socket, owner: Callable[[], ChannelOwner]
-) -> asyncio.AbstractServer:
-    """Accept connections on a listening socket; each gets an owner of its own."""
-    loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(
-        lambda: UnixChannel(owner=owner()), sock=listening
-    )

@@ -1,0 +1,56 @@
+"""Time on a core: what was used counts, and what was waited for."""
+
+import threading
+import time
+
+import pytest
+
+from headway.http import core_time
+from headway.http.core_time import CoreTime
+
+
+def spin(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def wanted(seconds: float) -> float:
+    """Return what this process wanted while it did nothing but spin."""
+    meter = CoreTime()
+    meter.start()
+    before = meter.wanted_s()
+    spin(seconds)
+    after = meter.wanted_s()
+    meter.close()
+    return after - before
+
+
+def test_all_time_is_wanted_by_one_who_spins() -> None:
+    # However many others there are on the machine's cores.
+    assert wanted(0.3) == pytest.approx(0.3, abs=0.1)
+
+
+def test_threads_count() -> None:
+    meter = CoreTime()
+    meter.start()
+    before = meter.wanted_s()
+    thread = threading.Thread(target=spin, args=(0.3,))
+    thread.start()
+    thread.join()
+    assert meter.wanted_s() > before
+    meter.close()
+
+
+def test_without_statistics_use_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_time, "_SCHEDSTAT", "/proc/self/no-such-file")
+    used = time.process_time()
+    assert 0 < wanted(0.1) <= time.process_time() - used
+
+
+def test_statistics_of_another_form_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(core_time, "_SCHEDSTAT", "/proc/self/comm")
+    used = time.process_time()
+    assert 0 < wanted(0.1) <= time.process_time() - used
