@@ -1,7 +1,8 @@
 """How fast do images of 600 KB get to the model, as .npy and as JSON?
 
 A small ONNX network on 3x224x224 float32: the throughput, and the median time from a
-body that has been read to the start of its model, decoding included, for one client.
+body that has been read to the start of its model, decoding included, for one client;
+the processor time of the server's processes for each answer.
 `--socket`: without shared memory between the processes. `scripts/bench peers` has the
 same network in other servers.
 """
@@ -10,6 +11,7 @@ import http.client
 import os
 import statistics
 from io import BytesIO
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -43,6 +45,7 @@ def main() -> None:
         for kind, body in _bodies().items():
             start_ms = _start_ms(server, kind, body)
             for connections in _CONNECTIONS:
+                before_s = _processor_s(server)
                 loads = [
                     run_wrk(
                         server.url,
@@ -53,6 +56,8 @@ def main() -> None:
                     )
                     for _ in range(options.runs)
                 ]
+                spent_s = _processor_s(server) - before_s
+                answered = sum(load.rps for load in loads) * options.seconds
                 rows.append(
                     {
                         "body": kind,
@@ -61,11 +66,21 @@ def main() -> None:
                         "rps": statistics.median(load.rps for load in loads),
                         "p50 ms": statistics.median(load.p50_ms for load in loads),
                         "p99 ms": statistics.median(load.p99_ms for load in loads),
+                        "processor ms": spent_s / answered * 1e3,
                         "failures": sum(load.failures for load in loads),
                         "body to model ms": start_ms,
                     }
                 )
     show("images, medians of the runs", rows, options.json)
+
+
+def _processor_s(server: Server) -> float:
+    """Return the processor time that the server's processes have had."""
+    ticks = 0
+    for pid in server.processes().values():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _bodies() -> dict[str, bytes]:

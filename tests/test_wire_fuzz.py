@@ -14,7 +14,7 @@ from headway import wire
 from headway.errors import WireError
 from headway.payload.call import ArgumentSpec, Buffer, CallKey, decode_key
 from headway.payload.result import ARRAY, ResultKey, decode_results
-from headway.transport.framing import FrameCutter
+from headway.transport.framing import FrameCutter, whole_frames
 from headway.wire import (
     LENGTH,
     MAX_FRAME_BYTES,
@@ -213,6 +213,20 @@ def test_a_damaged_stream_gives_frames_up_to_a_wire_error(
         (length,) = LENGTH.unpack_from(rest)
         assert refused == (not 8 <= length <= MAX_FRAME_BYTES)
         assert refused or length > len(rest)
+
+
+@seed(6)
+@settings(max_examples=200, deadline=None)
+@given(st.lists(WHOLE | damaged() | st.binary(max_size=20), max_size=6).map(b"".join))
+def test_a_damaged_block_gives_frames_up_to_a_wire_error(block: bytes) -> None:
+    frames: list[bytes] = []
+    try:
+        frames.extend(map(bytes, whole_frames(memoryview(block))))
+    except WireError:
+        assert b"".join(frames) != block
+    else:
+        assert b"".join(frames) == block
+    assert block.startswith(b"".join(frames))
 
 
 @pytest.mark.parametrize("kind", [wire.FAILURE, wire.READY])

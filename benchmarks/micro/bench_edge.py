@@ -16,20 +16,28 @@ import uvloop
 import headway
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
-from headway.api.handler import Endpoint
 from headway.api.meters import EndpointMeters
+from headway.api.observer import Observer
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
+from headway.assemble_observation import (
+    build_observation,
+    client_type,
+    endpoint_type,
+)
 from headway.clock import MonotonicClock
+from headway.config.schema import HeadwayConfig
 from headway.http.head import HeadCache
 from headway.http.limits import HttpLimits
 from headway.http.protocol import Edge, HttpProtocol
+from headway.http.request import Application
 from headway.http.response import ResponseHeads
 from headway.io import NumpyNdarray
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
 from headway.payload.call import Buffer
 from headway.payload.result import encode_array
+from headway.tracing.tracing import Tracing
 from headway.transport.framing import FrameCutter
 from headway.wire import decode_calls, encode_ready, encode_results
 from headway.wire_records import ReadyRecord
@@ -103,8 +111,14 @@ class _Runner:
 
 
 def _application(
-    loop: asyncio.AbstractEventLoop, registry: MetricsRegistry, backlog_s: float
-) -> ApiApplication:
+    loop: asyncio.AbstractEventLoop,
+    backlog_s: float,
+    config: HeadwayConfig,
+    tracing: Tracing | None,
+) -> Application:
+    registry = MetricsRegistry(None)
+    registry.start()
+
     def refused(reason: str) -> Counter:
         return registry.counter(REFUSED, (reason,))
 
@@ -117,7 +131,7 @@ def _application(
         return await runner.predict.async_run(rows)
 
     channel = _Runner(loop, backlog_s)
-    client = RunnerClient(
+    client = client_type(config)(
         name="model",
         timeout_s=300.0,
         max_bytes=2**30,
@@ -133,7 +147,7 @@ def _application(
     admission = Admission(
         max_concurrency=None, timeout_s=60.0, clock=clock, loop=loop, refused=refused
     )
-    endpoint = Endpoint(
+    endpoint = endpoint_type(config)(
         api=service.apis["predict"],
         admission=admission,
         pool=ThreadPool(threads=1, refused=refused("threads")),
@@ -142,55 +156,87 @@ def _application(
         loop=loop,
         state={},
     )
-    return ApiApplication(endpoints={"/predict": endpoint}, pages={}, loop=loop)
+    application = ApiApplication(endpoints={"/predict": endpoint}, pages={}, loop=loop)
+    observation = build_observation(
+        config=config,
+        routes=["/predict"],
+        tracing=tracing,
+        registry=registry,
+        clock=clock,
+        loop=loop,
+    )
+    if observation is None:
+        return application
+    observation.start()
+    return Observer(application=application, observation=observation)
+
+
+class Bench:
+    """A worker's parts, and connections that ask all at once.
+
+    Args:
+        connections: How many.
+        backlog_s: What the runner says; what is due before is refused.
+        config: Says what is noted of requests.
+        tracing: Makes their spans, if the configuration asks for them.
+    """
+
+    def __init__(
+        self,
+        connections: int,
+        *,
+        backlog_s: float = 0.0,
+        config: HeadwayConfig | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        limits = HttpLimits()
+        edge = Edge(
+            application=_application(
+                self._loop, backlog_s, config or HeadwayConfig(), tracing
+            ),
+            limits=limits,
+            heads=HeadCache(limits),
+            responses=ResponseHeads(),
+            now=time.monotonic,
+            connections=set(),
+            on_empty=lambda: None,
+        )
+        self._open = 0
+        self._done = asyncio.Event()
+        self._protocols = []
+        for _ in range(connections):
+            transport = _Transport()
+            transport.on_answer = self._answered
+            protocol = HttpProtocol(edge)
+            protocol.connection_made(cast("asyncio.BaseTransport", transport))
+            self._protocols.append(protocol)
+
+    def _answered(self) -> None:
+        self._open -= 1
+        if not self._open:
+            self._done.set()
+
+    def _receive(self) -> None:
+        for protocol in self._protocols:
+            protocol.data_received(_REQUEST)
+
+    async def turns(self, count: int) -> float:
+        """Return the microseconds that one request takes."""
+        connections = len(self._protocols)
+        began = time.process_time()
+        for _ in range(count):
+            self._open = connections
+            self._done.clear()
+            self._loop.call_soon(self._receive)
+            await self._done.wait()
+        return (time.process_time() - began) / count / connections * 1e6
 
 
 async def _serve(connections: int, backlog_s: float) -> float:
     """Return the microseconds of one request."""
-    loop = asyncio.get_running_loop()
-    registry = MetricsRegistry(None)
-    registry.start()
-    limits = HttpLimits()
-    edge = Edge(
-        application=_application(loop, registry, backlog_s),
-        limits=limits,
-        heads=HeadCache(limits),
-        responses=ResponseHeads(),
-        now=time.monotonic,
-        connections=set(),
-        on_empty=lambda: None,
-    )
-    open_ = 0
-    done = asyncio.Event()
-
-    def on_answer() -> None:
-        nonlocal open_
-        open_ -= 1
-        if not open_:
-            done.set()
-
-    protocols = []
-    for _ in range(connections):
-        transport = _Transport()
-        transport.on_answer = on_answer
-        protocol = HttpProtocol(edge)
-        protocol.connection_made(cast("asyncio.BaseTransport", transport))
-        protocols.append(protocol)
-
-    def receive() -> None:
-        for protocol in protocols:
-            protocol.data_received(_REQUEST)
-
-    took = []
-    for _ in range(_REPEATS):
-        began = time.process_time()
-        for _ in range(_TURNS):
-            open_ = connections
-            done.clear()
-            loop.call_soon(receive)
-            await done.wait()
-        took.append((time.process_time() - began) / _TURNS / connections * 1e6)
-    return min(took)
+    bench = Bench(connections, backlog_s=backlog_s)
+    return min([await bench.turns(_TURNS) for _ in range(_REPEATS)])
 
 
 def main() -> None:

@@ -76,12 +76,11 @@ async def test_requests_leave_no_garbage(observed: bool) -> None:
                     edge.send(b"%d" % row)
                 await edge.answered()
             assert edge.statuses == {200: 150}
-            for _ in range(4):  # more than can be served in their time
+            while edge.statuses[503] <= 200:  # more than can be served in their time
                 for row in range(200):
                     edge.send(b"%d" % row, b"headway-timeout-ms: 30\r\n")
                 await edge.answered()
             assert edge.statuses.keys() <= {200, 503, 504}
-            assert edge.statuses[503] > 0
             for _ in range(10):  # faults of the client, and of the model
                 edge.send(b"no JSON")
                 edge.send(b"1", b"headway-priority: high\r\n")

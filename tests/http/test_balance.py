@@ -3,7 +3,7 @@
 import itertools
 import random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headway.http.balance import Balance, BalanceRules, Gift, Load
@@ -134,6 +134,7 @@ def balanced(costs: list[list[float]], seed: int) -> tuple[list[Worker], list[fl
 
 
 @settings(max_examples=20, deadline=None)
+@example(counts=[0, 6], cost=0.05, seed=0)  # just the gap
 @given(
     st.lists(st.integers(0, 12), min_size=2, max_size=64),
     st.sampled_from([0.02, 0.05, 0.1, 0.3, 0.5, 1.0]),
@@ -148,7 +149,7 @@ def test_like_connections_come_to_rest_where_no_move_helps(
     most = max(workers, key=lambda worker: worker.busy)
     least = min(workers, key=lambda worker: worker.busy)
     apart = most.busy - least.busy
-    if apart >= RULES.gap:  # only what cannot be divided
+    if apart >= RULES.gap + 0.01:  # only what cannot be divided
         each = most.busy / len(most.connections)
         assert apart / 2 + RULES.gap / 4 < each + 0.01
 

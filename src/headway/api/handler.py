@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import logging
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -105,7 +106,7 @@ class Endpoint:
     """Serves one API function.
 
     Attributes:
-        task: What a request is while it is served.
+        task: Makes of a request what it is while it is served.
 
     Args:
         api: What to serve.
@@ -117,7 +118,7 @@ class Endpoint:
         state: Shared by the contexts of this worker.
     """
 
-    task: type[ServedTask] = ServedTask
+    task: Callable[["Endpoint", Request, Asked, float], ServedTask] = ServedTask
 
     def __init__(
         self,

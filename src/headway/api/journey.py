@@ -140,7 +140,7 @@ class Journey:
     def _headers(self, request: Request, headers: Pairs) -> Headers:
         """Return the headers of the answer, our own among them."""
         all_headers = tuple(headers)
-        if self.request_id and all(name != REQUEST_ID_HEADER for name, _ in headers):
+        if self.request_id and not (headers and _is_named(headers)):
             all_headers += ((REQUEST_ID_HEADER, self.request_id.encode()),)
         observation = self._observation
         if observation.shows_timing:
@@ -153,3 +153,8 @@ class Journey:
             )
             all_headers += ((b"server-timing", timing),)
         return all_headers
+
+
+def _is_named(headers: Pairs) -> bool:
+    """Return whether the application gives the answer a name of its own."""
+    return any(name == REQUEST_ID_HEADER for name, _ in headers)

@@ -5,6 +5,7 @@ application.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from headway.api.call_record import CallRecord
@@ -20,17 +21,26 @@ __all__ = ["ObservedClient"]
 class ObservedClient(RunnerClient):
     """Carries the calls of one API worker to one runner, and has them noted."""
 
-    async def call(
+    def call(
         self,
         method: MethodSpec,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         record: CallRecord | None = None,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Run a method; see RunnerMethod.async_run for what it raises."""
-        journey: Journey | None = getattr(TERMS.get(None), "journey", None)
-        if journey is None:
-            return await super().call(method, args, kwargs)
+        terms = TERMS.get(None)
+        if terms is None or terms.journey is None:
+            return RunnerClient.call(self, method, args, kwargs, record)
+        return self._observed_call(terms.journey, method, args, kwargs)
+
+    async def _observed_call(
+        self,
+        journey: Journey,
+        method: MethodSpec,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
         record = journey.begin_call(self.name, method.name)
         try:
             return await super().call(method, args, kwargs, record)

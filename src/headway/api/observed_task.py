@@ -8,7 +8,6 @@ from typing import Any
 
 from headway.api.function_task import FunctionTask
 from headway.api.handler import Endpoint, ServedTask
-from headway.api.journey import Journey
 from headway.api.terms import Asked
 from headway.http.request import Request
 
@@ -24,22 +23,28 @@ class _ObservedTask(ServedTask):
         self, endpoint: Endpoint, request: Request, asked: Asked, deadline: float
     ) -> None:
         ServedTask.__init__(self, endpoint, request, asked, deadline)
-        self.journey: Journey | None = request.journey
+        self.journey = request.journey
 
     def start(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Call the function, which its request has come to."""
-        if self.journey is not None:
-            self.journey.decoded()
+        self.journey.decoded()
         FunctionTask.start(self, function, args)
 
     def returned(self, value: Any) -> None:
         """Answer with the function's result."""
-        if self.journey is not None:
-            self.journey.returned()
+        self.journey.returned()
         ServedTask.returned(self, value)
+
+
+def _task(
+    endpoint: Endpoint, request: Request, asked: Asked, deadline: float
+) -> ServedTask:
+    # Most requests have no journey if only a share is traced.
+    kind = ServedTask if request.journey is None else _ObservedTask
+    return kind(endpoint, request, asked, deadline)
 
 
 class ObservedEndpoint(Endpoint):
     """Serves one API function, and has it noted."""
 
-    task = _ObservedTask
+    task = staticmethod(_task)

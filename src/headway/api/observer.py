@@ -28,11 +28,12 @@ class Observer:
         self._application = application
         self._observation = observation
         self._spans = observation.spans
+        self._follows_all = observation.follows_all
 
     def handle(self, request: Request) -> None:
         """Serve a request, and see what becomes of it."""
         span = None if self._spans is None else self._spans.begin(request)
-        if span is None and not self._observation.follows_all:
+        if span is None and not self._follows_all:
             self._application.handle(request)
             return
         journey = self._follow(request, span)
@@ -51,7 +52,7 @@ class Observer:
 
     def reject(self, error: HeadwayError, request: Request) -> Answer:
         """Render an error of the HTTP protocol itself, whose answer is followed too."""
-        if request.journey is None and self._observation.follows_all:
+        if request.journey is None and self._follows_all:
             self._follow(request, None)
         return signed(self._application.reject(error, request), request)
 

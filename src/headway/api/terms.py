@@ -42,6 +42,9 @@ class Terms:
 
     __slots__ = ("__weakref__", "deadline", "first_call", "priority", "was_refused")
 
+    journey: Any = None
+    """What is noted of the request on its way; api/observed_task has one for each."""
+
     def __init__(self, deadline: float, priority: int = DEFAULT_PRIORITY) -> None:
         self.deadline = deadline
         self.priority = priority
