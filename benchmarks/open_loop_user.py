@@ -63,7 +63,7 @@ def main() -> None:
     parser = argument_parser(__doc__, seconds=10)
     parser.add_argument("--rate", type=float, default=5000.0, help="requests/s")
     parser.add_argument(
-        "--stall-ms", type=float, default=30.0, help="more on a machine that is busy"
+        "--stall-ms", type=float, default=100.0, help="of the server, each second"
     )
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
