@@ -63,7 +63,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "worker",
         }
     ),
-    frozenset({"traffic"}),
+    frozenset({"locust", "traffic"}),
     frozenset({"cli", "__main__", "__init__"}),
 )
 # The two ends of the hop: they know the wire, never each other.
@@ -98,6 +98,7 @@ EXTRAS = frozenset(
     {
         "a2wsgi",
         "cloudpickle",
+        "gevent",
         "joblib",
         "locust",
         "opentelemetry",

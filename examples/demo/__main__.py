@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from children import Children, DemoError, free_port
-from figures import render_table, write_json
+from figures import as_figures, render_table, write_json
 from interruption import Interrupted, Interruption
-from ladder import Ladder, parse_ladder
+
+from headway.errors import HeadwayError
+from headway.traffic.loading.ladder import parse_ladder
+from headway.traffic.loading.load import Load, LoadPlan
+from headway.traffic.loading.progress import Progress
 
 FOLDER = Path(__file__).resolve().parent.parent / "credit_risk"
 LADDER = "50/10,200/50,400/50,1000/100"
@@ -80,24 +84,22 @@ class Demo:
     def run(self):
         """Return whether all went well."""
         arguments = self._arguments
-        rungs = parse_ladder(arguments.ladder, arguments.seconds)
+        ladder = parse_ladder(arguments.ladder)
         self._train()
         server, url = self._serve()
         if arguments.serve:
             self._stay(server, url)
             return True
-        try:
-            results = self._climb(rungs, url)
-        except DemoError as error:
-            if server.process.poll() is None:
-                raise
-            raise server.failure(f"ended with {server.process.returncode}") from error
+        result = self._climb(ladder, url)
+        if server.process.poll() is not None:
+            raise server.failure(f"ended with {server.process.returncode}")
         code = self._children.stop(server, STOP_TIMEOUT_S)
-        print(f"\n{render_table(results)}")
+        rungs = [as_figures(rung, arguments.seconds) for rung in result.rungs]
+        print(f"\n{render_table(rungs)}")
         if arguments.json is not None:
-            write_json(arguments.json, results)
-        errors = [error for result in results for error in result["errors"]]
-        if not all(result["whole"]["requests"] for result in results):
+            write_json(arguments.json, rungs, result.errors)
+        errors = list(result.errors)
+        if not all(rung["whole"]["requests"] for rung in rungs):
             errors.append("a rung had no requests: is --seconds too short?")
         if code != 0:
             errors.append(str(server.failure(f"ended with {code}")))
@@ -130,21 +132,19 @@ class Demo:
         server.wait_for(f"{url}/readyz", START_TIMEOUT_S)
         return server, url
 
-    def _climb(self, rungs, url):
-        ladder = Ladder(
-            children=self._children,
-            folder=FOLDER,
+    def _climb(self, ladder, url):
+        seconds = self._arguments.seconds
+        print(f"$ headway load {url} --locustfile locustfile.py", flush=True)
+        plan = LoadPlan(
             url=url,
-            env=self._env,
-            logs=self._scratch,
+            locustfile=FOLDER / "locustfile.py",
+            users_from="locustfile.py",
+            ladder=ladder,
+            rung_s=seconds,
         )
-        results = []
-        print(f"$ locust -H {url}", flush=True)
-        for number, rung in enumerate(rungs, start=1):
-            with progress_line(f"rung {number} of {len(rungs)}: ") as progress:
-                progress(f"{rung.users} users for {rung.seconds:g} s")
-                results.append(ladder.run(rung, progress))
-        return results
+        with Load(plan=plan, progress=Progress(sys.stderr, ladder, seconds)) as load:
+            load.climb()
+        return load.result
 
     def _stay(self, server, url):
         port = free_port(self._arguments.host, 8089)
@@ -172,25 +172,6 @@ class Demo:
 
 
 @contextmanager
-def progress_line(label):
-    """Yield what shows a text on one line, over and over; once if that is a file."""
-    is_terminal = sys.stderr.isatty()
-    shown = 0
-
-    def show(text):
-        nonlocal shown
-        if is_terminal:
-            print(f"\r{label}{text}\033[K", end="", file=sys.stderr, flush=True)
-        elif not shown:
-            print(f"{label}{text}", file=sys.stderr, flush=True)
-        shown += 1
-
-    yield show
-    if is_terminal:
-        print(file=sys.stderr)
-
-
-@contextmanager
 def model_home(scratch):
     """Yield where models go: the user's own place only if it was named."""
     if os.environ.get("HEADWAY_HOME"):
@@ -211,7 +192,7 @@ def main():
             Children(interruption) as children,
         ):
             return 0 if Demo(arguments, children, home, Path(name)).run() else 1
-    except DemoError as error:
+    except (DemoError, HeadwayError) as error:
         print(f"\ndemo failed: {error}", file=sys.stderr)
         return 1
     except Interrupted as interrupted:

@@ -25,12 +25,10 @@ def render_table(rungs):
     figures = last["steady"] or last["whole"]
     lines += [
         "",
-        "Times are Locust's: whole milliseconds, two digits above 100. A rung's time",
-        "includes its ramp; steady is the last rung once all of its users are there.",
+        "A rung's time includes the coming of its users; steady is the last rung once",
+        "all of them are there.",
         f"Locust shares the {cores()} cores with the server and used "
         f"{figures['locust_cores']:.2f} of them in the last row.",
-        "While users spawn, Locust's garbage collector is told to pass over what they",
-        "hold: its walks would be timed as the server's.",
     ]
     return "\n".join(lines)
 
@@ -39,18 +37,51 @@ def _row(rung, spawn, figures):
     batch = figures["mean_batch_rows"]
     return (
         f"{rung['users']:5}  {spawn:>7}  {figures['rps']:7.1f}  "
-        f"{figures['p50_ms']:6}  {figures['p90_ms']:6}  {figures['p99_ms']:6}  "
-        f"{figures['max_ms']:6}  {figures['failures']:8}  "
+        f"{_ms(figures['p50_ms'])}  {_ms(figures['p90_ms'])}  "
+        f"{_ms(figures['p99_ms'])}  {_ms(figures['max_ms'])}  "
+        f"{figures['failures']:8}  "
         f"{'-' if batch is None else format(batch, '.2f'):>10}"
     )
 
 
-def write_json(path, rungs):
+def _ms(value):
+    return format("-" if value is None else f"{value:g}", ">6")
+
+
+def as_figures(result, seconds):
+    """Return what was measured on a rung as plain values."""
+    steady = result.steady
+    return {
+        "users": result.rung.users,
+        "spawn_rate": result.rung.spawn_per_s,
+        "seconds": seconds,
+        "whole": _figures(result.whole, result.server_whole),
+        "steady": None if steady is None else _figures(steady, result.server),
+    }
+
+
+def _figures(figures, server):
+    return {
+        "seconds": figures.seconds,
+        "requests": figures.requests,
+        "failures": figures.failures,
+        "rps": round(figures.rps, 1),
+        "p50_ms": figures.p50_ms,
+        "p90_ms": figures.p90_ms,
+        "p99_ms": figures.p99_ms,
+        "max_ms": figures.max_ms,
+        "locust_cores": figures.load_cores,
+        "mean_batch_rows": None if server is None else server.mean_batch_rows,
+    }
+
+
+def write_json(path, rungs, errors):
     report = {
         "headway": headway.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "cores": cores(),
         "rungs": rungs,
+        "errors": errors,
     }
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

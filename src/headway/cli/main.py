@@ -8,6 +8,7 @@ import sys
 import click
 
 from headway.cli.check import check
+from headway.cli.load import load
 from headway.cli.models import models
 from headway.cli.serve import serve
 from headway.cli.tune import tune
@@ -27,6 +28,7 @@ def headway() -> None:
 headway.add_command(serve)
 headway.add_command(check)
 headway.add_command(models)
+headway.add_command(load)
 headway.add_command(tune)
 headway.add_command(walk)
 

@@ -1,6 +1,6 @@
 """`--report`: the page that commands which measure write about it.
 
-cli/tune and cli/walk use it.
+cli/load, cli/tune and cli/walk use it.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What commands that load a service have in common: where it is, and its settings.
 
-cli/serve, cli/check, cli/tune and cli/walk use it.
+cli/serve, cli/check, cli/load, cli/tune and cli/walk use it.
 """
 
 import os

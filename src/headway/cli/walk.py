@@ -91,11 +91,11 @@ def walk(
     on a free port, visited by Locust's users and sent requests at a rate of their own.
     """
     from headway.traffic.duration import parse_seconds
+    from headway.traffic.loading.ladder import parse_ladder
     from headway.traffic.question import question_of
     from headway.traffic.report.page import check_place
     from headway.traffic.tuning.grid import grid_of
     from headway.traffic.tuning.probe import Target
-    from headway.traffic.walking.rung import parse_ladder
     from headway.traffic.walking.stage import plain_stages
     from headway.traffic.walking.walk import Walk, WalkPlan
 

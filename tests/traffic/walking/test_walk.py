@@ -8,11 +8,10 @@ import msgspec
 import pytest
 
 from headway.clock import MonotonicClock
-from headway.errors import TrafficError
+from headway.traffic.loading.ladder import Rung
 from headway.traffic.question import Question
 from headway.traffic.tuning.grid import Grid
 from headway.traffic.tuning.probe import Target
-from headway.traffic.walking.rung import Rung, figures_of, parse_ladder
 from headway.traffic.walking.stage import Stage, plain_stages
 from headway.traffic.walking.walk import Walk, WalkPlan
 from tests.serving.server import SERVICES
@@ -73,24 +72,6 @@ def test_ctrl_c_shows_what_was_measured(tmp_path: Path) -> None:
     found = re.search(r'<script type="application/json" id="data">(.*?)</', report)
     assert found
     assert msgspec.json.decode(found[1])["stages"] == [stage]
-
-
-@pytest.mark.parametrize("text", ["50", "0/5", "5/0", "a/b", "5/5,", "999999/1"])
-def test_malformed_ladder_is_refused(text: str) -> None:
-    with pytest.raises(
-        TrafficError, match="is no ladder: write users/users per second"
-    ):
-        parse_ladder(text)
-
-
-def test_ladder_is_read() -> None:
-    assert parse_ladder("50/10, 200/50") == (Rung(50, 10), Rung(200, 50))
-
-
-@pytest.mark.parametrize("output", [b"", b"[]", b"broken"])
-def test_locust_that_measured_nothing_says_why(output: bytes) -> None:
-    with pytest.raises(TrafficError, match="Locust measured nothing: last line"):
-        figures_of(output, b"first line\nlast line\n", Rung(1, 1))
 
 
 def test_stages_turn_batching_off_for_every_runner() -> None:

@@ -15,9 +15,12 @@ def address(url: str) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or 80
 
 
-def request_bytes(url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return a POST of a body, JSON unless `headers` have another Content-Type."""
+def request_bytes(
+    url: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
+) -> bytes:
+    """Return a request with a body, JSON unless `headers` have another Content-Type."""
     parts = urlsplit(url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     fields = {
         "Host": parts.netloc,
         "Content-Type": "application/json",
@@ -25,10 +28,10 @@ def request_bytes(url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         "Content-Length": str(len(body)),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"POST {parts.path or '/'} HTTP/1.1\r\n{head}\r\n".encode() + body
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
-def answer_bytes(data: bytes) -> int:
+def answer_bytes(data: bytes | bytearray) -> int:
     """Return the length of the answer that `data` begins with; 0 if unknown yet.
 
     Raises:
@@ -39,11 +42,11 @@ def answer_bytes(data: bytes) -> int:
         return 0
     at = data.find(b"content-length: ", 0, end)
     if at < 0:
-        at = data.lower().index(b"content-length: ", 0, end)
+        at = data[:end].lower().index(b"content-length: ")
     line_end = data.find(b"\r\n", at)
     return end + 4 + int(data[at + 16 : line_end])
 
 
-def status_of(data: bytes) -> int:
+def status_of(data: bytes | bytearray) -> int:
     """Return the status of an answer."""
     return int(data[9:12])

@@ -13,6 +13,7 @@ import msgspec
 
 from headway.clock import Clock
 from headway.errors import TrafficError
+from headway.traffic.loading.ladder import Rung
 from headway.traffic.question import Question, check_answer
 from headway.traffic.served import Served
 from headway.traffic.tuning.grid import Grid, with_keys
@@ -24,7 +25,7 @@ from headway.traffic.tuning.tuned_file import render
 from headway.traffic.tuning.tuner import TuneJob, Tuner
 from headway.traffic.walking.comparison import StageFigures
 from headway.traffic.walking.pulse import Pulse
-from headway.traffic.walking.rung import Rung, climb
+from headway.traffic.walking.rung import climb
 from headway.traffic.walking.stage import Stage
 
 __all__ = ["Walk", "WalkPlan"]

@@ -1,0 +1,16 @@
+"""An API without a model: what is measured is whoever asks."""
+
+from typing import Any
+
+import headway
+from headway.io import JSON
+
+plain = headway.Service("plain")
+
+
+@plain.api(
+    input=JSON.from_sample([[5.1, 3.5, 1.4, 0.2]]), output=JSON(), name="predict"
+)
+async def predict_plain(rows: Any) -> Any:
+    """Return how many rows came."""
+    return len(rows)
