@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Of the whole suite, which also measures coverage: a test file alone tries 100.
+settings.register_profile("suite", max_examples=40, deadline=None)
 
 
 @pytest.fixture(scope="session", autouse=True)
