@@ -59,7 +59,7 @@ def test_the_folders_of_dead_servers_are_swept(folder: Path, dead_pid: int) -> N
 @pytest.mark.parametrize(
     "name",
     [
-        f"headway-{os.getpid()}-abc",
+        pytest.param(f"headway-{os.getpid()}-abc", id="its own"),
         "headway-1-abc",
         "headway-notes",
         "headway-",
