@@ -146,6 +146,7 @@ def test_tiny_ladder(tmp_path: Path) -> None:
     assert "Locust shares the" in run.output
 
 
+@pytest.mark.soak
 def test_failed_requests_fail_the_demo(tmp_path: Path) -> None:
     report = tmp_path / "figures.json"
     home = tmp_path / "home"
@@ -166,7 +167,7 @@ def test_failed_requests_fail_the_demo(tmp_path: Path) -> None:
     ("moment", "number"),
     [
         ("$ python train.py", signal.SIGTERM),
-        ("$ headway", signal.SIGHUP),
+        pytest.param("$ headway", signal.SIGHUP, marks=pytest.mark.soak),
         ("rung 1 of 1", signal.SIGINT),
     ],
 )
@@ -179,6 +180,7 @@ def test_interrupt_leaves_nothing(moment: str, number: signal.Signals) -> None:
     assert f"stopped by {number.name}" in run.output
 
 
+@pytest.mark.soak
 def test_serve_stays_up_until_interrupted() -> None:
     with demo("--serve") as run:
         run.read_until("Ctrl-C stops all of it")
@@ -195,6 +197,7 @@ def test_serve_stays_up_until_interrupted() -> None:
         run.assert_clean()
 
 
+@pytest.mark.soak
 def test_dead_server_ends_the_demo() -> None:
     with demo("--ladder", "5/5", "--seconds", "2") as run:
         run.read_until("rung 1 of 1")

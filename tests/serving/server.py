@@ -137,7 +137,7 @@ class Server:
         """Return whether a line from `after` on has a text in it."""
         return any(text in line for line in self._lines[after:])
 
-    def wait_for(self, pattern: str, *, after: int = 0, timeout_s: float = 20) -> str:
+    def wait_for(self, pattern: str, *, after: int = 0, timeout_s: float = 50) -> str:
         """Return the first line from `after` on in which a pattern is found."""
         wanted = re.compile(pattern)
         deadline = time.monotonic() + timeout_s

@@ -101,6 +101,7 @@ def test_failed_requests_are_said_and_fail_the_command(tmp_path: Path) -> None:
     assert "Traceback" not in command.output
 
 
+@pytest.mark.soak
 def test_page_of_locusts_own_stays_until_ctrl_c(tmp_path: Path, free_port: int) -> None:
     arguments = ("--users", "2", "--run-time", "2s", "--ui", "--ui-port")
     with Command(
@@ -161,6 +162,7 @@ def test_users_are_written_for_who_wants_to_edit_them(tmp_path: Path) -> None:
     assert "self.client.post('/ask', b'1'" in text
 
 
+@pytest.mark.soak
 def test_killed_command_leaves_nothing(tmp_path: Path) -> None:
     with Command("load", "paced:paced", "--users", "2", folder=tmp_path) as command:
         command.read_until("rung 1 of 1")

@@ -26,7 +26,7 @@ __all__ = ["TuneJob", "Tuner"]
 
 _START_S = 2.0
 """What a server takes to start, unless one has taken longer."""
-_SHORTEST_START_S, _LONGEST_START_S = 10.0, 120.0
+_SHORTEST_START_S, _LONGEST_START_S = 30.0, 120.0
 """Bounds of the time that is left for it."""
 
 
