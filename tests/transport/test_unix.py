@@ -1,12 +1,11 @@
 """What only Unix sockets do: they come back."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 from headway.listen import bind_unix
 from headway.transport.unix import UnixChannel, UnixLink
-from tests.transport.ends import Owner, connected, frame, listen
+from tests.transport.ends import Owner, frame, listen
 
 
 async def test_a_link_connects_anew_when_the_process_behind_is_replaced(
@@ -111,38 +110,3 @@ def test_a_channel_that_was_never_open_takes_nothing() -> None:
 
 class _NoOwner(Owner):
     def __init__(self) -> None: ...
-
-
-async def test_what_the_socket_does_not_take_at_once_follows_in_order(
-    tmp_path: Path,
-) -> None:
-    # Within one turn of the loop nobody reads: the socket fills in mid-frame.
-    sent = [frame(bytes([number]) * 200_000) for number in range(100)]
-    async with connected("unix", tmp_path) as (client, server):
-        for one in sent:
-            client.channel.send([one])
-        await server.until(lambda: len(server.views) == len(sent))
-    assert server.frames == sent
-
-
-async def test_a_frame_is_sent_at_once() -> None:
-    here, there = socket.socketpair()
-    client = Owner()
-    loop = asyncio.get_running_loop()
-    await loop.connect_accepted_socket(lambda: UnixChannel(owner=client), sock=here)
-    client.channel.send([frame(b"hello")])
-    # No turn of the loop has passed since.
-    assert there.recv(100, socket.MSG_DONTWAIT) == frame(b"hello")
-    there.close()
-    await client.until(lambda: bool(client.lost))
-
-
-async def test_sending_to_a_peer_that_is_gone_is_no_error() -> None:
-    here, there = socket.socketpair()
-    client = Owner()
-    loop = asyncio.get_running_loop()
-    await loop.connect_accepted_socket(lambda: UnixChannel(owner=client), sock=here)
-    there.close()
-    client.channel.send([frame(b"hello")])
-    await client.until(lambda: bool(client.lost))
-    client.channel.send([frame(b"hello")])

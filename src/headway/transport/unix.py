@@ -6,7 +6,6 @@ connection to a runner that is starting again is never refused.
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -45,13 +44,11 @@ class UnixChannel(asyncio.Protocol):
         self._arena = arena
         self._cutter = FrameCutter()
         self._transport: asyncio.WriteTransport | None = None
-        self._fd = -1
         self._error: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the event loop."""
         self._transport = cast("asyncio.WriteTransport", transport)
-        self._fd = transport.get_extra_info("socket").fileno()
         if self._arena is not None:
             self._loop = asyncio.get_running_loop()
             self._arena.tell = self._tell_soon
@@ -98,25 +95,9 @@ class UnixChannel(asyncio.Protocol):
             buffers = arena.pack(buffers, nbytes)
             nbytes = sum(map(len, buffers))
         if nbytes < _JOIN_BELOW_BYTES:
-            data = b"".join(buffers)
-            sent = self._send_now(transport, data)
-            if sent < nbytes:
-                transport.write(data[sent:])
+            transport.write(b"".join(buffers))
         else:
             transport.writelines(buffers)
-
-    def _send_now(self, transport: asyncio.WriteTransport, data: bytes) -> int:
-        """Send what the socket takes at once; return the number of bytes.
-
-        The loop would send it at the end of its turn: the peer, on another core, can
-        begin while this end still learns from the batch (benchmarks/lone.py).
-        """
-        if transport.get_write_buffer_size() or transport.is_closing():
-            return 0
-        try:
-            return os.write(self._fd, data)
-        except OSError:
-            return 0  # the socket is full, or the transport will find that it broke
 
     def close(self) -> None:
         """Send what was given, then close."""
