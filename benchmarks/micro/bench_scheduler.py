@@ -44,8 +44,7 @@ def _cost_us(cohorts: int) -> float:
         rows = cohorts * CALLS
         scheduler.started(number, "predict", rows, now)
         now += BATCH_S
-        scheduler.finished(number)
-        scheduler.learn("predict", rows, rows, BATCH_S, now)
+        scheduler.finished(number, "predict", rows, rows, BATCH_S, now)
     return (time.perf_counter() - began) / STEPS * 1e6
 
 

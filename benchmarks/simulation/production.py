@@ -79,8 +79,9 @@ class Production:
 
     def finished(self, batch: Batch, took_s: float, now: float) -> None:
         """Tell the scheduler."""
-        self.scheduler.finished(batch.load)
-        self.scheduler.learn(_METHOD, batch.rows, len(batch.requests), took_s, now)
+        self.scheduler.finished(
+            batch.load, _METHOD, batch.rows, len(batch.requests), took_s, now
+        )
 
 
 def _warm_up_sizes(largest: int) -> Iterator[int]:

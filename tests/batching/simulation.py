@@ -153,8 +153,7 @@ class Simulation:
         def finish() -> None:
             self._running -= 1
             answered = sum(piece.answered for piece in decision.pieces)
-            self.scheduler.finished(number)
-            self.scheduler.learn(method, rows, answered, took_s, self.now)
+            self.scheduler.finished(number, method, rows, answered, took_s, self.now)
             self._answer(decision.pieces)
 
         self.at(self.now + took_s, finish)

@@ -36,8 +36,7 @@ def test_busy_replicas_get_nothing() -> None:
     made.replicas = 1
     made.started(1, "predict", 5, NOW)
     assert made.decide(NOW) is None
-    made.finished(1)
-    made.learn("predict", 5, 5, 0.001, NOW)
+    made.finished(1, "predict", 5, 5, 0.001, NOW)
     assert dispatched(made) == [1]
 
 
@@ -179,8 +178,7 @@ def closed_loop(**limits: Any) -> Scheduler:
             made.arrive(cohort(1, arrived_at=now + 0.0003), now + 0.0003)
         assert dispatched(made, now + 0.0003) == [1] * 8
         made.started(cycle, "predict", 8, now)
-        made.finished(cycle)
-        made.learn("predict", 8, 8, 0.004, NOW if cycle == 9 else now + 1)
+        made.finished(cycle, "predict", 8, 8, 0.004, NOW if cycle == 9 else now + 1)
     return made
 
 

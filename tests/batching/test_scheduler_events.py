@@ -109,8 +109,8 @@ class Machine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, failed: bool) -> None:
         number = data.draw(st.sampled_from(list(self.flying)))
         decision, began = self.flying.pop(number)
-        self.scheduler.finished(number)
-        self.scheduler.learn(
+        self.scheduler.finished(
+            number,
             decision.pieces[0].cohort.method,
             decision.rows,
             sum(piece.answered for piece in decision.pieces),
@@ -201,8 +201,9 @@ class Machine(RuleBasedStateMachine):
             for number in list(self.flying):
                 decision, _ = self.flying.pop(number)
                 method = decision.pieces[0].cohort.method
-                self.scheduler.finished(number)
-                self.scheduler.learn(method, decision.rows, 1, None, self.now)
+                self.scheduler.finished(
+                    number, method, decision.rows, 1, None, self.now
+                )
         raise AssertionError(f"{self.left} are still here")
 
 

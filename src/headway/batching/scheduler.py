@@ -364,22 +364,26 @@ class Scheduler:
         """Note that a replica is busy with a batch of that number."""
         self._busy[batch] = now + self.cost(method).mean(rows)
 
-    def finished(self, batch: int) -> None:
-        """Note that the replica of a batch is free."""
-        self._busy.pop(batch, None)
-
-    def learn(
-        self, method: str, rows: int, answered: int, took_s: float | None, now: float
+    def finished(
+        self,
+        batch: int,
+        method: str,
+        rows: int,
+        answered: int,
+        took_s: float | None,
+        now: float,
     ) -> None:
-        """Learn from a batch that was finished; its answers need not wait for that.
+        """Note that a batch is done.
 
         Args:
+            batch: As given to `started`.
             method: What ran.
             rows: Rows of the batch.
             answered: Calls that have their answer now.
             took_s: Seconds that the model took; None if it failed, to learn nothing.
-            now: Monotonic seconds when it was finished.
+            now: Monotonic seconds.
         """
+        self._busy.pop(batch, None)
         if took_s is not None:
             self.cost(method).observe(rows, took_s, now)
         self._window(method).completed(answered, now)

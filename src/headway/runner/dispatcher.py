@@ -113,7 +113,9 @@ class Dispatcher:
         self._count_replicas()
         if flying is not None:
             batch, _ = flying
-            self._scheduler.finished(batch.number)
+            self._scheduler.finished(
+                batch.number, batch.key.method, batch.rows, 0, None, self._clock.now()
+            )
             batch.attempts += 1
             self._again.append(batch)
         again, self._again = self._again, []
@@ -219,18 +221,16 @@ class Dispatcher:
             return  # the replica was given up on; its batch went elsewhere
         self._idle.append(executor)
         self._meters.replica_idle(executor.number, took_s)
-        now = self._clock.now()
-        self._scheduler.finished(batch.number)
-        self._finish(batch, outcomes, flying[1], took_s)
-        # The answers are on their way: API workers take them up meanwhile.
         failed = any(isinstance(outcome, Failure) for outcome in outcomes)
-        self._scheduler.learn(
+        self._scheduler.finished(
+            batch.number,
             batch.key.method,
             batch.rows,
             batch.answered,
             None if failed else took_s,
-            now,
+            self._clock.now(),
         )
+        self._finish(batch, outcomes, flying[1], took_s)
         self._meters.batch_done(batch, flying[1], took_s)
         if not executor.blocks:
             self._wake()
