@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headway.listen import bind_unix
 from headway.transport.unix import UnixChannel, UnixLink
-from tests.transport.ends import Owner, frame, listen
+from tests.transport.ends import Owner, connected, frame, listen
 
 
 async def test_a_link_connects_anew_when_the_process_behind_is_replaced(
@@ -110,3 +110,15 @@ def test_a_channel_that_was_never_open_takes_nothing() -> None:
 
 class _NoOwner(Owner):
     def __init__(self) -> None: ...
+
+
+async def test_what_the_socket_does_not_take_at_once_follows_in_order(
+    tmp_path: Path,
+) -> None:
+    # Within one turn of the loop nobody reads: the socket fills in mid-frame.
+    sent = [frame(bytes([number]) * 200_000) for number in range(100)]
+    async with connected("unix", tmp_path) as (client, server):
+        for one in sent:
+            client.channel.send([one])
+        await server.until(lambda: len(server.views) == len(sent))
+    assert server.frames == sent
