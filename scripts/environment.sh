@@ -5,6 +5,7 @@
 #                              pyproject.toml and constraints.txt
 #   ensure_wrk                 succeeds if the load generator wrk is there
 #   ensure_chromium            ... and the browser, in which pages are tested
+#   check_deciders             ... if the coverage of what decides is whole
 #
 # PYTHON names the interpreter to use; otherwise the newest python3 from 3.11 on.
 # Functions are called on their own, never in a condition, so that `set -e` holds.
@@ -96,3 +97,9 @@ ensure_package() {
 ensure_wrk() { ensure_package wrk wrk "the load generator wrk"; }
 
 ensure_chromium() { ensure_package chromium chromium "a browser"; }
+
+check_deciders() {
+    # What decides and what cuts rows has no branch that a test has not been through.
+    python -m coverage report --fail-under=100 \
+        --include='*/headway/batching/*,*/headway/wire.py,*/headway/runner/batch.py,*/headway/runner/isolation.py'
+}
