@@ -45,7 +45,7 @@ def simulate(
     return simulation
 
 
-@pytest.mark.timeout(60)  # it simulates half a minute of traffic
+@pytest.mark.timeout(60)  # it simulates, under coverage
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("clients", [8, 16, 64])
 def test_a_closed_loop_opens_the_window(clients: int, replicas: int) -> None:
