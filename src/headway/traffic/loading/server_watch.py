@@ -10,11 +10,11 @@ import time
 import urllib.request
 from collections.abc import Callable
 from itertools import pairwise
-from types import TracebackType
-from typing import Self
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
+
+from headway.traffic.repeated import Repeated
 
 __all__ = ["Sample", "ServerFigures", "ServerWatch", "between", "per_second"]
 
@@ -139,7 +139,7 @@ def _difference(before: Sample, after: Sample, zero: float) -> ServerFigures:
     )
 
 
-class ServerWatch:
+class ServerWatch(Repeated):
     """Asks for /metrics once a second, in a thread of its own.
 
     Args:
@@ -148,23 +148,9 @@ class ServerWatch:
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/metrics"
-        self._over = threading.Event()
+        super().__init__(self.take, every_s=_EVERY_S, end_s=2 * _TIMEOUT_S)
         self._asking = threading.Lock()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
         self.samples: list[Sample] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join(2 * _TIMEOUT_S)
 
     def take(self) -> None:
         """Take one sample more, at the beginning or the end of what is measured."""
@@ -174,19 +160,11 @@ class ServerWatch:
             if found is not None:
                 self.samples.append(found)
 
-    def _watch(self) -> None:
-        while not self._over.wait(_EVERY_S):
-            self.take()
-
 
 def _ask(url: str, now: Callable[[], float]) -> Sample | None:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
             text = answer.read().decode("utf-8", "replace")
         return read_sample(text, now())
-    except (
-        OSError,
-        http.client.HTTPException,
-        ValueError,
-    ):  # busy, dying, or no Headway
-        return None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None  # it is busy, dying, or no Headway

@@ -4,12 +4,11 @@ walk feels it during each rung: a server that computes where it answers cannot t
 """
 
 import http.client
-import threading
 import time
-from types import TracebackType
-from typing import Self
 
 import numpy as np
+
+from headway.traffic.repeated import Repeated
 
 __all__ = ["Pulse"]
 
@@ -17,7 +16,7 @@ _EVERY_S = 0.05
 _TIMEOUT_S = 30.0
 
 
-class Pulse:
+class Pulse(Repeated):
     """Asks for /livez again and again, in a thread of its own.
 
     Args:
@@ -26,22 +25,8 @@ class Pulse:
 
     def __init__(self, url: str) -> None:
         self._address = url.removeprefix("http://")
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._feel, daemon=True)
+        super().__init__(self._feel, every_s=_EVERY_S, end_s=_TIMEOUT_S)
         self._took_s: list[float] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join(_TIMEOUT_S)
 
     @property
     def p99_ms(self) -> float:
@@ -51,14 +36,13 @@ class Pulse:
         return float(np.quantile(self._took_s, 0.99, method="higher")) * 1e3
 
     def _feel(self) -> None:
-        while not self._over.wait(_EVERY_S):
-            began = time.monotonic()
-            connection = http.client.HTTPConnection(self._address, timeout=_TIMEOUT_S)
-            try:
-                connection.request("GET", "/livez")
-                connection.getresponse().read()
-            except (OSError, http.client.HTTPException):
-                pass  # it took what it took
-            finally:
-                connection.close()
-            self._took_s.append(time.monotonic() - began)
+        began = time.monotonic()
+        connection = http.client.HTTPConnection(self._address, timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", "/livez")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            pass  # it took what it took
+        finally:
+            connection.close()
+        self._took_s.append(time.monotonic() - began)
