@@ -5,6 +5,8 @@
 #                              pyproject.toml and constraints.txt
 #   ensure_wrk                 succeeds if the load generator wrk is there
 #   ensure_chromium            ... and the browser, in which pages are tested
+#   ensure_compiled            compiles the package into .compiled, once for each state
+#                              of src/ and pyproject.toml
 #   check_deciders             ... if the coverage of what decides is whole
 #
 # PYTHON names the interpreter to use; otherwise the newest python3 from 3.11 on.
@@ -97,6 +99,28 @@ ensure_package() {
 ensure_wrk() { ensure_package wrk wrk "the load generator wrk"; }
 
 ensure_chromium() { ensure_package chromium chromium "a browser"; }
+
+ensure_compiled() {
+    local state build
+    state=$(find src pyproject.toml -type f -not -name '*.pyc' -print0 | sort -z |
+        xargs -0 cat | cksum)
+    if [[ -f .compiled/state && $(<.compiled/state) == "$state" ]]; then
+        return
+    fi
+    say "compiling headway into .compiled; this takes two minutes"
+    # Away from src/, where what is compiled would go on being imported when its source
+    # has changed.
+    build=$(mktemp -d)
+    cp -r src pyproject.toml README.md LICENSE "$build"
+    HATCH_BUILD_HOOK_ENABLE_MYPYC=true python -m pip wheel --quiet \
+        --disable-pip-version-check --no-deps --no-build-isolation \
+        --wheel-dir "$build/dist" "$build"
+    rm -rf .compiled
+    python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+        --target .compiled "$build"/dist/*.whl
+    rm -rf "$build"
+    printf '%s\n' "$state" >.compiled/state
+}
 
 check_deciders() {
     # What decides and what cuts rows has no branch that a test has not been through.

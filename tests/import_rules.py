@@ -35,6 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "tracing",
             "wire",
             "wire_errors",
+            "wire_frames",
             "wire_records",
         }
     ),

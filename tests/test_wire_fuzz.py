@@ -12,16 +12,13 @@ from hypothesis import strategies as st
 
 from headway import wire
 from headway.errors import WireError
-from headway.payload.call import ArgumentSpec, Buffer, CallKey, decode_key
+from headway.payload.call import Buffer
+from headway.payload.key import ArgumentSpec, CallKey, decode_key
 from headway.payload.result import ARRAY, ResultKey, decode_results
 from headway.transport.framing import FrameCutter, whole_frames
 from headway.wire import (
     LENGTH,
     MAX_FRAME_BYTES,
-    CallsFrame,
-    CancelFrame,
-    FailureFrame,
-    ResultsFrame,
     decode_calls,
     decode_cancel,
     decode_failure,
@@ -34,6 +31,7 @@ from headway.wire import (
     encode_results,
     kind_of_frame,
 )
+from headway.wire_frames import CallsFrame, CancelFrame, FailureFrame, ResultsFrame
 from headway.wire_records import ErrorRecord, ReadyRecord
 
 CALL_KEY = msgspec.msgpack.encode(

@@ -14,13 +14,15 @@ import uvloop
 from headway.batching.cohort import Cohort
 from headway.clock import MonotonicClock
 from headway.metrics import MetricsRegistry
-from headway.payload.call import CallEncoder, decode_key
-from headway.runner.batch import Batch, CohortLoad, Outcome
+from headway.payload.call import CallEncoder
+from headway.payload.key import decode_key
+from headway.runner.batch import Batch, CohortLoad
 from headway.runner.executor import Executor, InlineExecutor, ThreadExecutor
 from headway.runner.isolation import Isolation
+from headway.runner.outcome import Outcome
 from headway.signature import MethodSpec
 from headway.transport.base import Channel
-from headway.wire import CallsFrame
+from headway.wire_frames import CallsFrame
 
 BATCHES = 2000
 SPEC = MethodSpec("predict", batchable=True)

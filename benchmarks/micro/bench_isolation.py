@@ -14,12 +14,13 @@ import numpy as np
 from headway.batching.cohort import Cohort
 from headway.clock import MonotonicClock
 from headway.metrics import MetricsRegistry
-from headway.payload.call import CallEncoder, decode_key
+from headway.payload.call import CallEncoder
+from headway.payload.key import decode_key
 from headway.runner.batch import Batch, CohortLoad
 from headway.runner.isolation import Isolation
 from headway.signature import MethodSpec
 from headway.transport.base import Channel
-from headway.wire import CallsFrame
+from headway.wire_frames import CallsFrame
 
 CALLS = 64
 SPEC = MethodSpec("predict", batchable=True)

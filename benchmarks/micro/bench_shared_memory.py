@@ -17,7 +17,8 @@ import numpy as np
 import uvloop
 
 from headway.listen import bind_unix
-from headway.payload.call import CallEncoder, EncodedCall, decode_key
+from headway.payload.call import CallEncoder, EncodedCall
+from headway.payload.key import decode_key
 from headway.payload.result import encode_array
 from headway.runner.batch import CohortLoad
 from headway.signature import MethodSpec

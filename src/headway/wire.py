@@ -21,10 +21,9 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from headway.errors import WireError
 from headway.payload.call import Buffer
+from headway.wire_frames import CallsFrame, CancelFrame, FailureFrame, ResultsFrame
 from headway.wire_records import (
     RECORD_FAULTS,
     ErrorRecord,
@@ -43,10 +42,6 @@ __all__ = [
     "READY",
     "RESULTS",
     "TRACE_BYTES",
-    "CallsFrame",
-    "CancelFrame",
-    "FailureFrame",
-    "ResultsFrame",
     "decode_calls",
     "decode_cancel",
     "decode_failure",
@@ -81,62 +76,6 @@ _FAILURE = struct.Struct("<IB3xIIII")
 # cohort id, calls
 _CANCEL = struct.Struct("<IB3xII")
 _PADDING = (b"", *(bytes(n) for n in range(1, 8)))
-
-
-class CallsFrame(msgspec.Struct, gc=False):
-    """A cohort as it arrives: calls that may share a batch, in order of deadline."""
-
-    cohort_id: int
-    key: bytes
-    rows: tuple[int, ...]
-    """Rows of each call."""
-    sizes: tuple[int, ...]
-    """Bytes of each call's pickle; empty where the columns are arrays."""
-    priority: int
-    deadline: float
-    """Monotonic seconds by which the first of the calls must be answered."""
-    sent_at: float
-    """Monotonic seconds at which the API worker sent it."""
-    payload: memoryview
-    traces: bytes = b""
-    """TRACE_BYTES for each call that belongs to a span; see tracing.parents."""
-
-
-class ResultsFrame(msgspec.Struct, gc=False):
-    """Results of `calls` neighbouring calls of a cohort."""
-
-    cohort_id: int
-    first: int
-    calls: int
-    key: bytes
-    sizes: tuple[int, ...]
-    """Bytes of each call's pickle; empty where the result is an array."""
-    backlog_s: float
-    """Seconds after which a row that arrives now would be answered."""
-    row_s: float
-    """Seconds that each row ahead of it adds to that."""
-    queue_s: float
-    """Seconds from the cohort's sending to the start of the batch."""
-    compute_s: float
-    """Seconds that the model took for the batch."""
-    batch_rows: int
-    payload: memoryview
-
-
-class CancelFrame(msgspec.Struct, gc=False):
-    """Calls of a cohort that nobody waits for."""
-
-    cohort_id: int
-    calls: tuple[int, ...]
-
-
-class FailureFrame(msgspec.Struct, gc=False):
-    """One error for `calls` neighbouring calls of a cohort."""
-
-    cohort_id: int
-    first: int
-    calls: int
-    error: ErrorRecord
 
 
 def _pack_u32(values: Sequence[int]) -> bytes:

@@ -10,7 +10,8 @@ import anyio
 import numpy as np
 import pytest
 
-from headway.api.function_task import CallFuture, FunctionTask
+from headway.api.call_future import CallFuture
+from headway.api.function_task import FunctionTask
 from headway.api.terms import TERMS
 from tests.api.wire import PREDICT, Wire
 

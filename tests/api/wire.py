@@ -16,13 +16,13 @@ from headway.transport.framing import FrameCutter
 from headway.wire import (
     CALLS,
     CANCEL,
-    CallsFrame,
     decode_calls,
     decode_cancel,
     encode_ready,
     encode_results,
     kind_of_frame,
 )
+from headway.wire_frames import CallsFrame
 from headway.wire_records import ReadyRecord
 
 PREDICT = MethodSpec("predict", batchable=True)

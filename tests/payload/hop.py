@@ -9,7 +9,8 @@ from headway.batching.cohort import Cohort
 from headway.clock import MonotonicClock
 from headway.errors import HeadwayError
 from headway.metrics import MetricsRegistry
-from headway.payload.call import OPAQUE, Buffer, CallEncoder, EncodedCall, decode_key
+from headway.payload.call import Buffer, CallEncoder, EncodedCall
+from headway.payload.key import OPAQUE, decode_key
 from headway.payload.result import decode_results
 from headway.runner.answers import Answers, BatchFacts
 from headway.runner.batch import Batch, CohortLoad

@@ -11,15 +11,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.errors import UsageError, WireError
-from headway.payload.call import (
+from headway.payload.call import CallEncoder, raw_bytes
+from headway.payload.key import (
     ARRAYS,
     OPAQUE,
     PICKLED,
     ArgumentSpec,
-    CallEncoder,
     CallKey,
     decode_key,
-    raw_bytes,
 )
 from headway.payload.rows import kind_of, raw_dtype
 from headway.signature import MethodSpec

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import WireError
-from headway.payload.call import ARRAYS, OPAQUE, PICKLED, ArgumentSpec, CallKey
+from headway.payload.key import ARRAYS, OPAQUE, PICKLED, ArgumentSpec, CallKey
 from headway.runner.answers import Answers
 from headway.runner.batch import Batch, CohortLoad
-from headway.wire import CallsFrame
+from headway.wire_frames import CallsFrame
 from tests.payload.hop import (
     FACTS,
     Arguments,

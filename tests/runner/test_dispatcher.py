@@ -26,7 +26,7 @@ from headway.errors import (
 )
 from headway.metrics import Log
 from headway.metrics.families import RECENT_BATCHES
-from headway.payload.call import ARRAYS, CallKey, _encode_key
+from headway.payload.key import ARRAYS, CallKey, encode_key
 from headway.wire import (
     decode_results_frame,
     encode_calls,
@@ -413,14 +413,14 @@ async def client(stage: Stage) -> Client:
 
 
 def bad_frames() -> Iterator[tuple[bytes, str]]:
-    key = _encode_key(CallKey("nothing", ARRAYS))
+    key = encode_key(CallKey("nothing", ARRAYS))
     fields = {"sizes": (), "parts": [], "payload_bytes": 0, "priority": 0}
     times = {"deadline": 1e12, "sent_at": 0.0}
     for rows_, method, says in (
         ((1,), "nothing", "unknown method 'nothing'"),
         ((1, 0), "predict", "a call without rows"),
     ):
-        key = _encode_key(CallKey(method, ARRAYS))
+        key = encode_key(CallKey(method, ARRAYS))
         frame = encode_calls(cohort_id=1, key=key, rows=rows_, **fields, **times)  # type: ignore[arg-type]  # many types
         yield b"".join(frame), says
     yield encode_ready(ReadyRecord(runner="x", pid=1)), "a frame of kind 3"

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from headway.errors import ModelCallError, OutputError
 from headway.metrics import MetricsRegistry
 from headway.runner.answers import Answers
-from headway.runner.batch import Failure
 from headway.runner.isolation import Isolation
+from headway.runner.outcome import Failure
 from tests.payload.hop import (
     FACTS,
     Arguments,

@@ -7,7 +7,7 @@ runner says.
 from typing import Any
 
 from headway.tracing.parents import SpanIds
-from headway.wire import ResultsFrame
+from headway.wire_frames import ResultsFrame
 
 __all__ = ["CallRecord"]
 

@@ -6,12 +6,13 @@ api/runner_client fills it while the turn lasts, sends it, and settles its futur
 import math
 from typing import Any
 
+from headway.api.call_future import CallFuture
 from headway.api.call_record import CallRecord
-from headway.api.function_task import CallFuture
 from headway.errors import HeadwayError
 from headway.payload.call import Buffer, EncodedCall
 from headway.tracing.parents import pack_call
-from headway.wire import ResultsFrame, encode_calls
+from headway.wire import encode_calls
+from headway.wire_frames import ResultsFrame
 
 __all__ = ["Flight"]
 

@@ -14,25 +14,10 @@ from contextvars import Context, copy_context
 from types import CoroutineType
 from typing import Any
 
+from headway.api.call_future import CallFuture
 from headway.api.terms import TERMS, Terms
 
-__all__ = ["CallFuture", "FunctionTask"]
-
-
-class CallFuture(asyncio.Future[Any]):
-    """The answer of a runner, which the function's own task hears of at once."""
-
-    __slots__ = ("task",)
-    task: "FunctionTask | None"
-    """The task that awaits it; another kind of task adds a callback instead."""
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel it; who awaits it hears that in the next turn, as of any future."""
-        if not super().cancel(msg):
-            return False
-        if self.task is not None:
-            self.get_loop().call_soon(self.task.wake)
-        return True
+__all__ = ["FunctionTask"]
 
 
 class FunctionTask(Terms):

@@ -15,9 +15,9 @@ from typing import Any
 
 from headway.api.backlog import Backlog
 from headway.api.blocking_calls import BLOCKING_CALLS
+from headway.api.call_future import CallFuture
 from headway.api.call_record import CallRecord
 from headway.api.flight import Flight
-from headway.api.function_task import CallFuture
 from headway.api.hop import Hop
 from headway.api.terms import TERMS, Terms
 from headway.clock import Clock

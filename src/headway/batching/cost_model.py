@@ -217,10 +217,11 @@ class CostModel:
             [bucket.mean + _TAIL_DEVIATIONS * bucket.deviation for bucket in buckets],
             weights,
         )
-        self._scatter = sum(
+        scatters = [
             weight * bucket.deviation / bucket.mean
             for bucket, weight in zip(buckets, weights, strict=True)
-        ) / sum(weights)
+        ]
+        self._scatter = sum(scatters, start=0.0) / sum(weights, start=0.0)
         doubts = [bucket.doubt(self._scatter) for bucket in buckets]
         pairs = list(zip(self._means, doubts, strict=True))
         # Pooling may have left less of a mean than there is doubt of the size's own.

@@ -154,7 +154,7 @@ class GatherWindow:
             return None
         # Those who have come already are not waited for again: a closed loop of which
         # everyone is back has nobody left, whatever the average says.
-        left = cycle.answered * sum(self._returns) - cycle.came
+        left = cycle.answered * sum(self._returns, start=0.0) - cycle.came
         if left <= 0:
             return None
         if not cycle.is_planned or (cycle.until is not None and now >= cycle.until):
@@ -177,8 +177,8 @@ class GatherWindow:
         # A wait shorter than a timer can measure is over already.
         begin = bisect.bisect_right(_EDGES, elapsed + _SHORTEST_S)
         to_come = self._returns[begin:]
-        total = min(cycle.answered * sum(to_come), left) * self._call_rows
-        few = _FEW * sum(self._returns)
+        total = min(cycle.answered * sum(to_come, start=0.0), left) * self._call_rows
+        few = _FEW * sum(self._returns, start=0.0)
         best_gain, best_wait = 0.0, None
         for step, share in enumerate(accumulate(to_come[: len(_EDGES) - begin])):
             wait = _EDGES[begin + step] - elapsed

@@ -107,7 +107,7 @@ class Histogram:
             high = bounds[bucket] if bucket < len(bounds) else math.inf
             count = 1
         cells[index + bucket] += count
-        cells[self._sum] += int(sum(values) * self._scale)
+        cells[self._sum] += int(sum(values, start=0.0) * self._scale)
 
 
 class Log:

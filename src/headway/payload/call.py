@@ -6,64 +6,37 @@ constants.
 """
 
 import pickle
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from headway.errors import UsageError, WireError
+from headway.errors import UsageError
+from headway.payload.key import (
+    ARRAYS,
+    OPAQUE,
+    PICKLED,
+    ArgumentSpec,
+    CallKey,
+    encode_key,
+)
 from headway.payload.rows import kind_of, row_count
 from headway.signature import MethodSpec
 
 __all__ = [
-    "ARRAYS",
-    "OPAQUE",
-    "PICKLED",
-    "ArgumentSpec",
     "Buffer",
     "CallEncoder",
-    "CallKey",
     "EncodedCall",
     "agreed_rows",
-    "decode_key",
     "raw_bytes",
     "row_arguments",
 ]
 
 Buffer = bytes | bytearray | memoryview
 
-ARRAYS: Final = 0
-"""Every row argument is an array: the columns travel as raw bytes."""
-PICKLED: Final = 1
-"""Row arguments are lists, frames or sparse matrices: a pickle for each call."""
-OPAQUE: Final = 2
-"""Never batched: a pickle of all arguments for each call."""
 
 _KEYS_KEPT = 4096
 _COPY_BELOW_BYTES = 65536
-
-
-class ArgumentSpec(msgspec.Struct, frozen=True, array_like=True):
-    """One argument that has rows."""
-
-    place: int | str
-    """Position, or keyword."""
-    kind: str
-    """Kind of container, as payload.rows names it."""
-    dtype: str = ""
-    """NumPy dtype string, for arrays."""
-    shape: tuple[int, ...] = ()
-    """Shape without the rows, for arrays."""
-
-
-class CallKey(msgspec.Struct, frozen=True, array_like=True):
-    """What two calls must have in common to share a batch."""
-
-    method: str
-    mode: int
-    arguments: tuple[ArgumentSpec, ...] = ()
-    constants: bytes = b""
-    """Pickle of the arguments without rows: {position or keyword: value}."""
 
 
 class EncodedCall(msgspec.Struct, gc=False):
@@ -75,22 +48,6 @@ class EncodedCall(msgspec.Struct, gc=False):
     """One buffer for each row argument (ARRAYS), else one pickle."""
     nbytes: int
     pickled: bool = False
-
-
-_encode_key = msgspec.msgpack.Encoder().encode
-_decode_key = msgspec.msgpack.Decoder(CallKey).decode
-
-
-def decode_key(key: Buffer) -> CallKey:
-    """Return the key that `CallEncoder` made.
-
-    Raises:
-        WireError: If the bytes are no key.
-    """
-    try:
-        return _decode_key(key)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"a call's key does not parse: {error}") from error
 
 
 def raw_bytes(array: np.ndarray[Any, Any]) -> Buffer:
@@ -161,7 +118,7 @@ class CallEncoder:
         rows = agreed_rows(method, columns)
         if not rows:
             blob = _pickle((args, kwargs), method)
-            key = _encode_key(CallKey(method.name, OPAQUE))
+            key = encode_key(CallKey(method.name, OPAQUE))
             return EncodedCall(key, 1, (blob,), len(blob), True)
         constants = {
             place: value for place, value in places.items() if place not in columns
@@ -171,7 +128,7 @@ class CallEncoder:
             if all(kind_of(column) == "array" for column in columns.values())
             else PICKLED
         )
-        key = _encode_key(
+        key = encode_key(
             CallKey(
                 method.name,
                 mode,

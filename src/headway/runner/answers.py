@@ -20,7 +20,8 @@ from headway.payload.result import (
     join,
 )
 from headway.payload.rows import kind_of
-from headway.runner.batch import CohortLoad, Failure, Outcome, Success
+from headway.runner.batch import CohortLoad
+from headway.runner.outcome import Failure, Outcome, Success
 from headway.transport.base import Channel
 from headway.wire import encode_failure, encode_results
 from headway.wire_errors import record_of

@@ -9,29 +9,20 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from headway.batching.cohort import Piece
-from headway.errors import HeadwayError, WireError
-from headway.payload.call import (
-    ARRAYS,
-    OPAQUE,
-    ArgumentSpec,
-    Buffer,
-    CallKey,
-    raw_bytes,
-)
+from headway.errors import WireError
+from headway.payload.call import Buffer, raw_bytes
+from headway.payload.key import ARRAYS, OPAQUE, ArgumentSpec, CallKey
 from headway.payload.rows import join, raw_dtype, take
+from headway.runner.outcome import Success
 from headway.transport.base import Channel
-from headway.wire import CallsFrame
+from headway.wire_frames import CallsFrame
 
 __all__ = [
     "Batch",
     "CohortLoad",
-    "Failure",
-    "Outcome",
-    "Success",
 ]
 
 
@@ -109,29 +100,6 @@ def _columns(
     except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"a cohort's arrays do not fit its bytes: {error}") from error
     return columns
-
-
-class Success(msgspec.Struct, gc=False):
-    """The result of some pieces, encoded for the hop.
-
-    With sizes empty, every row of the result takes the same number of bytes; else
-    there is a pickle for each call, of those sizes.
-    """
-
-    pieces: list[Piece]
-    key: bytes
-    sizes: Sequence[int]
-    payload: memoryview
-
-
-class Failure(msgspec.Struct):
-    """Pieces that got an error instead of a result."""
-
-    pieces: list[Piece]
-    error: HeadwayError
-
-
-Outcome = Success | Failure
 
 
 class Batch:

@@ -27,10 +27,11 @@ from headway.errors import (
 )
 from headway.runner.alarm import Alarm
 from headway.runner.answers import Answers, BatchFacts
-from headway.runner.batch import Batch, CohortLoad, Failure, Outcome
+from headway.runner.batch import Batch, CohortLoad
 from headway.runner.executor import Executor
 from headway.runner.inbox import Inbox
 from headway.runner.meters import RunnerMeters
+from headway.runner.outcome import Failure, Outcome
 
 __all__ = ["Dispatcher"]
 

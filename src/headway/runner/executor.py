@@ -10,8 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from headway.runner.batch import Batch, Outcome
+from headway.runner.batch import Batch
 from headway.runner.isolation import Isolation
+from headway.runner.outcome import Outcome
 
 __all__ = ["Done", "Executor", "InlineExecutor", "ThreadExecutor"]
 

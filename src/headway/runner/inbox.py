@@ -12,7 +12,7 @@ import msgspec
 
 from headway.batching.cohort import Cohort
 from headway.errors import WireError
-from headway.payload.call import OPAQUE, CallKey, decode_key
+from headway.payload.key import OPAQUE, CallKey, decode_key
 from headway.runner.batch import CohortLoad
 from headway.transport.base import Channel
 from headway.wire import (

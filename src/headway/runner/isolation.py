@@ -21,10 +21,11 @@ from headway.clock import Clock
 from headway.errors import ModelCallError, OutputError
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ISOLATION_CALLS
-from headway.payload.call import OPAQUE
+from headway.payload.key import OPAQUE
 from headway.payload.result import encode_array, encode_blobs, rows_first
 from headway.payload.rows import kind_of, take
-from headway.runner.batch import Batch, Failure, Outcome, Success
+from headway.runner.batch import Batch
+from headway.runner.outcome import Failure, Outcome, Success
 from headway.signature import MethodSpec
 
 __all__ = ["Isolation", "model_error"]

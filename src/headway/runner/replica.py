@@ -8,7 +8,7 @@ import time
 
 from headway.batching.cohort import Cohort
 from headway.errors import WireError
-from headway.payload.call import OPAQUE, decode_key
+from headway.payload.key import OPAQUE, decode_key
 from headway.runner.answers import Answers, BatchFacts
 from headway.runner.batch import Batch, CohortLoad
 from headway.runner.isolation import Isolation

@@ -8,17 +8,12 @@ import logging
 from headway.batching.cohort import Piece
 from headway.clock import Clock
 from headway.errors import WireError
-from headway.payload.call import CallKey
-from headway.runner.batch import (
-    Batch,
-    CohortLoad,
-    Failure,
-    Outcome,
-    Success,
-)
+from headway.payload.key import CallKey
+from headway.runner.batch import Batch, CohortLoad
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
 from headway.runner.isolation import model_error
+from headway.runner.outcome import Failure, Outcome, Success
 from headway.transport.base import Channel
 from headway.wire import (
     FAILURE,
