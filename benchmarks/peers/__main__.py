@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.peers.catalogue import MODELS, PEERS, ROOT, SERVERS
-from benchmarks.peers.installation import install, python_of, version_of
+from benchmarks.peers.installation import install, is_installed, version_of
 from benchmarks.peers.record import RECORD, Closed, Line, append, read
 
 
@@ -58,7 +58,7 @@ def _install(options: argparse.Namespace) -> None:
 
 def _list(options: argparse.Namespace) -> None:
     for server, about in SERVERS.items():
-        state = "" if python_of(server).exists() else ", not installed"
+        state = "" if is_installed(server) else ", not installed"
         print(f"{server} {version_of(server)}{state}: {about}")
     for model, about in MODELS.items():
         print(f"{model}: {about}")

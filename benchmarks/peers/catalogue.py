@@ -15,7 +15,9 @@ import numpy as np
 
 __all__ = [
     "CEILINGS",
+    "COMPILED",
     "HEADWAY",
+    "INTERPRETED",
     "MODELS",
     "PEERS",
     "ROOT",
@@ -29,6 +31,9 @@ __all__ = [
 
 ROOT: Final = Path(__file__).parents[2]
 HEADWAY: Final = "headway"
+INTERPRETED: Final = "interpreted"
+COMPILED: Final = ROOT / ".compiled"
+"""Where scripts/compile puts the package."""
 _SERVICES: Final = "benchmarks.peers.services"
 
 PEERS: Final = {
@@ -41,8 +46,9 @@ PEERS: Final = {
     "fastapi": "the model inline, no batches; uvicorn with a process for each core",
 }
 SERVERS: Final = {
-    HEADWAY: "an API worker for each core, one runner, max_batch_size 2048; the rest "
-    "as it comes",
+    HEADWAY: "compiled; an API worker for each core, one runner, max_batch_size 2048; "
+    "the rest as it comes",
+    INTERPRETED: "Headway as it is installed without a compiler, otherwise alike",
     **PEERS,
 }
 CEILINGS: Final = {
@@ -88,7 +94,7 @@ def connections_of(model: str) -> tuple[int, ...]:
 
 def command(server: str, model: str, port: int, python: Path) -> list[str]:
     """Return the command that starts a server of a model."""
-    if server == HEADWAY:
+    if server in (HEADWAY, INTERPRETED):
         service, folder = "service:svc", "benchmarks/peers/services/headway"
         if model == "credit":
             folder = "examples/credit_risk"
@@ -130,7 +136,7 @@ def request_of(server: str, model: str) -> Request:
         if model == "credit":
             return Request("/decide", msgspec.json.encode({"applications": rows}))
         return Request("/predict", msgspec.json.encode({"rows": rows}))
-    if server == HEADWAY and model == "credit":
+    if server in (HEADWAY, INTERPRETED) and model == "credit":
         return Request("/classify", msgspec.json.encode(_APPLICATION))
     return Request("/predict", msgspec.json.encode(rows))
 

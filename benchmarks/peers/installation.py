@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks.peers.catalogue import HEADWAY, ROOT
+from benchmarks.peers.catalogue import COMPILED, HEADWAY, INTERPRETED, ROOT
 from headway.version import __version__
 
-__all__ = ["FOLDER", "install", "python_of", "version_of"]
+__all__ = ["FOLDER", "install", "is_installed", "python_of", "version_of"]
 
 FOLDER: Final = ROOT / ".peers"
 _LIMIT_S = 900.0
@@ -16,7 +16,16 @@ _LIMIT_S = 900.0
 
 def python_of(server: str) -> Path:
     """Return the interpreter of a server; it is there once the server is installed."""
-    return Path(sys.executable) if server == HEADWAY else FOLDER / server / "bin/python"
+    if server in (HEADWAY, INTERPRETED):
+        return Path(sys.executable)
+    return FOLDER / server / "bin/python"
+
+
+def is_installed(server: str) -> bool:
+    """Return whether a server can be started; scripts/compile makes Headway so."""
+    if server == HEADWAY:
+        return (COMPILED / "state").exists()
+    return python_of(server).exists()
 
 
 def requirements_of(peer: str) -> Path:
@@ -26,7 +35,7 @@ def requirements_of(peer: str) -> Path:
 
 def version_of(server: str) -> str:
     """Return the version of a server, as pinned."""
-    if server == HEADWAY:
+    if server in (HEADWAY, INTERPRETED):
         return __version__
     for line in requirements_of(server).read_text().splitlines():
         name, _, version = line.partition("==")

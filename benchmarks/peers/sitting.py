@@ -20,6 +20,7 @@ import msgspec
 
 from benchmarks.peers.catalogue import (
     CEILINGS,
+    COMPILED,
     HEADWAY,
     ROOT,
     Request,
@@ -28,7 +29,12 @@ from benchmarks.peers.catalogue import (
     predictions,
     request_of,
 )
-from benchmarks.peers.installation import FOLDER, python_of, version_of
+from benchmarks.peers.installation import (
+    FOLDER,
+    is_installed,
+    python_of,
+    version_of,
+)
 from benchmarks.peers.models import train
 from benchmarks.peers.process import StartError, UnderTest, free_port
 from benchmarks.peers.record import Closed, Facts, Line, Open, Skipped, Started
@@ -80,7 +86,7 @@ class Sitting:
                 if time.monotonic() > end:
                     self._note(Skipped(server, model, "the time was over"))
                     continue
-                if server not in CEILINGS and not python_of(server).exists():
+                if server not in CEILINGS and not is_installed(server):
                     self._note(Skipped(server, model, "not installed"))
                     continue
                 self._measure(server, model)
@@ -105,6 +111,7 @@ class Sitting:
 
     def _start(self, server: str, model: str, request: Request) -> UnderTest:
         port, more = free_port(), {}
+        package = COMPILED if server == HEADWAY else ROOT / "src"
         if server == "mlserver":
             more = {
                 "MLSERVER_HTTP_PORT": str(port),
@@ -122,7 +129,7 @@ class Sitting:
             "HEADWAY_HOME": str(self._models),
             "BENTOML_HOME": str(FOLDER / "bentoml-home"),
             "BENTOML_DO_NOT_TRACK": "True",
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src"))),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(package))),
             **more,
         }
         return UnderTest(commands, port=port, request=request, environment=environment)
@@ -228,7 +235,7 @@ class Sitting:
             versions={
                 server: version_of(server)
                 for server in self._plan.servers
-                if server == HEADWAY or python_of(server).exists()
+                if is_installed(server)
             },
         )
 

@@ -39,7 +39,7 @@ class ArrayRule:
         *,
         dtype: Any,
         enforce_dtype: bool,
-        shape: tuple[int, ...] | None,
+        shape: Any,
         enforce_shape: bool,
     ) -> None:
         self.dtype = None if dtype is None else _dtype(dtype)
