@@ -14,7 +14,7 @@ from tests.serving.server import Server
 
 pytestmark = pytest.mark.timeout(60)  # several processes start in each
 
-SOON_S = 3
+SOON_S = 10
 """Far below the time-out of 60 s, far above what a batch takes."""
 
 
