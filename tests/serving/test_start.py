@@ -155,12 +155,18 @@ def test_a_taken_port(production: bool, taken_port: int) -> None:
     assert "--port" in line
 
 
-async def test_two_servers_do_not_share_a_port(production: bool) -> None:
-    with Server("faults:svc", production=True) as first:
-        port = str(first.port)
-        second = Server("faults:svc", "--port", port, production=production)
-        assert port in _failed_start(second)
-        assert (await request(first.port, "/readyz", method="GET")).status == 200
+@pytest.fixture(scope="module")
+def first() -> Iterator[Server]:
+    """Return a server that is there before those of the tests."""
+    with Server("faults:svc", production=True) as server:
+        yield server
+
+
+async def test_two_servers_do_not_share_a_port(first: Server, production: bool) -> None:
+    port = str(first.port)
+    second = Server("faults:svc", "--port", port, production=production)
+    assert port in _failed_start(second)
+    assert (await request(first.port, "/readyz", method="GET")).status == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
