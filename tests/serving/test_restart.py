@@ -20,7 +20,8 @@ SOON_S = 10
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    config = "api_server: {workers: 2}\nrunners: {restart: {delay_s: 0.05}}"
+    # The runner is away for long enough that it is seen, however busy the machine is.
+    config = "api_server: {workers: 2}\nrunners: {restart: {delay_s: 1}}"
     with Server("crawl:svc", production=True, config=config) as server:
         yield server
 
