@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Of the whole suite, two files at a time; one file alone tries 100, with a deadline.
+# Of the whole suite, three files at a time; one file alone tries 100, with a deadline.
 settings.register_profile("suite", max_examples=40, deadline=None)
 
 
