@@ -223,7 +223,7 @@ async def test_under_uvicorn() -> None:
         assert (head.content, head.headers["content-length"]) == (b"", "13")
         options = await client.options("/double")
         assert (options.status_code, options.headers["allow"]) == (204, "POST, OPTIONS")
-        late = await client.post("/wait", json=1, headers={"Headway-Timeout-Ms": "30"})
+        late = await client.post("/wait", json=1, headers={"Headway-Timeout-Ms": "150"})
         assert (late.status_code, made.events.pop()) == (504, "dropped")
         # Whoever hangs up is waited for by nobody.
         _, writer = await asyncio.open_connection("127.0.0.1", port)

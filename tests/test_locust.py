@@ -1,7 +1,6 @@
 """Open-loop users in a real Locust, as `headway load` runs it."""
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 import pytest
 
 from headway.traffic.loading.result import LoadResult
+from tests.benchmarks.peer import Peer, hang_up
 from tests.traffic.commands import Command
 
 pytestmark = pytest.mark.timeout(60)
@@ -107,8 +107,8 @@ def test_nothing_to_send_is_said_at_once(tmp_path: Path) -> None:
 
 def test_no_server_for_it_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "users.py").write_text(USERS)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+    with Peer(lambda _: hang_up) as peer:
+        url = peer.url.replace("http:", "https:").removesuffix("/predict")
         with Command(
             *("load", url, "-f", "users.py", "--run-time", "10m"), folder=tmp_path
         ) as command:

@@ -55,7 +55,9 @@ def test_script_is_executable(script: Path) -> None:
     assert os.access(script, os.X_OK)
 
 
-@pytest.mark.parametrize("script", ["coverage", "demo", "docs", "lint", "soak", "test"])
+@pytest.mark.parametrize(
+    "script", ["compile", "coverage", "demo", "docs", "lint", "soak", "test"]
+)
 def test_old_python_is_one_clear_line(clone: Path, script: str) -> None:
     result = run(clone, script, python=fake_python(clone, "exit 1"))
     assert result.returncode == 1

@@ -15,6 +15,7 @@ from headway.api.function_task import FunctionTask
 from headway.api.terms import TERMS
 from tests.api.wire import PREDICT, Wire
 
+pytestmark = pytest.mark.interpreted
 PLACE: ContextVar[str] = ContextVar("place", default="nowhere")
 
 

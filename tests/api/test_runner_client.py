@@ -185,6 +185,7 @@ async def test_a_call_that_boards_as_the_runner_dies_fails() -> None:
     assert not wire.frames
 
 
+@pytest.mark.interpreted
 async def test_a_call_too_large_for_a_frame_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -230,6 +230,7 @@ def test_a_lower_class_gets_its_turn_under_load() -> None:
     assert answered[0] < 100.1 + 0.5 + 0.25
 
 
+@pytest.mark.interpreted
 def test_the_window_is_the_methods_own(monkeypatch: pytest.MonkeyPatch) -> None:
     made = scheduler(replicas=2)
     seen: list[tuple[int, int, int]] = []

@@ -1,5 +1,7 @@
 """The spacing of batches over replicas: it waits for a share, as long as any come."""
 
+import functools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from headway.batching.spacing import Spacing
 NOW = 100.0
 
 
+@functools.cache  # it is only read
 def cost() -> CostModel:
     """Return that of a model which takes 1 ms and 0.1 ms a row."""
     made = CostModel()

@@ -1,3 +1,5 @@
+import time
+
 from benchmarks.closed_loop import ClosedLoop, Question, Tally
 
 from tests.benchmarks.peer import Deed, Peer, answer, hang_up, ignore
@@ -25,7 +27,8 @@ def test_request_without_an_answer_is_lost() -> None:
 
 
 def test_rate_is_that_of_right_answers() -> None:
+    began = time.monotonic()
     tally, requests = ask(answer(200), seconds=0.3)
     assert tally.lost == 0
     assert tally.right + tally.wrong == len(requests)
-    assert 0.2 < tally.right / tally.per_s < 1.0
+    assert 0.2 < tally.right / tally.per_s < time.monotonic() - began

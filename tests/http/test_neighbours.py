@@ -1,84 +1,12 @@
 """Connections that move between servers: no request is lost, doubled or swapped."""
 
-import array
 import asyncio
-import os
 import random
-import socket
-import struct
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from headway.http.balance import BalanceRules, Load
-from headway.http.load_board import LoadBoard
-from headway.http.neighbours import Neighbours
-from headway.http.protocol import HttpProtocol
-from headway.metrics import Counter
-from tests.http.edge import Client, Edge, on_both_loops, serving, until
-
-NEVER = BalanceRules(interval_s=3600.0, answer_s=5.0)
-"""The tests say what moves."""
-
-
-class Worker:
-    """A server and its part in the balance; several are in one process here."""
-
-    def __init__(self, index: int, folder: Path, rules: BalanceRules) -> None:
-        self._cells = memoryview(bytearray(8)).cast("q")
-        self.path = str(folder / f"n{index}")
-        self.board = LoadBoard(path=folder / "load", index=index, places=3)
-        self.neighbours = Neighbours(
-            index=index,
-            paths=[str(folder / f"n{number}") for number in range(3)],
-            board=self.board,
-            rules=rules,
-            moved=Counter(self._cells, 0),
-        )
-        self.edge: Edge
-
-    @property
-    def moved(self) -> int:
-        return self._cells[0]
-
-    @property
-    def connections(self) -> list[HttpProtocol]:
-        return list(self.edge.server._edge.connections)
-
-    def give_all(self, neighbour: int) -> None:
-        for connection in self.connections:
-            if connection.may_leave(self.edge.clock.now(), 0.0):
-                self.neighbours.give(connection, neighbour)
-
-
-@asynccontextmanager
-async def workers(
-    folder: Path, count: int = 2, rules: BalanceRules = NEVER
-) -> AsyncIterator[list[Worker]]:
-    made = [Worker(index, folder, rules) for index in range(count)]
-    async with AsyncExitStack() as stack:
-        for worker in made:
-            worker.edge = await stack.enter_async_context(
-                serving(neighbours=worker.neighbours)
-            )
-        yield made
-    assert not set(os.listdir(folder)) & {"n0", "n1", "n2"}
-
-
-def post(body: bytes, path: str = "/") -> bytes:
-    return b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (
-        path.encode(),
-        len(body),
-        body,
-    )
-
-
-async def ask(client: Client, body: bytes) -> None:
-    client.send(post(body))
-    answer = await client.answer()
-    assert (answer.status, answer.body) == (200, body)
+from tests.http.edge import on_both_loops, until
+from tests.http.neighbourhood import ask, post, workers
 
 
 @on_both_loops
@@ -171,53 +99,6 @@ async def test_pipelined_requests_are_all_answered_first(tmp_path: Path) -> None
 
 
 @on_both_loops
-async def test_a_neighbour_that_is_not_there_gets_nothing(tmp_path: Path) -> None:
-    async with workers(tmp_path) as (one, _):
-        client = await one.edge.connect()
-        await ask(client, b"first")
-        one.give_all(2)  # nobody has that place
-        await ask(client, b"second")
-        await ask(client, b"third")
-        assert (one.moved, len(one.connections)) == (0, 1)
-
-
-@on_both_loops
-@pytest.mark.parametrize("end", ["closes", "dies", "is late"])
-async def test_a_neighbour_that_does_not_take_it_leaves_it_here(
-    tmp_path: Path, end: str
-) -> None:
-    rules = BalanceRules(interval_s=3600.0, answer_s=0.05 if end == "is late" else 5.0)
-    async with workers(tmp_path, 1, rules) as (one,):
-        path = tmp_path / "n1"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stuck:
-            stuck.bind(str(path))
-            stuck.setblocking(False)
-            client = await one.edge.connect()
-            await ask(client, b"first")
-            one.give_all(1)
-            client.send(post(b"second"))  # the kernel keeps it meanwhile
-            await until(lambda: not one.neighbours._leaving)
-            (departure,) = one.neighbours._departures
-            if end == "dies":
-                # It had the descriptors, and said nothing.
-                _, descriptors, _, _ = socket.recv_fds(stuck, 16, 2)
-                for descriptor in reversed(descriptors):
-                    os.close(descriptor)
-            elif end == "closes":
-                stuck.close()
-            assert (await client.answer()).body == b"second"
-            await until(lambda: departure not in one.neighbours._departures)
-            if end == "is late":
-                _, descriptors, _, _ = socket.recv_fds(stuck, 16, 2)
-                connection, answer = map(_adopted, descriptors)
-                with connection, answer, pytest.raises(BrokenPipeError):
-                    answer.send(b"1")  # so it must not read a byte
-            await ask(client, b"third")
-            assert (one.moved, len(one.connections)) == (0, 1)
-        path.unlink()
-
-
-@on_both_loops
 async def test_answers_that_the_client_has_not_taken_keep_it_here(
     tmp_path: Path,
 ) -> None:
@@ -240,82 +121,6 @@ async def test_answers_that_the_client_has_not_taken_keep_it_here(
         assert (one.moved, len(two.edge.app.requests)) == (0, 0)
         one.give_all(1)
         await until(lambda: one.moved == 1)
-
-
-@on_both_loops
-@pytest.mark.parametrize("fault", ["its sender gave up", "no descriptor to spare"])
-async def test_what_cannot_be_taken_is_not_touched(tmp_path: Path, fault: str) -> None:
-    async with workers(tmp_path) as (one, two):
-        ours, theirs = socket.socketpair()
-        near, far = socket.socketpair()
-        sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with ours, theirs, near, far, sender:
-            if fault == "its sender gave up":
-                ours.shutdown(socket.SHUT_RDWR)
-                rights = array.array("i", [far.fileno(), theirs.fileno()])
-            else:
-                rights = array.array("i", [far.fileno()])
-            near.send(post(b"not yours"))
-            sender.sendmsg(
-                [b"1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], 0, two.path
-            )
-            # What is sent later is taken later.
-            client = await one.edge.connect()
-            await ask(client, b"first")
-            one.give_all(1)
-            await until(lambda: one.moved == 1)
-            await ask(client, b"mine")
-            assert [r.body for r in two.edge.app.requests] == [b"mine"]
-            assert two.edge.server.connections == 1
-            far.setblocking(False)
-            assert far.recv(1000) == post(b"not yours")
-
-
-def _adopted(descriptor: int) -> socket.socket:
-    return socket.socket(fileno=descriptor)
-
-
-@on_both_loops
-async def test_a_yes_in_time_counts_though_nobody_looked(tmp_path: Path) -> None:
-    async with workers(tmp_path, 1) as (one,):
-        path = tmp_path / "n1"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as taker:
-            taker.bind(str(path))
-            client = await one.edge.connect()
-            await ask(client, b"first")
-            one.give_all(1)
-            await until(lambda: bool(one.neighbours._departures))
-            _, descriptors, _, _ = socket.recv_fds(taker, 16, 2)
-            connection, answer = map(_adopted, descriptors)
-            with connection:
-                with answer:
-                    answer.send(b"1")
-                await one.neighbours.aclose()  # gives up what is under way
-                assert one.moved == 1
-                await until(lambda: not one.connections)
-                client.send(post(b"second"))
-                await asyncio.get_running_loop().sock_recv(connection, 1000)
-                connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-                assert (await client.answer()).body == b"ok"
-        path.unlink()
-
-
-@on_both_loops
-async def test_a_client_that_resets_while_it_is_moved(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with workers(tmp_path) as (one, two):
-        for _ in range(5):
-            client = await one.edge.connect()
-            await ask(client, b"first")
-            one.give_all(1)
-            raw = client.writer.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.hang_up()
-            await until(lambda: not one.connections and not two.connections)
-        other = await two.edge.connect()
-        await ask(other, b"fine")
-    assert not caplog.records
 
 
 @on_both_loops

@@ -59,13 +59,12 @@ async def test_the_kernels_timers_are_exact() -> None:
         pytest.skip("timerfd is Linux's")
     bell = Bell()
     alarm = started(bell)
-    late_s = []
-    for _ in range(50):
+    late_s = 1.0
+    while late_s >= 0.0005:  # the machine was busy with other things
         at = time.monotonic() + 0.0003
         alarm.set(at)
-        late_s.append(await bell.wait() - at)
-    # The quickest, as the machine may be busy with other things.
-    assert 0 <= min(late_s) < 0.0005
+        late_s = await bell.wait() - at
+        assert late_s >= 0
     alarm.close()
 
 
@@ -113,8 +112,10 @@ async def test_setting_it_anew_while_it_expires_is_no_ring() -> None:
     bell = Bell()
     alarm = started(bell)
     alarm.set(time.monotonic() - 1)  # expired: the loop will call
-    alarm.set(time.monotonic() + 0.02)  # but no more when it does
+    alarm.set(time.monotonic() + 1000)  # but no more when it does
     alarm._expired()
     assert bell.rung == []
+    alarm.set(time.monotonic() + 0.001)
     await bell.wait()
+    assert len(bell.rung) == 1
     alarm.close()

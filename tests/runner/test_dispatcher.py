@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -20,12 +20,8 @@ from headway.errors import (
     DeadlineExceededError,
     ModelCallError,
     OverloadedError,
-    RunnerLostError,
-    UnavailableError,
     WireError,
 )
-from headway.metrics import Log
-from headway.metrics.families import RECENT_BATCHES
 from headway.payload.key import ARRAYS, CallKey, encode_key
 from headway.wire import (
     decode_results_frame,
@@ -33,14 +29,7 @@ from headway.wire import (
     encode_ready,
 )
 from headway.wire_records import ReadyRecord
-from tests.runner.stage import Client, Model, Stage, double, rows, same, turn
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    made = Stage()
-    yield made
-    made.dispatcher.close()
+from tests.runner.stage import Client, Stage, rows, same, turn
 
 
 async def test_what_one_pass_brings_goes_as_one_batch(stage: Stage) -> None:
@@ -140,175 +129,15 @@ async def test_a_part_that_fails_fails_its_call_only_and_at_once() -> None:
     stage.dispatcher.close()
 
 
-async def test_a_batch_of_a_dead_replica_goes_elsewhere(stage: Stage) -> None:
-    client, doomed = stage.client(), stage.replica()
-    client.call(rows(1), rows(2, 3))
-    await doomed.busy()
-    other = stage.replica()
-    stage.dispatcher.remove_replica(doomed)
-    assert client.frames() == []
-    await other.serve()
-    assert [answer.tolist() for answer in client.answers()] == [[2], [4, 6]]
-    doomed.finish()  # its answer comes too late, and is not given
-    assert [answer.tolist() for answer in client.answers()] == [[2], [4, 6]]
-    assert stage.is_idle
-
-
-async def test_a_batch_that_kills_two_replicas_fails(stage: Stage) -> None:
-    client = stage.client()
-    replicas = [stage.replica() for _ in range(3)]
-    client.call(rows(666))
-    for _ in range(2):
-        await turn()
-        (victim,) = [replica for replica in replicas if replica.is_busy]
-        replicas.remove(victim)
-        stage.dispatcher.remove_replica(victim)
-    (answer,) = client.answers()
-    assert isinstance(answer, RunnerLostError)
-    assert answer.retry_after_s == 1.0
-    client.call(rows(1), number=2)
-    await replicas[0].serve()
-    assert same(client.answers(2)[0], 2)
-
-
-async def test_the_death_of_the_last_replica_fails_its_batch_at_once(
-    stage: Stage,
-) -> None:
-    client, only = stage.client(), stage.replica()
-    client.call(rows(1))
-    await only.busy()
-    client.call(rows(2), number=2)
-    stage.dispatcher.remove_replica(only)
-    assert isinstance(client.answers()[0], RunnerLostError)
-    # What waits is not lost: it waits for the next one, until it is due.
-    await stage.replica().serve()
-    assert same(client.answers(2)[0], 4)
-
-
-async def test_a_batch_that_waits_for_its_retry_fails_with_the_last_replica(
-    stage: Stage,
-) -> None:
-    client, doomed, busy = stage.client(), stage.replica(), stage.replica()
-    client.call(rows(1), number=1)
-    await busy.busy()
-    client.call(rows(2), number=2)
-    await doomed.busy()
-    stage.dispatcher.remove_replica(doomed)  # its batch waits for the other
-    stage.dispatcher.remove_replica(busy)
-    assert isinstance(client.answers(1)[0], RunnerLostError)
-    assert isinstance(client.answers(2)[0], RunnerLostError)
-    assert stage.is_idle
-
-
-async def test_an_idle_replica_may_leave(stage: Stage) -> None:
-    client, one, other = stage.client(), stage.replica(), stage.replica()
-    stage.dispatcher.remove_replica(other)
-    client.call(rows(1))
-    await one.serve()
-    assert same(client.answers()[0], 2)
-
-
-async def test_replicas_are_waited_for(stage: Stage) -> None:
-    waiting = asyncio.ensure_future(stage.dispatcher.wait_replicas(2))
-    stage.replica()
-    await turn()
-    assert not waiting.done()
-    stage.replica()
-    await waiting
-    await stage.dispatcher.wait_replicas(2)
-
-
-async def test_what_was_cancelled_is_not_computed(stage: Stage) -> None:
-    client, replica = stage.client(), stage.replica()
-    client.call(rows(0), number=9)
-    await replica.busy()
-    client.call(rows(1), rows(2), rows(3))
-    client.cancel(0, 2)
-    client.cancel(0)
-    client.cancel(5)
-    client.cancel(0, number=77)
-    replica.finish()
-    await replica.serve()
-    assert replica.batches[-1].rows == 1
-    answers = client.answers()
-    assert isinstance(answers[0], UnavailableError)
-    assert same(answers[1], 4)
-    assert isinstance(answers[2], UnavailableError)
-    assert stage.counted("headway_cancelled_rows_total") == 2
-
-
-async def test_what_is_being_computed_is_answered_though_cancelled(
-    stage: Stage,
-) -> None:
-    client, replica = stage.client(), stage.replica()
-    client.call(rows(1))
-    await replica.busy()
-    client.cancel(0)
-    replica.finish()
-    assert same(client.answers()[0], 2)
-
-
-def fail_zero(x: np.ndarray) -> np.ndarray:
-    if 0 in x:
-        raise ValueError("zero")
-    return x * 2
-
-
-@pytest.mark.parametrize("model", [double, fail_zero])
-async def test_the_rest_of_a_split_call_can_be_cancelled(model: Model) -> None:
-    stage = Stage(max_rows=4)
-    client, replica = stage.client(), stage.replica(model)
-    client.call(np.arange(11.0), rows(7))
-    await replica.busy()
-    client.cancel(0)
-    replica.finish()
-    await replica.serve()
-    assert [batch.rows for batch in replica.batches] == [4, 1]
-    cancelled, answered = client.answers()
-    assert isinstance(cancelled, UnavailableError)
-    assert same(answered, 14)
-    stage.dispatcher.close()
-
-
-async def test_all_of_a_split_call_can_be_cancelled_before_it_starts() -> None:
-    stage = Stage(max_rows=4)
-    client, replica = stage.client(), stage.replica()
-    client.call(rows(0), number=2)
-    await replica.busy()
-    client.call(np.arange(11.0))
-    client.cancel(0)
-    replica.finish()
-    await turn()
-    assert len(replica.batches) == 1
-    assert isinstance(client.answers()[0], UnavailableError)
-    assert stage.inbox._cohorts == {client: {}}, "what is over is forgotten"
-    stage.dispatcher.close()
-
-
-async def test_a_lost_channel_withdraws_its_calls(stage: Stage) -> None:
-    gone, stays, replica = stage.client(), stage.client(), stage.replica()
-    stays.call(rows(0), number=2)
-    await replica.busy()
-    gone.call(rows(1), rows(2))
-    stays.call(rows(3))
-    stage.inbox.channel_lost(gone, ConnectionResetError("gone"))
-    assert stage.inbox.channels == [stays]
-    replica.finish()
-    await replica.serve()
-    assert replica.batches[-1].rows == 1
-    assert same(stays.answers()[0], 6)
-    assert stage.counted("headway_cancelled_rows_total") == 2
-
-
 async def test_what_is_due_is_answered_while_all_are_busy(stage: Stage) -> None:
     client, replica = stage.client(), stage.replica()
     client.call(rows(0), number=2)
     await replica.busy()
+    began = time.monotonic()
     client.call(rows(1), deadline_s=0.02)
     client.call(rows(5), number=3)
-    began = time.monotonic()
     await client.heard()
-    assert 0.01 < time.monotonic() - began < 1.0
+    assert time.monotonic() - began > 0.01
     assert isinstance(client.answers()[0], DeadlineExceededError)
     replica.finish()
     await replica.serve()
@@ -332,7 +161,7 @@ async def test_a_split_call_that_is_due_is_answered_once_though_a_part_fails() -
         raise ValueError("no")
 
     client, replica = stage.client(), stage.replica(fail)
-    client.call(np.arange(11.0), rows(7), deadline_s=0.02)
+    client.call(np.arange(11.0), rows(7), deadline_s=0.1)
     await replica.busy()
     await client.heard()
     replica.finish()
@@ -394,12 +223,13 @@ class Hesitant(Scheduler):
         return super().decide(now)
 
 
+@pytest.mark.interpreted
 async def test_a_wait_ends_by_the_alarm() -> None:
     scheduler = Hesitant()
     stage = Stage(scheduler=scheduler)
     client, replica = stage.client(), stage.replica()
-    client.call(rows(1))
     began = time.monotonic()
+    client.call(rows(1))
     await replica.serve()
     assert time.monotonic() - began >= 0.002
     assert same(client.answers()[0], 2)
@@ -454,22 +284,3 @@ async def test_forgetting_what_is_gone_is_fine(stage: Stage, client: Client) -> 
     stage.inbox.forget(cohort)
     async with asyncio.timeout(1):
         await stage.inbox.wait_deserted()
-
-
-async def test_replicas_and_their_batches_are_told_of(stage: Stage) -> None:
-    replica, client = stage.replica(), stage.client()
-    client.call(rows(1, 2))
-    await replica.busy()
-    assert stage.counted("headway_replica_up") == 1
-    assert stage.counted("headway_replica_busy") == 1
-    replica.finish(took_s=3.0)
-    assert stage.counted("headway_replica_busy") == 0
-    assert stage.counted("headway_replica_busy_seconds_total") == 3
-    [log] = [
-        sample
-        for sample in stage.registry.samples()
-        if sample.family == RECENT_BATCHES and sample.labels[1] == "predict"
-    ]
-    assert Log.events(log.cells, 0) == [(2, 3_000_000_000)]
-    stage.dispatcher.remove_replica(replica)
-    assert stage.counted("headway_replica_up") == 0

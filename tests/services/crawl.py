@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import headway
@@ -24,6 +25,11 @@ class Crawler(headway.Runnable):
     def nap(self, seconds: float) -> float:
         time.sleep(seconds)
         return seconds
+
+    @headway.Runnable.method
+    def hold(self, gate: str) -> str:
+        """Compute until somebody has opened a named pipe and closed it."""
+        return Path(gate).read_text()
 
 
 runner = headway.Runner(Crawler, name="crawler")
@@ -57,15 +63,19 @@ async def nap(seconds: float) -> Any:
 
 
 @svc.api(input=JSON(), output=JSON())
+async def hold(gate: str) -> Any:
+    return await runner.hold.async_run(gate)
+
+
+@svc.api(input=JSON(), output=JSON())
 async def wait(seconds: float) -> float:
     await asyncio.sleep(seconds)
     return seconds
 
 
 @svc.api(input=JSON(), output=JSON())
-def block(seconds: float) -> float:
-    time.sleep(seconds)
-    return seconds
+def block(gate: str) -> str:
+    return Path(gate).read_text()
 
 
 @svc.api(output=JSON())

@@ -1,24 +1,33 @@
-"""A service that asks two models at once."""
+"""A service that asks two models at once, neither of which can do without the other."""
 
 import asyncio
-import time
+import os
+from pathlib import Path
 from typing import Any
 
 import headway
 from headway.io import JSON
 
+# A named pipe, which opens at one end once the other one is opened too.
+MEETING = Path(os.environ["MEETING"])
 
-class Fifty(headway.Runnable):
-    """Takes 50 ms."""
 
+class Left(headway.Runnable):
     @headway.Runnable.method(batchable=True)
     def predict(self, rows: list[int]) -> list[int]:
-        time.sleep(0.05)
+        MEETING.write_text("")
         return rows
 
 
-left = headway.Runner(Fifty, name="left")
-right = headway.Runner(Fifty, name="right")
+class Right(headway.Runnable):
+    @headway.Runnable.method(batchable=True)
+    def predict(self, rows: list[int]) -> list[int]:
+        MEETING.read_text()
+        return rows
+
+
+left = headway.Runner(Left, name="left")
+right = headway.Runner(Right, name="right")
 svc = headway.Service("pair", runners=[left, right])
 
 

@@ -1,13 +1,22 @@
 """What the tests ask the kernel about processes; Linux only."""
 
+import contextlib
 import os
 import select
+import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["SharedMemory", "children", "pss_bytes", "shared_memory", "wait_gone"]
+__all__ = [
+    "SharedMemory",
+    "children",
+    "paused",
+    "pss_bytes",
+    "shared_memory",
+    "wait_gone",
+]
 
 
 def children(parent: int) -> dict[str, int]:
@@ -30,6 +39,25 @@ def children(parent: int) -> dict[str, int]:
             name = command[command.index(b"headway.worker") + 1]
             found[name.decode()] = int(folder.name)
     return found
+
+
+@contextlib.contextmanager
+def paused(pid: int, timeout_s: float = 10) -> Iterator[None]:
+    """Stop a process, so that all that is sent to it meanwhile is there at once."""
+    deadline = time.monotonic() + timeout_s
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        while _state(pid) != "T":  # there is no event to wait for
+            assert time.monotonic() < deadline, f"process {pid} goes on"
+            time.sleep(0.001)
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _state(pid: int) -> str:
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0]
 
 
 def wait_gone(pids: Iterable[int], timeout_s: float = 10) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.serving.client import Connection, Response, request
-from tests.serving.metrics import scrape
+from tests.serving.metrics import scrape, scrape_until
+from tests.serving.processes import paused
 from tests.serving.server import Server
 
 GOOD = [[1, 2, 3, 4]]
@@ -78,8 +79,11 @@ async def test_one_bad_row_fails_alone(rows_server: Server) -> None:
         ids.add(response.error["id"])
     assert len(ids) == len(bad)
     for error_id in ids:
-        after = rows_server.log.partition(error_id)[2]
-        assert "ValueError: a row is negative: secret-of-the-model" in after
+        line = rows_server.wait_for(error_id)
+        after = rows_server.log.splitlines(keepends=True).index(line)
+        rows_server.wait_for(
+            "ValueError: a row is negative: secret-of-the-model", after=after
+        )
 
 
 async def test_the_neighbours_of_one_bad_row_in_a_hundred(rows_server: Server) -> None:
@@ -110,7 +114,13 @@ async def test_replicas_isolate_and_count_too() -> None:
         async def ask(i: int) -> Response:
             return await request(server.port, "/strict", [[i, 0, 0, -(i == 40)]])
 
-        responses = await asyncio.gather(*map(ask, range(60)))
+        with paused(server.processes()["runner-rows"]):
+            asking = asyncio.gather(*map(ask, range(60)))
+            await scrape_until(
+                server.port,
+                lambda now: now.total("headway_requests_in_progress") == 60,
+            )
+        responses = await asking
         bad = responses.pop(40)
         assert bad.error["code"] == "model_failed"
         assert [response.json()[0][0] for response in responses] == [

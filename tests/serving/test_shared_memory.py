@@ -45,16 +45,22 @@ def _doubled(response: Response) -> bytes:
     return _npy(np.load(io.BytesIO(response.body)) / 2)
 
 
-@pytest.fixture(params=CONFIGS)
+@pytest.fixture(scope="module", params=CONFIGS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(kind: str) -> Iterator[Server]:
+    """Return one of each kind, which leaves nothing however its processes ended."""
+    before = _in_dev_shm()
     config = f"{_SERVER}runners: {{{CONFIGS[kind]}}}"
     with Server("hoard:svc", production=kind != "embedded", config=config) as server:
         yield server
+        pids = server.processes().values()
+        assert server.stop() == 0
+        wait_gone(pids)
+    assert _in_dev_shm() <= before
 
 
 async def test_arrays_of_all_sizes(server: Server, kind: str) -> None:
@@ -149,9 +155,6 @@ async def test_a_process_that_is_killed_takes_its_memory_along(
     assert _in_dev_shm() <= before
     for _ in range(8):
         assert (await request(server.port, "/spoiled")).json() == [0, 0]
-    pids = server.processes().values()
-    assert server.stop() == 0
-    wait_gone(pids)
 
 
 @pytest.mark.parametrize("killed", ["runner-hoarder", "replica-hoarder-1"])

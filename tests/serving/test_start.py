@@ -6,8 +6,9 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.serving.processes import wait_gone
 from tests.serving.server import Server
 
 pytestmark = pytest.mark.timeout(60)  # several processes start in each
+
+ZERO_ROWS = "runners:\n  batching:\n    max_batch_size: 0"
 
 
 def _failed_start(server: Server) -> str:
@@ -34,29 +37,49 @@ def _failed_start(server: Server) -> str:
         server.close()
 
 
+def _in_both(*cases: tuple[str, str], production: Container[str]) -> list[Any]:
+    """Return cases of a start by one process, and of one by several.
+
+    Which process finds out, and how it tells the supervisor, is not the same for all:
+    those that differ in it are named. The rest are for scripts/soak.
+    """
+    alone = [pytest.param(False, *case, id=f"embedded-{case[0]}") for case in cases]
+    several = [
+        pytest.param(
+            *(True, *case),
+            id=f"production-{case[0]}",
+            marks=[] if case[0] in production else pytest.mark.soak,
+        )
+        for case in cases
+    ]
+    return alone + several
+
+
 @pytest.mark.parametrize(
-    ("service", "says"),
-    [
+    ("production", "service", "says"),
+    _in_both(
         ("no_such_module:svc", "no module 'no_such_module'"),
         ("rows:service", "did you mean rows:svc"),
         ("rows:runner", "is no headway.Service"),
         ("rows svc", "module:variable"),
-    ],
+        production=["no_such_module:svc"],
+    ),
 )
 def test_a_wrong_path(production: bool, service: str, says: str) -> None:
     assert says in _failed_start(Server(service, production=production))
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"),
-    [
+    ("production", "fault", "says"),
+    _in_both(
         ("import", "RuntimeError: the import raised .*faults.py, line"),
         ("missing model", "no_such_model"),
         ("load", "'fragile' cannot load its model: OSError: the weights"),
         ("warm", "'predict' failed on 1 warm-up rows: TypeError"),
         ("rows", "'predict' returned list with 2 rows along batch_dim 0"),
         ("hook", "start-up hook.* LookupError: the hook found nothing"),
-    ],
+        production=["import", "load", "warm", "hook"],
+    ),
 )
 def test_a_service_that_cannot_start(production: bool, fault: str, says: str) -> None:
     server = Server("faults:svc", production=production, environment={"FAULT": fault})
@@ -84,16 +107,17 @@ def test_a_start_that_takes_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "says"),
-    [
+    ("production", "config", "says"),
+    _in_both(
         ("runners: [", "test.yaml:1: broken YAML"),
         ("runners:\n\tbatching: {}", "test.yaml:2: broken YAML"),
         ("runners:\n  batching:\n    max_batchsize: 3", "max_batch_size"),
         ("runners:\n  fragil:\n    timeout: 3", "fragile"),
         ("api_server:\n  port: lots", "port"),
-        ("runners:\n  batching:\n    max_batch_size: 0", "max_batch_size"),
+        (ZERO_ROWS, "max_batch_size is 0: expected `int` >= 1"),
         ("api_server:\n  ssl_certfile: /nowhere/cert.pem", "ssl_certfile"),
-    ],
+        production=["runners: [", "runners:\n  fragil:\n    timeout: 3", ZERO_ROWS],
+    ),
 )
 def test_a_wrong_configuration(production: bool, config: str, says: str) -> None:
     server = Server("faults:svc", production=production, config=config)
@@ -131,12 +155,18 @@ def test_a_taken_port(production: bool, taken_port: int) -> None:
     assert "--port" in line
 
 
-async def test_two_servers_do_not_share_a_port(production: bool) -> None:
-    with Server("faults:svc", production=True) as first:
-        port = str(first.port)
-        second = Server("faults:svc", "--port", port, production=production)
-        assert port in _failed_start(second)
-        assert (await request(first.port, "/readyz", method="GET")).status == 200
+@pytest.fixture(scope="module")
+def first() -> Iterator[Server]:
+    """Return a server that is there before those of the tests."""
+    with Server("faults:svc", production=True) as server:
+        yield server
+
+
+async def test_two_servers_do_not_share_a_port(first: Server, production: bool) -> None:
+    port = str(first.port)
+    second = Server("faults:svc", "--port", port, production=production)
+    assert port in _failed_start(second)
+    assert (await request(first.port, "/readyz", method="GET")).status == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

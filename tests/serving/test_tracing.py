@@ -11,6 +11,7 @@ import pytest
 
 from tests.serving.client import Connection, request
 from tests.serving.collector import Collector, Span
+from tests.serving.processes import paused
 from tests.serving.server import Server
 
 pytestmark = pytest.mark.timeout(60)  # a server with several processes starts
@@ -148,9 +149,12 @@ async def test_a_batch_is_linked_to_all_its_requests_that_are_traced(
 ) -> None:
     traces = [trace_of(server.port * 1000 + 100 + n) for n in range(24)]
     connections = [await Connection.open(server.port) for _ in traces]
-    for number, connection in enumerate(connections):
-        headers = parent(traces[number], sampled=number % 3 != 0)
-        connection.send("/double", "4", headers=headers)
+    for connection in connections:  # so that the server has accepted it
+        await connection.request("/livez", method="GET")
+    with paused(server.processes().get("api-0", server.pid)):
+        for number, connection in enumerate(connections):
+            headers = parent(traces[number], sampled=number % 3 != 0)
+            connection.send("/double", "4", headers=headers)
     for connection in connections:
         assert (await connection.receive()).status == 200
         await connection.close()

@@ -4,6 +4,7 @@ The console script and `python -m headway` call `main`.
 """
 
 import sys
+from importlib.util import find_spec
 
 import click
 
@@ -19,8 +20,15 @@ from headway.version import __version__
 __all__ = ["main"]
 
 
+def _flavour() -> str:
+    """Return whether the modules that a request goes through are compiled."""
+    spec = find_spec("headway.wire")
+    interpreted = spec is None or str(spec.origin).endswith(".py")
+    return "interpreted" if interpreted else "compiled"
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="headway")
+@click.version_option(f"{__version__} ({_flavour()})", prog_name="headway")
 def headway() -> None:
     """Serve Python models under heavy traffic."""
 

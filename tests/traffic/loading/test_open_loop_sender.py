@@ -109,7 +109,7 @@ def test_each_is_reported_as_what_became_of_it() -> None:
 
 def test_stall_shows_in_all_that_were_due_during_it() -> None:
     stalled = Stall(0.1)
-    with Peer(lambda number: stalled if number == 100 else answer(200)) as peer:
+    with Peer(lambda number: stalled if number == 20 else answer(200)) as peer:
         visitor = send(peer.url)
     assert visitor.failures == {"": COUNT}
     during = [
@@ -123,7 +123,7 @@ def test_stall_shows_in_all_that_were_due_during_it() -> None:
 
 def test_waiting_for_a_connection_counts() -> None:
     stalled = Stall(0.1)
-    with Peer(lambda number: stalled if number == 100 else answer(200)) as peer:
+    with Peer(lambda number: stalled if number == 20 else answer(200)) as peer:
         visitor = send(peer.url, connections=2, most=4)
         assert len(peer.requests) == COUNT
     waited = [

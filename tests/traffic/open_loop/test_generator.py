@@ -37,7 +37,7 @@ def test_each_request_is_counted_as_what_became_of_it() -> None:
         return {LOST: hang_up, UNANSWERED: ignore}.get(kind) or answer(kind)
 
     with Peer(deeds) as peer:
-        outcomes = OpenLoop(traffic(peer, grace_s=0.1)).run()
+        outcomes = OpenLoop(traffic(peer, most=1000, grace_s=0.5)).run()
     count = len(outcomes.status)
     expected = Counter(kinds[number % len(kinds)] for number in range(count))
     assert count > 400
@@ -64,8 +64,8 @@ def test_what_no_connection_was_free_for_is_counted_as_not_sent() -> None:
 
 def test_stall_delays_all_that_were_scheduled_during_it() -> None:
     stalled = Stall(0.1)
-    with Peer(lambda number: stalled if number == 200 else answer(200)) as peer:
-        outcomes = OpenLoop(traffic(peer)).run()
+    with Peer(lambda number: stalled if number == 20 else answer(200)) as peer:
+        outcomes = OpenLoop(traffic(peer, most=1000)).run()
     assert (outcomes.status == 200).all()
     began, over = stalled.began - outcomes.began, stalled.over - outcomes.began
     during = outcomes.between(began, over)
@@ -75,7 +75,7 @@ def test_stall_delays_all_that_were_scheduled_during_it() -> None:
 
 
 def test_answers_after_the_deadline_are_late() -> None:
-    with Peer(lambda number: Stall(0.3) if number == 200 else answer(200)) as peer:
+    with Peer(lambda number: Stall(0.3) if number == 20 else answer(200)) as peer:
         outcomes = OpenLoop(traffic(peer, most=1000)).run()
     summary = outcomes.summary(SECONDS)
     assert summary.late >= 50  # those scheduled in the first 100 ms of the stall
@@ -123,7 +123,7 @@ def test_it_ends_once_too_many_have_missed_the_deadline() -> None:
     answered = judged.status > 0
     # 200 ms after the request that was one too many.
     assert (judged.status == 503).sum() > 100
-    assert answered.sum() < 1000
+    assert answered.sum() < 5000
     assert (judged.status[~answered] <= 0).all()
 
 

@@ -1,0 +1,137 @@
+"""A connection that is offered and not taken, or taken too late: somebody has it."""
+
+import array
+import asyncio
+import os
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+
+from headway.http.balance import BalanceRules
+from tests.http.edge import on_both_loops, until
+from tests.http.neighbourhood import ask, post, workers
+
+
+@on_both_loops
+async def test_a_neighbour_that_is_not_there_gets_nothing(tmp_path: Path) -> None:
+    async with workers(tmp_path) as (one, _):
+        client = await one.edge.connect()
+        await ask(client, b"first")
+        one.give_all(2)  # nobody has that place
+        await ask(client, b"second")
+        await ask(client, b"third")
+        assert (one.moved, len(one.connections)) == (0, 1)
+
+
+@on_both_loops
+@pytest.mark.parametrize("end", ["closes", "dies", "is late"])
+async def test_a_neighbour_that_does_not_take_it_leaves_it_here(
+    tmp_path: Path, end: str
+) -> None:
+    rules = BalanceRules(interval_s=3600.0, answer_s=0.05 if end == "is late" else 5.0)
+    async with workers(tmp_path, 1, rules) as (one,):
+        path = tmp_path / "n1"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stuck:
+            stuck.bind(str(path))
+            stuck.setblocking(False)
+            client = await one.edge.connect()
+            await ask(client, b"first")
+            one.give_all(1)
+            client.send(post(b"second"))  # the kernel keeps it meanwhile
+            await until(lambda: not one.neighbours._leaving)
+            (departure,) = one.neighbours._departures
+            if end == "dies":
+                # It had the descriptors, and said nothing.
+                _, descriptors, _, _ = socket.recv_fds(stuck, 16, 2)
+                for descriptor in reversed(descriptors):
+                    os.close(descriptor)
+            elif end == "closes":
+                stuck.close()
+            assert (await client.answer()).body == b"second"
+            await until(lambda: departure not in one.neighbours._departures)
+            if end == "is late":
+                _, descriptors, _, _ = socket.recv_fds(stuck, 16, 2)
+                connection, answer = map(_adopted, descriptors)
+                with connection, answer, pytest.raises(BrokenPipeError):
+                    answer.send(b"1")  # so it must not read a byte
+            await ask(client, b"third")
+            assert (one.moved, len(one.connections)) == (0, 1)
+        path.unlink()
+
+
+@on_both_loops
+@pytest.mark.parametrize("fault", ["its sender gave up", "no descriptor to spare"])
+async def test_what_cannot_be_taken_is_not_touched(tmp_path: Path, fault: str) -> None:
+    async with workers(tmp_path) as (one, two):
+        ours, theirs = socket.socketpair()
+        near, far = socket.socketpair()
+        sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with ours, theirs, near, far, sender:
+            if fault == "its sender gave up":
+                ours.shutdown(socket.SHUT_RDWR)
+                rights = array.array("i", [far.fileno(), theirs.fileno()])
+            else:
+                rights = array.array("i", [far.fileno()])
+            near.send(post(b"not yours"))
+            sender.sendmsg(
+                [b"1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], 0, two.path
+            )
+            # What is sent later is taken later.
+            client = await one.edge.connect()
+            await ask(client, b"first")
+            one.give_all(1)
+            await until(lambda: one.moved == 1)
+            await ask(client, b"mine")
+            assert [r.body for r in two.edge.app.requests] == [b"mine"]
+            assert two.edge.server.connections == 1
+            far.setblocking(False)
+            assert far.recv(1000) == post(b"not yours")
+
+
+def _adopted(descriptor: int) -> socket.socket:
+    return socket.socket(fileno=descriptor)
+
+
+@on_both_loops
+async def test_a_yes_in_time_counts_though_nobody_looked(tmp_path: Path) -> None:
+    async with workers(tmp_path, 1) as (one,):
+        path = tmp_path / "n1"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as taker:
+            taker.bind(str(path))
+            client = await one.edge.connect()
+            await ask(client, b"first")
+            one.give_all(1)
+            await until(lambda: bool(one.neighbours._departures))
+            _, descriptors, _, _ = socket.recv_fds(taker, 16, 2)
+            connection, answer = map(_adopted, descriptors)
+            with connection:
+                with answer:
+                    answer.send(b"1")
+                await one.neighbours.aclose()  # gives up what is under way
+                assert one.moved == 1
+                await until(lambda: not one.connections)
+                client.send(post(b"second"))
+                await asyncio.get_running_loop().sock_recv(connection, 1000)
+                connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                assert (await client.answer()).body == b"ok"
+        path.unlink()
+
+
+@on_both_loops
+async def test_a_client_that_resets_while_it_is_moved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with workers(tmp_path) as (one, two):
+        for _ in range(5):
+            client = await one.edge.connect()
+            await ask(client, b"first")
+            one.give_all(1)
+            raw = client.writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.hang_up()
+            await until(lambda: not one.connections and not two.connections)
+        other = await two.edge.connect()
+        await ask(other, b"fine")
+    assert not caplog.records
