@@ -14,7 +14,8 @@ from headway import wire
 from headway.errors import WireError
 from headway.payload.call import Buffer
 from headway.payload.key import ArgumentSpec, CallKey, decode_key
-from headway.payload.result import ARRAY, ResultKey, decode_results
+from headway.payload.result import decode_results
+from headway.payload.result_key import ARRAY, ResultKey
 from headway.transport.framing import FrameCutter, whole_frames
 from headway.wire import (
     LENGTH,

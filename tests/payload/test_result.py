@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 
 from headway.errors import OutputError, WireError
 from headway.payload.result import (
-    ARRAY,
-    BLOBS,
-    ResultKey,
     axis_of,
     decode_results,
     encode_array,
@@ -22,6 +19,7 @@ from headway.payload.result import (
     rows_first,
     take,
 )
+from headway.payload.result_key import ARRAY, BLOBS, ResultKey
 
 
 def key(*fields: Any) -> bytes:

@@ -5,19 +5,23 @@ runner/batch cuts and encodes, api/runner_client decodes.
 
 import pickle
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from headway.errors import OutputError, WireError
 from headway.payload.call import Buffer, raw_bytes
+from headway.payload.result_key import (
+    ARRAY,
+    BLOBS,
+    ResultKey,
+    decode_result_key,
+    encode_result_key,
+)
 from headway.payload.rows import join, kind_of, raw_dtype, row_count, take
 
 __all__ = [
-    "ARRAY",
-    "BLOBS",
-    "ResultKey",
     "axis_of",
     "decode_results",
     "encode_array",
@@ -27,26 +31,6 @@ __all__ = [
     "rows_first",
     "take",
 ]
-
-ARRAY: Final = 0
-"""Rows of one array, one call's after the other's, as raw bytes."""
-BLOBS: Final = 1
-"""A pickle for each call."""
-
-
-class ResultKey(msgspec.Struct, frozen=True, array_like=True):
-    """How the bytes of a result are to be read."""
-
-    mode: int
-    dtype: str = ""
-    shape: tuple[int, ...] = ()
-    """Shape without the rows."""
-    axis: int = 0
-    """Where the caller wants the rows."""
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(ResultKey).decode
 
 
 def rows_first(result: Any, axis: int, rows: int, method: str) -> Any:
@@ -98,11 +82,11 @@ def encode_blobs(results: Sequence[Any], axis: int = 0) -> tuple[bytes, list[byt
             f"the model's result cannot be sent back: {error}; return arrays, lists, "
             "frames or other values that pickle"
         ) from error
-    return _encode(ResultKey(BLOBS, axis=axis)), blobs
+    return encode_result_key(ResultKey(BLOBS, axis=axis)), blobs
 
 
 def _array_key(dtype: str, shape: tuple[int, ...], axis: int) -> bytes:
-    return _encode(ResultKey(ARRAY, dtype, shape, axis))
+    return encode_result_key(ResultKey(ARRAY, dtype, shape, axis))
 
 
 def decode_results(
@@ -159,7 +143,7 @@ def axis_of(key: Buffer) -> int:
 
 def _form_of(key: Buffer) -> ResultKey:
     try:
-        return _decode(key)
+        return decode_result_key(key)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"a result's key does not parse: {error}") from error
 
