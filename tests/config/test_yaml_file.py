@@ -1,6 +1,7 @@
 """Reading YAML: values, lines, variables, and one line of reason when it is broken."""
 
 import datetime
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -122,16 +123,20 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_yaml(path, {})
 
 
+# Text like 1e3 is a number here, as in YAML 1.2, which the writer does not know.
+texts = st.text().filter(
+    lambda text: not re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", text)
+)
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
-    | st.text()
+    | texts
 )  # fmt: skip
 documents = st.dictionaries(
-    st.text(),
+    texts,
     st.recursive(
         scalars,
         lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+            st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
         ),
         max_leaves=8,
     ),
