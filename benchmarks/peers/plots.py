@@ -1,4 +1,4 @@
-"""Draws the closed loops of the last sitting, a picture for each model."""
+"""Draws the closed loops of each model's last sitting, a picture for each model."""
 
 from pathlib import Path
 
@@ -12,12 +12,11 @@ __all__ = ["draw"]
 
 
 def draw(lines: list[Line], folder: Path) -> None:
-    """Write MODEL.svg for each model of the last sitting."""
+    """Write MODEL.svg for each model."""
     mpl.use("Agg")
     # The same results give the same file.
     mpl.rcParams["svg.hashsalt"] = "headway"
-    _, measured = latest(lines)
-    found = closures(measured)
+    found = closures([line for sitting in latest(lines) for line in sitting.lines])
     for model in dict.fromkeys(model for model, _, _ in found):
         figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
         for server in dict.fromkeys(name for of, name, _ in found if of == model):

@@ -11,7 +11,7 @@ import msgspec
 from benchmarks.wrk import Load
 
 __all__ = ["RECORD", "Closed", "Facts", "Line", "Open", "Skipped", "Started", "append"]
-__all__ += ["latest", "read"]
+__all__ += ["Measured", "latest", "read"]
 
 RECORD: Final = Path(__file__).parents[1] / "results/peers.jsonl"
 
@@ -95,14 +95,32 @@ def read(path: Path) -> list[Line]:
     return msgspec.json.Decoder(Line).decode_lines(path.read_bytes())
 
 
-def latest(lines: list[Line]) -> tuple[Facts, list[Line]]:
-    """Return the facts of the last sitting and what was measured in it.
+class Measured(msgspec.Struct, frozen=True):
+    """One sitting."""
+
+    facts: Facts
+    lines: list[Started | Closed | Open | Skipped]
+
+
+def latest(lines: list[Line]) -> list[Measured]:
+    """Return the sittings, the last one first, each with the models that no later had.
 
     Raises:
         ValueError: If there is none.
     """
-    for index in range(len(lines) - 1, -1, -1):
-        facts = lines[index]
-        if isinstance(facts, Facts):
-            return facts, lines[index + 1 :]
-    raise ValueError("no sitting is recorded")
+    sittings: list[Measured] = []
+    for line in lines:
+        if isinstance(line, Facts):
+            sittings.append(Measured(line, []))
+        else:
+            sittings[-1].lines.append(line)
+    if not sittings:
+        raise ValueError("no sitting is recorded")
+    found: list[Measured] = []
+    known: set[str] = set()
+    for sitting in reversed(sittings):
+        new = [line for line in sitting.lines if line.model not in known]
+        if new:
+            found.append(Measured(sitting.facts, new))
+            known |= {line.model for line in new}
+    return found

@@ -1,4 +1,4 @@
-"""Writes benchmarks/README.md from the last sitting of the record.
+"""Writes benchmarks/README.md from the last sitting of each model in the record.
 
 The text is pure: lines in, Markdown out. plots.py draws, and needs matplotlib.
 """
@@ -12,8 +12,8 @@ import msgspec
 from benchmarks.peers.catalogue import CEILINGS, HEADWAY, MODELS, SERVERS
 from benchmarks.peers.record import (
     Closed,
-    Facts,
     Line,
+    Measured,
     Open,
     Skipped,
     Started,
@@ -72,8 +72,9 @@ def page(lines: list[Line]) -> str:
     Raises:
         ValueError: If no sitting is recorded.
     """
-    facts, measured = latest(lines)
-    parts = [_INTRODUCTION, _facts(facts)]
+    sittings = latest(lines)
+    measured = [line for sitting in sittings for line in sitting.lines]
+    parts = [_INTRODUCTION, *map(_facts, sittings), _servers(sittings)]
     for model, about in MODELS.items():
         part = _model(model, measured)
         if part:
@@ -92,24 +93,29 @@ def _first_line(text: str) -> str:
     return text.partition("\n")[0].rstrip(":")
 
 
-def _facts(facts: Facts) -> str:
-    servers = {**SERVERS, **CEILINGS}
-    rows = [
-        f"| {server} | {version} | {servers[server]} |"
-        for server, version in facts.versions.items()
-    ]
-    return "\n".join(
-        [
-            f"{facts.at}, commit {facts.commit}: {facts.cores} cores ({facts.cpu}), "
-            f"{facts.memory_gib:g} GiB, Linux {facts.kernel}, Python {facts.python}, "
-            f"{facts.wrk}.\n",
-            f"```\n{facts.command}\n```\n",
-            "| server | version | settings |",
-            "| --- | --- | --- |",
-            *rows,
-            "",
-        ]
+def _facts(sitting: Measured) -> str:
+    facts = sitting.facts
+    models = " and ".join(dict.fromkeys(line.model for line in sitting.lines))
+    return (
+        f"{models.capitalize()}: {facts.at}, commit {facts.commit}: {facts.cores} "
+        f"cores ({facts.cpu}), {facts.memory_gib:g} GiB, Linux {facts.kernel}, Python "
+        f"{facts.python}, {facts.wrk}.\n\n```\n{facts.command}\n```\n"
     )
+
+
+def _servers(sittings: Sequence[Measured]) -> str:
+    about = {**SERVERS, **CEILINGS}
+    versions = {
+        server: version
+        for sitting in reversed(sittings)
+        for server, version in sitting.facts.versions.items()
+    }
+    rows = [
+        f"| {server} | {version} | {about[server]} |"
+        for server, version in versions.items()
+    ]
+    heads = ["| server | version | settings |", "| --- | --- | --- |"]
+    return "\n".join([*heads, *rows, ""])
 
 
 def _model(model: str, lines: Sequence[Line]) -> str:

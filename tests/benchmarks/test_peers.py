@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from benchmarks.peers.catalogue import MODELS, SERVERS, predictions, request_of
 from benchmarks.peers.record import (
@@ -86,9 +87,13 @@ def test_the_page_shows_medians_ratios_and_what_was_skipped() -> None:
     assert "forest" not in text
 
 
-def test_only_the_last_sitting_counts() -> None:
-    _, measured = latest(lines())
-    assert closures(measured)["logistic", "headway", 64].rps == 41_000
+def test_only_the_last_sitting_of_a_model_counts() -> None:
+    credit = closed("mosec", 900.0)
+    older: list[Line] = [FACTS, msgspec.structs.replace(credit, model="credit")]
+    newest, oldest = latest([*older, *lines()])
+    assert closures(newest.lines)["logistic", "headway", 64].rps == 41_000
+    assert [line.model for line in oldest.lines] == ["credit"]
+    assert page([*older, *lines()]).count("commit abc1234") == 2
     with pytest.raises(ValueError, match="no sitting"):
         page([])
 
