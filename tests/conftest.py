@@ -10,7 +10,7 @@ from hypothesis import settings
 from headway import wire
 
 # Of the whole suite, three files at a time; one file alone tries 100, with a deadline.
-settings.register_profile("suite", max_examples=40, deadline=None)
+settings.register_profile("suite", deadline=None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -190,6 +190,7 @@ class Agent:
             return
         self._is_open = False
         now = Moment(self._environment.stats)
+        self._tell_second(now)
         steady = self._all_there
         self._tell(
             Ended(
@@ -206,18 +207,21 @@ class Agent:
             time.sleep(_TICK_S)
             if not self._is_open:
                 continue
-            now = Moment(self._environment.stats)
-            figures = now.since(self._last)
-            self._last = now
-            self._tell(
-                Tick(
-                    rung=self._rung,
-                    at=now.at,
-                    users=self._environment.runner.user_count,
-                    figures=figures,
-                    failures=now.failures - self._began.failures,
-                )
+            self._tell_second(Moment(self._environment.stats))
+
+    def _tell_second(self, now: Moment) -> None:
+        """Tell what came since it was last told; less than a second ends a rung."""
+        figures = now.since(self._last)
+        self._last = now
+        self._tell(
+            Tick(
+                rung=self._rung,
+                at=now.at,
+                users=self._environment.runner.user_count,
+                figures=figures,
+                failures=now.failures - self._began.failures,
             )
+        )
 
     def _finish(self) -> None:
         if self._is_over:
