@@ -6,9 +6,8 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,49 +36,29 @@ def _failed_start(server: Server) -> str:
         server.close()
 
 
-def _in_both(*cases: tuple[str, str], production: Container[str]) -> list[Any]:
-    """Return cases of a start by one process, and of one by several.
-
-    Which process finds out, and how it tells the supervisor, is not the same for all:
-    those that differ in it are named. The rest are for scripts/soak.
-    """
-    alone = [pytest.param(False, *case, id=f"embedded-{case[0]}") for case in cases]
-    several = [
-        pytest.param(
-            *(True, *case),
-            id=f"production-{case[0]}",
-            marks=[] if case[0] in production else pytest.mark.soak,
-        )
-        for case in cases
-    ]
-    return alone + several
-
-
 @pytest.mark.parametrize(
-    ("production", "service", "says"),
-    _in_both(
+    ("service", "says"),
+    [
         ("no_such_module:svc", "no module 'no_such_module'"),
         ("rows:service", "did you mean rows:svc"),
         ("rows:runner", "is no headway.Service"),
         ("rows svc", "module:variable"),
-        production=["no_such_module:svc"],
-    ),
+    ],
 )
 def test_a_wrong_path(production: bool, service: str, says: str) -> None:
     assert says in _failed_start(Server(service, production=production))
 
 
 @pytest.mark.parametrize(
-    ("production", "fault", "says"),
-    _in_both(
+    ("fault", "says"),
+    [
         ("import", "RuntimeError: the import raised .*faults.py, line"),
         ("missing model", "no_such_model"),
         ("load", "'fragile' cannot load its model: OSError: the weights"),
         ("warm", "'predict' failed on 1 warm-up rows: TypeError"),
         ("rows", "'predict' returned list with 2 rows along batch_dim 0"),
         ("hook", "start-up hook.* LookupError: the hook found nothing"),
-        production=["import", "load", "warm", "hook"],
-    ),
+    ],
 )
 def test_a_service_that_cannot_start(production: bool, fault: str, says: str) -> None:
     server = Server("faults:svc", production=production, environment={"FAULT": fault})
@@ -107,8 +86,8 @@ def test_a_start_that_takes_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("production", "config", "says"),
-    _in_both(
+    ("config", "says"),
+    [
         ("runners: [", "test.yaml:1: broken YAML"),
         ("runners:\n\tbatching: {}", "test.yaml:2: broken YAML"),
         ("runners:\n  batching:\n    max_batchsize: 3", "max_batch_size"),
@@ -116,8 +95,7 @@ def test_a_start_that_takes_too_long() -> None:
         ("api_server:\n  port: lots", "port"),
         (ZERO_ROWS, "max_batch_size is 0: expected `int` >= 1"),
         ("api_server:\n  ssl_certfile: /nowhere/cert.pem", "ssl_certfile"),
-        production=["runners: [", "runners:\n  fragil:\n    timeout: 3", ZERO_ROWS],
-    ),
+    ],
 )
 def test_a_wrong_configuration(production: bool, config: str, says: str) -> None:
     server = Server("faults:svc", production=production, config=config)
