@@ -24,7 +24,7 @@ from headway.metrics.families import (
     REQUESTS,
     REQUESTS_IN_PROGRESS,
 )
-from headway.plan import available_cores
+from headway.server.placement import available_cores
 
 _CONNECTIONS = 512
 _CONFIG = "api_server: {timeout: 60}\nrunners: {resources: {cpu: 1}}"

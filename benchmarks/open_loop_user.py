@@ -16,11 +16,11 @@ from typing import Any, Self
 
 from benchmarks.report import Verdict, argument_parser, show
 from benchmarks.server import FLOWER, Server
-from headway.traffic.loading.ladder import Rung
-from headway.traffic.loading.load import Load, LoadPlan
-from headway.traffic.loading.users_file import open_users
-from headway.traffic.open_loop.traffic import Phase, Traffic, send
-from headway.traffic.question import Question
+from headway.tools.load.ladder import Rung
+from headway.tools.load.load import Load, LoadPlan
+from headway.tools.load.users_file import open_users
+from headway.tools.open_loop.traffic import Phase, Traffic, send
+from headway.tools.sample_request import Question
 
 _CONFIG = "api_server: {workers: 1, timeout: 60}"
 _EVERY_S = 1.0

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.overload import CONFIG
 from benchmarks.server import FLOWER, Server
-from headway.traffic.open_loop.traffic import Phase, Traffic, send
+from headway.tools.open_loop.traffic import Phase, Traffic, send
 
 _FOLDER = Path(__file__).parent.parent / "docs" / "images"
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")

@@ -122,5 +122,5 @@ class Server:
         named = {}
         for pid in children.split():
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            named[words[words.index("headway.worker") + 1]] = int(pid)
+            named[words[words.index("headway.server.process") + 1]] = int(pid)
         return named

@@ -14,22 +14,22 @@ from typing import Any
 
 from benchmarks.report import Verdict, show
 from benchmarks.server import FLOWER
-from headway.clock import MonotonicClock
 from headway.config.resolve import resolve
+from headway.core.clock import MonotonicClock
 from headway.errors import TrafficError
-from headway.loader import load_service
-from headway.plan import available_cores, describe
-from headway.traffic.duration import parse_seconds
-from headway.traffic.question import Question
-from headway.traffic.served import Served
-from headway.traffic.tuning.grid import Grid, grid_of, with_keys
-from headway.traffic.tuning.limit import find_limit
-from headway.traffic.tuning.probe import Target
-from headway.traffic.tuning.search import best
-from headway.traffic.tuning.state import State
-from headway.traffic.tuning.trial import Setting
-from headway.traffic.tuning.tuned_file import render
-from headway.traffic.tuning.tuner import TuneJob, Tuner
+from headway.server.placement import available_cores, describe
+from headway.service.loader import load_service
+from headway.tools.duration import parse_seconds
+from headway.tools.sample_request import Question
+from headway.tools.served import Served
+from headway.tools.tune.grid import Grid, grid_of, with_keys
+from headway.tools.tune.limit import find_limit
+from headway.tools.tune.probe import Target
+from headway.tools.tune.search import best
+from headway.tools.tune.state import State
+from headway.tools.tune.trial import Setting
+from headway.tools.tune.tuned_file import render
+from headway.tools.tune.tuner import TuneJob, Tuner
 
 _SERVICE = "models:forest"
 _FOLDER = Path(__file__).parent / "services"

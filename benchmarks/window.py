@@ -18,7 +18,7 @@ from benchmarks.forest import COMMON
 from benchmarks.report import Verdict, argument_parser, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
-from headway.traffic.open_loop.traffic import Phase, Traffic, send
+from headway.tools.open_loop.traffic import Phase, Traffic, send
 
 _GAINS = (16, 64)
 """Connections at which the window has to gain; elsewhere it must not lose."""

@@ -125,5 +125,5 @@ ensure_compiled() {
 check_deciders() {
     # What decides and what cuts rows has no branch that a test has not been through.
     python -m coverage report --fail-under=100 \
-        --include='*/headway/batching/*,*/headway/wire.py,*/headway/runner/batch.py,*/headway/runner/isolation.py'
+        --include='*/headway/scheduling/*,*/headway/ipc/frames.py,*/headway/runner/batch.py,*/headway/runner/isolation.py'
 }

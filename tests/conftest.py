@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from headway import wire
+from headway.ipc import frames as wire
 
 # Of the whole suite, three files at a time; one file alone tries 100, with a deadline.
 settings.register_profile("suite", deadline=None)

@@ -17,30 +17,30 @@ import headway
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
 from headway.api.meters import EndpointMeters
-from headway.api.observer import Observer
+from headway.api.observer import TelemetryApplication
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
-from headway.assemble_observation import (
-    build_observation,
-    client_type,
-    endpoint_type,
-)
-from headway.clock import MonotonicClock
 from headway.config.schema import HeadwayConfig
+from headway.core.clock import MonotonicClock
 from headway.http.head import HeadCache
 from headway.http.limits import HttpLimits
 from headway.http.protocol import Edge, HttpProtocol
 from headway.http.request import Application
 from headway.http.response import ResponseHeads
 from headway.io import NumpyNdarray
+from headway.ipc.call import Buffer
+from headway.ipc.frames import decode_calls, encode_ready, encode_results
+from headway.ipc.framing import FrameCutter
+from headway.ipc.message_records import ReadyRecord
+from headway.ipc.result import encode_array
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
-from headway.payload.call import Buffer
-from headway.payload.result import encode_array
-from headway.tracing.tracing import Tracing
-from headway.transport.framing import FrameCutter
-from headway.wire import decode_calls, encode_ready, encode_results
-from headway.wire_records import ReadyRecord
+from headway.observability.tracing import Tracing
+from headway.server.telemetry_assembly import (
+    build_observation,
+    client_type,
+    endpoint_type,
+)
 
 _BODY = b"[[5.1,3.5,1.4,0.2]]"
 _REQUEST = (
@@ -75,7 +75,7 @@ class _Transport:
 
 
 class _Runner:
-    """A channel whose other end answers each cohort in the next turn."""
+    """A channel whose other end answers each group in the next turn."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, backlog_s: float) -> None:
         self._loop = loop
@@ -94,7 +94,7 @@ class _Runner:
             calls = decode_calls(frame)
             key, raw = encode_array(np.zeros(sum(calls.rows), np.int64), 0)
             results = encode_results(
-                cohort_id=calls.cohort_id,
+                group_id=calls.group_id,
                 first=0,
                 calls=len(calls.rows),
                 key=key,
@@ -168,7 +168,7 @@ def _application(
     if observation is None:
         return application
     observation.start()
-    return Observer(application=application, observation=observation)
+    return TelemetryApplication(application=application, observation=observation)
 
 
 class Bench:

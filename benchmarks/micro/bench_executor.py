@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from headway.batching.cohort import Cohort
-from headway.clock import MonotonicClock
+from headway.core.clock import MonotonicClock
+from headway.core.method_spec import MethodSpec
+from headway.ipc.call import CallEncoder
+from headway.ipc.call_key import decode_key
+from headway.ipc.channel import Channel
+from headway.ipc.frame_records import CallsFrame
 from headway.metrics import MetricsRegistry
-from headway.payload.call import CallEncoder
-from headway.payload.key import decode_key
-from headway.runner.batch import Batch, CohortLoad
+from headway.runner.batch import Batch, GroupPayload
 from headway.runner.executor import Executor, InlineExecutor, ThreadExecutor
 from headway.runner.isolation import Isolation
 from headway.runner.outcome import Outcome
-from headway.signature import MethodSpec
-from headway.transport.base import Channel
-from headway.wire_frames import CallsFrame
+from headway.scheduling.call_group import CallGroup
 
 BATCHES = 2000
 SPEC = MethodSpec("predict", batchable=True)
@@ -48,10 +48,10 @@ def _batch(channel: Channel) -> Batch:
     call = CallEncoder().encode(SPEC, (np.ones((32, 4)),), {})
     payload = memoryview(b"".join(call.parts))
     frame = CallsFrame(0, call.key, (32,), (), 0, 1e12, 0.0, payload)
-    load = CohortLoad(
-        channel=channel, cohort_id=0, key=decode_key(call.key), frame=frame
+    load = GroupPayload(
+        channel=channel, group_id=0, key=decode_key(call.key), frame=frame
     )
-    cohort = Cohort(
+    group = CallGroup(
         key=call.key,
         method="predict",
         rows=(32,),
@@ -60,7 +60,7 @@ def _batch(channel: Channel) -> Batch:
         max_rows=32,
         load=load,
     )
-    return Batch(pieces=list(cohort.take(32)), rows=32)
+    return Batch(pieces=list(group.take(32)), rows=32)
 
 
 async def _run(executor: Executor) -> float:

@@ -1,4 +1,4 @@
-"""What do the two frames of a cohort cost, written and read?
+"""What do the two frames of a group cost, written and read?
 
 CALLS with one row of 4 numbers for each call, RESULTS with one class for each.
 `python -m benchmarks.micro.bench_frame`
@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from headway.payload.call import CallEncoder
-from headway.payload.result import encode_array
-from headway.signature import MethodSpec
-from headway.wire import (
+from headway.core.method_spec import MethodSpec
+from headway.ipc.call import CallEncoder
+from headway.ipc.frames import (
     decode_calls,
     decode_results_frame,
     encode_calls,
     encode_results,
 )
+from headway.ipc.result import encode_array
 
 SPEC = MethodSpec("predict", batchable=True)
 
@@ -36,7 +36,7 @@ def main() -> None:
             calls: int = calls, parts: Any = parts, call: Any = call
         ) -> Any:
             return encode_calls(
-                cohort_id=1,
+                group_id=1,
                 key=call.key,
                 rows=(1,) * calls,
                 sizes=(),
@@ -51,7 +51,7 @@ def main() -> None:
             calls: int = calls, key: bytes = key, classes: Any = classes
         ) -> Any:
             return encode_results(
-                cohort_id=1,
+                group_id=1,
                 first=0,
                 calls=calls,
                 key=key,

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from headway.batching.cohort import Cohort
-from headway.clock import MonotonicClock
+from headway.core.clock import MonotonicClock
+from headway.core.method_spec import MethodSpec
+from headway.ipc.call import CallEncoder
+from headway.ipc.call_key import decode_key
+from headway.ipc.channel import Channel
+from headway.ipc.frame_records import CallsFrame
 from headway.metrics import MetricsRegistry
-from headway.payload.call import CallEncoder
-from headway.payload.key import decode_key
-from headway.runner.batch import Batch, CohortLoad
+from headway.runner.batch import Batch, GroupPayload
 from headway.runner.isolation import Isolation
-from headway.signature import MethodSpec
-from headway.transport.base import Channel
-from headway.wire_frames import CallsFrame
+from headway.scheduling.call_group import CallGroup
 
 CALLS = 64
 SPEC = MethodSpec("predict", batchable=True)
@@ -49,10 +49,10 @@ def _batch(rows: Any, channel: Channel) -> Batch:
     sizes = (1,) * len(rows)
     payload = memoryview(b"".join(call.parts))
     frame = CallsFrame(0, call.key, sizes, (), 0, 1e12, 0.0, payload)
-    load = CohortLoad(
-        channel=channel, cohort_id=0, key=decode_key(call.key), frame=frame
+    load = GroupPayload(
+        channel=channel, group_id=0, key=decode_key(call.key), frame=frame
     )
-    cohort = Cohort(
+    group = CallGroup(
         key=call.key,
         method="predict",
         rows=sizes,
@@ -61,7 +61,7 @@ def _batch(rows: Any, channel: Channel) -> Batch:
         max_rows=len(rows),
         load=load,
     )
-    return Batch(pieces=list(cohort.take(len(rows))), rows=len(rows))
+    return Batch(pieces=list(group.take(len(rows))), rows=len(rows))
 
 
 def _cost_us(width: int, bad: float | None) -> float:

@@ -12,15 +12,15 @@ import statistics
 import uvloop
 
 from benchmarks.micro.bench_edge import Bench
-from headway.clock import MonotonicClock
 from headway.config.schema import (
     ApiServerConfig,
     HeadwayConfig,
     LoggingConfig,
     TracingConfig,
 )
-from headway.log import configure
-from headway.tracing.tracing import Tracing
+from headway.core.clock import MonotonicClock
+from headway.core.log import configure
+from headway.observability.tracing import Tracing
 
 _CONNECTIONS = 512
 _TURNS = 4

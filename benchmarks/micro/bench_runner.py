@@ -1,6 +1,6 @@
 """What does a batch cost its runner, without the model and the system calls?
 
-The runner's own parts serve cohorts whose model does nothing.
+The runner's own parts serve groups whose model does nothing.
 `python -m benchmarks.micro.bench_runner`
 """
 
@@ -13,15 +13,15 @@ import numpy as np
 import uvloop
 
 import headway
-from headway.assemble import build_runner_core, warm_core
-from headway.clock import MonotonicClock
 from headway.config.schema import RunnerConfig
+from headway.core.clock import MonotonicClock
+from headway.core.method_spec import MethodSpec
+from headway.ipc.call import Buffer, CallEncoder
+from headway.ipc.frames import RESULTS, encode_calls, kind_of_frame
 from headway.metrics import MetricsRegistry
-from headway.payload.call import Buffer, CallEncoder
 from headway.runner.executor import InlineExecutor
 from headway.runner.isolation import Isolation
-from headway.signature import MethodSpec
-from headway.wire import RESULTS, encode_calls, kind_of_frame
+from headway.server.assembly import build_runner_core, warm_core
 
 _BATCHES = 3000
 _REPEATS = 7
@@ -44,7 +44,7 @@ class Nothing(headway.Runnable):
 
 
 class Worker:
-    """The API worker's end of a channel: sends the next cohorts when it is answered."""
+    """The API worker's end of a channel: sends the next groups when it is answered."""
 
     def __init__(self) -> None:
         self.answered = 0
@@ -93,7 +93,7 @@ async def _serve(calls: int) -> float:
         number += 1
         now = clock.now()
         frame = encode_calls(
-            cohort_id=number,
+            group_id=number,
             key=call.key,
             rows=[1] * calls,
             sizes=(),

@@ -16,21 +16,21 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
-from headway.listen import bind_unix
-from headway.payload.call import CallEncoder, EncodedCall
-from headway.payload.key import decode_key
-from headway.payload.result import encode_array
-from headway.runner.batch import CohortLoad
-from headway.signature import MethodSpec
-from headway.transport.base import Channel
-from headway.transport.listener import UnixListener
-from headway.transport.unix import UnixLink
-from headway.wire import (
+from headway.core.method_spec import MethodSpec
+from headway.ipc.call import CallEncoder, EncodedCall
+from headway.ipc.call_key import decode_key
+from headway.ipc.channel import Channel
+from headway.ipc.frames import (
     decode_calls,
     decode_results_frame,
     encode_calls,
     encode_results,
 )
+from headway.ipc.listener import UnixListener
+from headway.ipc.result import encode_array
+from headway.ipc.unix import UnixLink
+from headway.runner.batch import GroupPayload
+from headway.server.sockets import bind_unix
 
 _KIB = 1024
 _SIZES = [4 * _KIB << power for power in range(12)]
@@ -55,13 +55,13 @@ class Runner:
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
         """Answer a call."""
         calls = decode_calls(frame)
-        load = CohortLoad(
-            channel=channel, cohort_id=0, key=decode_key(calls.key), frame=calls
+        load = GroupPayload(
+            channel=channel, group_id=0, key=decode_key(calls.key), frame=calls
         )
         key, payload = encode_array(load.columns[0].copy()[:, 0], 0)
         channel.send(
             encode_results(
-                cohort_id=calls.cohort_id,
+                group_id=calls.group_id,
                 first=0,
                 calls=1,
                 key=key,
@@ -126,7 +126,7 @@ class Worker:
         self._open += 1
         self._channel.send(
             encode_calls(
-                cohort_id=1,
+                group_id=1,
                 key=self._call.key,
                 rows=(self._call.rows,),
                 sizes=(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.peers.catalogue import COMPILED, HEADWAY, INTERPRETED, ROOT
-from headway.version import __version__
+from headway.core.version import __version__
 
 __all__ = ["FOLDER", "install", "is_installed", "python_of", "version_of"]
 

@@ -39,7 +39,7 @@ from benchmarks.peers.models import train
 from benchmarks.peers.process import StartError, UnderTest, free_port
 from benchmarks.peers.record import Closed, Facts, Line, Open, Skipped, Started
 from benchmarks.wrk import run_wrk
-from headway.traffic.open_loop.traffic import Phase, Traffic, send
+from headway.tools.open_loop.traffic import Phase, Traffic, send
 
 __all__ = ["Plan", "Sitting"]
 

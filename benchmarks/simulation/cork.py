@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.simulation.policy import Drop, FifoQueue
 from benchmarks.simulation.request import Batch, Request
-from headway.batching.scheduler import Wait
+from headway.scheduling.scheduler import Wait
 
 __all__ = ["Cork"]
 

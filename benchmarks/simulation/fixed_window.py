@@ -6,7 +6,7 @@ What is past its deadline when its turn comes is dropped (Triton's queue policy)
 
 from benchmarks.simulation.policy import Drop, FifoQueue
 from benchmarks.simulation.request import Batch, Request
-from headway.batching.scheduler import Wait
+from headway.scheduling.scheduler import Wait
 
 __all__ = ["FixedWindow"]
 

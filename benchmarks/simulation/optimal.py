@@ -9,7 +9,7 @@ from typing import Final
 
 from benchmarks.simulation.policy import Drop, FifoQueue
 from benchmarks.simulation.request import Batch, Request
-from headway.batching.scheduler import Wait
+from headway.scheduling.scheduler import Wait
 
 __all__ = ["Optimal"]
 

@@ -1,6 +1,6 @@
 """What the engine asks of a batching policy, and the queue that the rivals share.
 
-Its shape is that of headway.batching.scheduler.Scheduler: told what arrived, started
+Its shape is that of headway.scheduling.scheduler.Scheduler: told what arrived, started
 and finished, it is asked what to do.
 """
 
@@ -8,7 +8,7 @@ from collections import deque
 from typing import Final, Protocol
 
 from benchmarks.simulation.request import Batch, Request
-from headway.batching.scheduler import SchedulerLimits, Wait
+from headway.scheduling.scheduler import SchedulerLimits, Wait
 
 __all__ = ["Drop", "FifoQueue", "Policy"]
 

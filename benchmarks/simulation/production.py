@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.simulation.policy import Drop
 from benchmarks.simulation.request import Batch, Request
-from headway.batching.cohort import Cohort
-from headway.batching.scheduler import (
+from headway.scheduling.call_group import CallGroup
+from headway.scheduling.scheduler import (
     Dispatch,
     Evict,
     Late,
@@ -21,7 +21,7 @@ _KEY = _METHOD.encode()
 
 
 class Production:
-    """The production scheduler; each request is a cohort of its own.
+    """The production scheduler; each request is a group of its own.
 
     Args:
         max_rows: Rows in a batch at the most.
@@ -50,7 +50,7 @@ class Production:
 
     def arrive(self, request: Request, now: float) -> bool:
         """Queue it, unless the scheduler refuses it."""
-        cohort = Cohort(
+        group = CallGroup(
             key=_KEY,
             method=_METHOD,
             rows=(request.rows,),
@@ -60,17 +60,17 @@ class Production:
             priority=request.priority,
             load=request,
         )
-        return self.scheduler.arrive(cohort, now) is None
+        return self.scheduler.arrive(group, now) is None
 
     def decide(self, now: float) -> Batch | Drop | Wait | None:
         """Return the scheduler's decision."""
         decision = self.scheduler.decide(now)
         if isinstance(decision, Dispatch):
             self._number += 1
-            requests = [piece.cohort.load for piece in decision.pieces]
+            requests = [piece.group.load for piece in decision.pieces]
             return Batch(requests, decision.rows, self._number)
         if isinstance(decision, Late | Evict):
-            return Drop([cohort.load for cohort in decision.cohorts])
+            return Drop([group.load for group in decision.groups])
         return decision
 
     def started(self, batch: Batch, now: float) -> None:

@@ -14,9 +14,9 @@ from figures import as_figures, render_table, write_json
 from interruption import Interrupted, Interruption
 
 from headway.errors import HeadwayError
-from headway.traffic.loading.ladder import parse_ladder
-from headway.traffic.loading.load import Load, LoadPlan
-from headway.traffic.loading.progress import Progress
+from headway.tools.load.ladder import parse_ladder
+from headway.tools.load.load import Load, LoadPlan
+from headway.tools.load.progress import Progress
 
 FOLDER = Path(__file__).resolve().parent.parent / "credit_risk"
 LADDER = "50/10,200/50,400/50,1000/100"

@@ -8,22 +8,22 @@ Headway's own modules for that framework, not the framework.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from headway.version import __version__
+from headway.core.version import __version__
 
 if TYPE_CHECKING:
     from headway import errors as errors
     from headway import io as io
     from headway import models as models
-    from headway.asgi import asgi_app as asgi_app
-    from headway.context import Context as Context
-    from headway.frameworks import picklable_model as picklable_model
-    from headway.frameworks import sklearn as sklearn
-    from headway.frameworks import xgboost as xgboost
-    from headway.model import Model as Model
-    from headway.runnable import Runnable as Runnable
-    from headway.runner_handle import Runner as Runner
-    from headway.service_app import Service as Service
-    from headway.store.tag import Tag as Tag
+    from headway import picklable_model as picklable_model
+    from headway import sklearn as sklearn
+    from headway import xgboost as xgboost
+    from headway.models.model import Model as Model
+    from headway.models.store.tag import Tag as Tag
+    from headway.server.asgi_app import asgi_app as asgi_app
+    from headway.server.service_app import Service as Service
+    from headway.service.context import Context as Context
+    from headway.service.runnable import Runnable as Runnable
+    from headway.service.runner import Runner as Runner
 
 __all__ = [
     "Context",
@@ -46,18 +46,18 @@ _MODULES = {
     "errors": "headway.errors",
     "io": "headway.io",
     "models": "headway.models",
-    "picklable_model": "headway.frameworks.picklable_model",
-    "sklearn": "headway.frameworks.sklearn",
-    "xgboost": "headway.frameworks.xgboost",
+    "picklable_model": "headway.picklable_model",
+    "sklearn": "headway.sklearn",
+    "xgboost": "headway.xgboost",
 }
 _HOMES = {
-    "Context": "headway.context",
-    "Model": "headway.model",
-    "Runnable": "headway.runnable",
-    "Runner": "headway.runner_handle",
-    "Service": "headway.service_app",
-    "Tag": "headway.store.tag",
-    "asgi_app": "headway.asgi",
+    "Context": "headway.service.context",
+    "Model": "headway.models.model",
+    "Runnable": "headway.service.runnable",
+    "Runner": "headway.service.runner",
+    "Service": "headway.server.service_app",
+    "Tag": "headway.models.store.tag",
+    "asgi_app": "headway.server.asgi_app",
 }
 
 

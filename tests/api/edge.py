@@ -7,21 +7,21 @@ from typing import Any
 
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
-from headway.api.handler import Endpoint
+from headway.api.endpoint import Endpoint
 from headway.api.meters import EndpointMeters
-from headway.api.observation import Observation
 from headway.api.observed_task import ObservedEndpoint
-from headway.api.observer import Observer
+from headway.api.observer import TelemetryApplication
 from headway.api.request_ids import RequestIds
+from headway.api.telemetry import Telemetry
 from headway.api.thread_pool import ThreadPool
-from headway.clock import Clock, MonotonicClock
+from headway.core.clock import Clock, MonotonicClock
 from headway.http.head import parse_head
 from headway.http.limits import HttpLimits
 from headway.http.request import Request
 from headway.io import JSON
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED
-from headway.service import Api
+from headway.service.service import Api
 
 __all__ = ["Edge"]
 
@@ -82,20 +82,20 @@ class Edge:
         if observed:
             self._handle = self._observer().handle
 
-    def _observer(self) -> Observer:
+    def _observer(self) -> TelemetryApplication:
         application = ApiApplication(
             endpoints={"/predict": self.endpoint},
             pages={},
             loop=asyncio.get_running_loop(),
         )
-        observation = Observation(
+        observation = Telemetry(
             clock=self.clock,
             ids=RequestIds("edge"),
             access_log=None,
             shows_timing=True,
             spans=None,
         )
-        return Observer(application=application, observation=observation)
+        return TelemetryApplication(application=application, observation=observation)
 
     def _refused(self, reason: str) -> Counter:
         return self._registry.counter(REFUSED, (reason,))

@@ -13,10 +13,10 @@ import pytest
 
 from headway.api.access_log import AccessLog
 from headway.api.access_writer import AccessEntry, AccessWriter
+from headway.core.log import configure
 from headway.http.head import parse_head
 from headway.http.limits import HttpLimits
 from headway.http.request import Request
-from headway.log import configure
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
 

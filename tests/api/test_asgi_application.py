@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headway.api.asgi_application import AsgiApplication
+from headway.http.asgi.application import AsgiApplication
 from headway.http.limits import HttpLimits
 from tests.http.edge import FakeClock, Recorder, until
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from headway.api.asgi_stack import AsgiStack
 from headway.errors import StartError
-from headway.http.asgi import AsgiApp, Receive, Scope, Send
-from headway.http.lifespan import Lifespan
-from headway.service import Service
+from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
+from headway.http.asgi.lifespan import Lifespan
+from headway.http.asgi.stack import AsgiStack
+from headway.service.service import Service
 
 
 class Named:

@@ -1,15 +1,15 @@
-"""Foresight: which requests their runner would refuse, before their function runs."""
+"""EarlyRejection: requests that their runner would refuse."""
 
-from headway.api.foresight import Foresight
+from headway.api.early_rejection import EarlyRejection
+from headway.api.request_options import RequestOptions
 from headway.api.runner_client import RunnerClient
-from headway.api.terms import Terms
 from headway.http.request import Answer
 from tests.api.wire import Wire
 
 TIMEOUT_S = 1.0
 
 
-def refuse(foresight: Foresight, wire: Wire, priority: int = 5) -> Answer | None:
+def refuse(foresight: EarlyRejection, wire: Wire, priority: int = 5) -> Answer | None:
     return foresight.refuse(wire.clock.time + TIMEOUT_S, priority)
 
 
@@ -19,33 +19,39 @@ async def behind(backlog_s: float = 3.0, row_s: float = 0.0) -> Wire:
     return wire
 
 
-def learn(foresight: Foresight, first_call: RunnerClient | None, count: int) -> None:
+def learn(
+    foresight: EarlyRejection, first_call: RunnerClient | None, count: int
+) -> None:
     for _ in range(count):
-        served = Terms(0.0)
+        served = RequestOptions(0.0)
         served.first_call = first_call
         foresight.learn(served, succeeded=True)
 
 
 def give_up(
-    foresight: Foresight, client: RunnerClient, count: int, *, succeeded: bool = False
+    foresight: EarlyRejection,
+    client: RunnerClient,
+    count: int,
+    *,
+    succeeded: bool = False,
 ) -> None:
     """Let calls be refused, whose functions have another answer or none."""
     for _ in range(count):
-        served = Terms(0.0)
+        served = RequestOptions(0.0)
         served.first_call, served.was_refused = client, True
         foresight.learn(served, succeeded=succeeded)
 
 
-def knowing(wire: Wire) -> Foresight:
+def knowing(wire: Wire) -> EarlyRejection:
     """Return one that has seen enough requests call the runner, and be refused."""
-    foresight = Foresight()
+    foresight = EarlyRejection()
     give_up(foresight, wire.client, 100)
     return foresight
 
 
 async def test_it_refuses_after_a_hundred_refused_calls_and_never_before() -> None:
     wire = await behind()
-    foresight = Foresight()
+    foresight = EarlyRejection()
     learn(foresight, wire.client, 90)
     for _ in range(100):
         assert refuse(foresight, wire) is None
@@ -95,7 +101,7 @@ async def test_it_stops_when_the_function_does_something_else() -> None:
 
 async def test_functions_with_an_answer_of_their_own_are_asked_each_time() -> None:
     wire = await behind()
-    foresight = Foresight()
+    foresight = EarlyRejection()
     give_up(foresight, wire.client, 1000, succeeded=True)
     assert refuse(foresight, wire) is None
     foresight = knowing(wire)
@@ -105,7 +111,7 @@ async def test_functions_with_an_answer_of_their_own_are_asked_each_time() -> No
 
 async def test_functions_that_call_no_runner_are_never_refused() -> None:
     wire = await behind()
-    foresight = Foresight()
+    foresight = EarlyRejection()
     learn(foresight, None, 1000)
     assert refuse(foresight, wire) is None
 

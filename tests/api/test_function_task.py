@@ -12,7 +12,7 @@ import pytest
 
 from headway.api.call_future import CallFuture
 from headway.api.function_task import FunctionTask
-from headway.api.terms import TERMS
+from headway.api.request_options import REQUEST_OPTIONS
 from tests.api.wire import PREDICT, Wire
 
 pytestmark = pytest.mark.interpreted
@@ -109,7 +109,7 @@ async def test_context_variables_are_its_own() -> None:
     tasks = [start(function, name) for name in "abc"]
     assert [await task.outcome() for task in tasks] == ["a", "b", "c"]
     assert PLACE.get() == "nowhere"
-    assert TERMS.get(None) is None
+    assert REQUEST_OPTIONS.get(None) is None
 
 
 async def _gather() -> Any:

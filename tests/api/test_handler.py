@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headway.api.terms import TERMS
+from headway.api.request_options import REQUEST_OPTIONS
 from headway.errors import OverloadedError
 from tests.api.edge import Edge
 from tests.api.wire import PREDICT, Wire
@@ -89,7 +89,7 @@ async def test_a_request_may_ask_for_less_time_than_configured_not_for_more() ->
     deadlines = []
 
     async def tell(_: Any) -> None:
-        deadlines.append(TERMS.get().deadline)
+        deadlines.append(REQUEST_OPTIONS.get().deadline)
 
     edge = Edge(tell, timeout_s=0.5)
     for header in (b"", b"headway-timeout-ms: 300\r\n", b"headway-timeout-ms: 900\r\n"):

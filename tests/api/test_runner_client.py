@@ -5,7 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from headway.api.terms import TERMS, Terms
+from headway.api.request_options import REQUEST_OPTIONS, RequestOptions
+from headway.core.method_spec import MethodSpec
 from headway.errors import (
     DeadlineExceededError,
     ModelCallError,
@@ -15,9 +16,8 @@ from headway.errors import (
     UsageError,
     WireError,
 )
-from headway.signature import MethodSpec
-from headway.wire import encode_cancel, encode_failure
-from headway.wire_records import ErrorRecord
+from headway.ipc.frames import encode_cancel, encode_failure
+from headway.ipc.message_records import ErrorRecord
 from tests.api.wire import PREDICT, Wire
 
 
@@ -59,7 +59,7 @@ async def test_a_backlog_beyond_the_deadline_refuses_at_once() -> None:
 async def test_a_call_that_may_overtake_others_is_left_to_the_runner() -> None:
     wire = Wire(timeout_s=60.0)
     await wire.fall_behind(30.0)
-    TERMS.set(Terms(wire.clock.time + 1.0))
+    REQUEST_OPTIONS.set(RequestOptions(wire.clock.time + 1.0))
     task = wire.call()
     wire.answer(await wire.calls(), [2.0])
     assert (await task).tolist() == [2.0]
@@ -114,7 +114,7 @@ async def test_the_way_back_is_set_aside_but_no_more_than_a_tenth() -> None:
     assert 0.009 < wire.clock.time + 1.0 - calls.deadline < 0.02
     wire.answer(calls, [1.0])
     await task
-    TERMS.set(Terms(wire.clock.time + 0.05))
+    REQUEST_OPTIONS.set(RequestOptions(wire.clock.time + 0.05))
     task = wire.call()
     calls = await wire.calls()
     assert wire.clock.time + 0.05 - calls.deadline == pytest.approx(0.005)
@@ -126,7 +126,7 @@ async def test_only_what_is_on_its_way_can_be_overtaken() -> None:
     wire = Wire(timeout_s=60.0)
     patient = wire.call()
     patient_calls = await wire.calls()
-    TERMS.set(Terms(wire.clock.time + 1.0))
+    REQUEST_OPTIONS.set(RequestOptions(wire.clock.time + 1.0))
     await wire.fall_behind(30.0)
     hasty = wire.clock.time + 1.0
     # The runner may let it go before the patient one, so it may well be in time.
@@ -190,7 +190,7 @@ async def test_a_call_too_large_for_a_frame_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wire = Wire()
-    monkeypatch.setattr("headway.wire.MAX_FRAME_BYTES", 1000)
+    monkeypatch.setattr("headway.ipc.frames.MAX_FRAME_BYTES", 1000)
     with pytest.raises(WireError, match="send less"):
         await wire.call(100)
     task = wire.call()
@@ -241,7 +241,7 @@ async def test_an_error_reaches_the_calls_that_it_is_for() -> None:
     tasks = [wire.call(), wire.call(), wire.call()]
     calls = await wire.calls()
     record = ErrorRecord("model_failed", "no", "abc")
-    failure = encode_failure(cohort_id=calls.cohort_id, first=1, calls=1, error=record)
+    failure = encode_failure(group_id=calls.group_id, first=1, calls=1, error=record)
     wire.say(failure)
     with pytest.raises(ModelCallError, match="no") as raised:
         await tasks[1]
@@ -260,7 +260,7 @@ async def test_a_deadline_that_passed_is_an_error_before_and_after_sending() -> 
     assert await wire.cancelled() == (0,)
     wire.answer(calls, [1.0])
     assert wire.counted("headway_wasted_rows_total") == 1
-    TERMS.set(Terms(wire.clock.time - 1))
+    REQUEST_OPTIONS.set(RequestOptions(wire.clock.time - 1))
     with pytest.raises(DeadlineExceededError):
         await wire.call()
 
@@ -296,10 +296,10 @@ async def test_a_blocking_call_from_a_thread_waits_for_its_answer() -> None:
 async def test_what_no_runner_says_closes_the_channel() -> None:
     wire = Wire()
     with pytest.raises(WireError):
-        wire.say(encode_cancel(cohort_id=1, calls=[0]))
+        wire.say(encode_cancel(group_id=1, calls=[0]))
     with pytest.raises(WireError):
         wire.say(
             encode_failure(
-                cohort_id=99, first=0, calls=1, error=ErrorRecord("internal", "?")
+                group_id=99, first=0, calls=1, error=ErrorRecord("internal", "?")
             )
         )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.api.terms import DEFAULT_PRIORITY, priority_of, timeout_of
+from headway.api.request_options import DEFAULT_PRIORITY, priority_of, timeout_of
 from headway.errors import BadInputError
 from headway.http.head import parse_head
 from headway.http.limits import HttpLimits

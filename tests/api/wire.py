@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from headway.api.runner_client import RunnerClient
-from headway.metrics import MetricsRegistry
-from headway.metrics.families import REFUSED, WASTED_ROWS
-from headway.payload.call import Buffer
-from headway.payload.result import encode_array
-from headway.signature import MethodSpec
-from headway.transport.framing import FrameCutter
-from headway.wire import (
+from headway.core.method_spec import MethodSpec
+from headway.ipc.call import Buffer
+from headway.ipc.frame_records import CallsFrame
+from headway.ipc.frames import (
     CALLS,
     CANCEL,
     decode_calls,
@@ -22,8 +19,11 @@ from headway.wire import (
     encode_results,
     kind_of_frame,
 )
-from headway.wire_frames import CallsFrame
-from headway.wire_records import ReadyRecord
+from headway.ipc.framing import FrameCutter
+from headway.ipc.message_records import ReadyRecord
+from headway.ipc.result import encode_array
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import REFUSED, WASTED_ROWS
 
 PREDICT = MethodSpec("predict", batchable=True)
 
@@ -77,7 +77,7 @@ class Wire:
         return sum(s.value for s in self.registry.samples() if s.family.name == family)
 
     async def calls(self) -> CallsFrame:
-        """Return the next cohort that was sent."""
+        """Return the next group that was sent."""
         await self._kind(CALLS)
         return decode_calls(self.frames.pop(0))
 
@@ -102,7 +102,7 @@ class Wire:
         self.say(
             b"".join(
                 encode_results(
-                    cohort_id=calls.cohort_id,
+                    group_id=calls.group_id,
                     first=0,
                     calls=len(calls.rows),
                     key=key,

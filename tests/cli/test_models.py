@@ -38,8 +38,8 @@ def test_models_are_listed_as_a_table_and_as_json() -> None:
     save("n:1")
     lines = call("list").output.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [
-        ["m:1", "headway.frameworks.picklable_model"],
-        ["n:1", "headway.frameworks.picklable_model"],
+        ["m:1", "headway.models.frameworks.picklable_model"],
+        ["n:1", "headway.models.frameworks.picklable_model"],
     ]
     (row,) = json.loads(call("list", "n", "-o", "json").output)
     assert row["tag"] == "n:1"

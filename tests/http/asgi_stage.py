@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from headway.http.asgi import AsgiApp, AsgiBridge, Receive, Scope, Send
+from headway.http.asgi.bridge import AsgiApp, AsgiBridge, Receive, Scope, Send
 from headway.http.limits import HttpLimits
 from tests.http.edge import Client, Edge, serving
 

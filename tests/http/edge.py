@@ -14,8 +14,8 @@ import pytest
 import uvloop
 
 from headway.errors import HeadwayError
+from headway.http.balancer import ConnectionBalancer
 from headway.http.limits import HttpLimits
-from headway.http.neighbours import Neighbours
 from headway.http.request import Answer, Application, Request
 from headway.http.server import HttpServer
 
@@ -131,7 +131,7 @@ async def serving(
     server_ssl: ssl.SSLContext | None = None,
     client_ssl: ssl.SSLContext | None = None,
     wrap: Callable[[Recorder], Application] = lambda app: app,
-    neighbours: Neighbours | None = None,
+    neighbours: ConnectionBalancer | None = None,
 ) -> AsyncIterator[Edge]:
     app, clock, listener = Recorder(), FakeClock(), bound_socket()
     server = HttpServer(

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from headway.http.balance import BalanceRules
-from headway.http.load_board import LoadBoard
-from headway.http.neighbours import Neighbours
+from headway.http.balancer import ConnectionBalancer
 from headway.http.protocol import HttpProtocol
+from headway.http.shared_load_table import SharedLoadTable
 from headway.metrics import Counter
 from tests.http.edge import Client, Edge, serving
 
@@ -24,8 +24,8 @@ class Worker:
     def __init__(self, index: int, folder: Path, rules: BalanceRules) -> None:
         self._cells = memoryview(bytearray(8)).cast("q")
         self.path = str(folder / f"n{index}")
-        self.board = LoadBoard(path=folder / "load", index=index, places=3)
-        self.neighbours = Neighbours(
+        self.board = SharedLoadTable(path=folder / "load", index=index, places=3)
+        self.neighbours = ConnectionBalancer(
             index=index,
             paths=[str(folder / f"n{number}") for number in range(3)],
             board=self.board,

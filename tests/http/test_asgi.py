@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from headway.http.asgi import AsgiApp, Receive, Scope, Send
+from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
 from tests.http.asgi_stage import Act, chunk, staged
 from tests.http.edge import on_both_loops, until
 from tests.http.test_protocol import contexts, get, post

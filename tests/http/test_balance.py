@@ -6,7 +6,7 @@ import random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headway.http.balance import Balance, BalanceRules, Gift, Load
+from headway.http.balance import Balance, BalanceRules, Load, Transfer
 
 RULES = BalanceRules()
 SHARES = st.floats(0.0, 1.0)
@@ -15,7 +15,7 @@ LOADS = st.lists(
 )
 
 
-def decided(loads: list[Load | None], index: int) -> Gift | None:
+def decided(loads: list[Load | None], index: int) -> Transfer | None:
     """Return the decision once the loads have been so for long enough."""
     balance = Balance(index=index, rules=RULES)
     balance.decide(loads, 100.0)

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from headway.http import core_time
-from headway.http.core_time import CoreTime
+from headway.http import cpu_demand
+from headway.http.cpu_demand import CpuDemand
 
 
 def spin(seconds: float) -> None:
@@ -20,7 +20,7 @@ def wanted(seconds: float) -> tuple[float, float]:
 
     That is longer than it was to spin, if others have the core at the end.
     """
-    meter = CoreTime()
+    meter = CpuDemand()
     meter.start()
     began, before = time.monotonic(), meter.wanted_s()
     spin(seconds)
@@ -36,7 +36,7 @@ def test_all_time_is_wanted_by_one_who_spins() -> None:
 
 
 def test_threads_count() -> None:
-    meter = CoreTime()
+    meter = CpuDemand()
     meter.start()
     before = meter.wanted_s()
     thread = threading.Thread(target=spin, args=(0.3,))
@@ -47,7 +47,7 @@ def test_threads_count() -> None:
 
 
 def test_without_statistics_use_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core_time, "_SCHEDSTAT", "/proc/self/no-such-file")
+    monkeypatch.setattr(cpu_demand, "_SCHEDSTAT", "/proc/self/no-such-file")
     used = time.process_time()
     assert 0 < wanted(0.1)[0] <= time.process_time() - used
 
@@ -55,6 +55,6 @@ def test_without_statistics_use_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_statistics_of_another_form_are_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(core_time, "_SCHEDSTAT", "/proc/self/comm")
+    monkeypatch.setattr(cpu_demand, "_SCHEDSTAT", "/proc/self/comm")
     used = time.process_time()
     assert 0 < wanted(0.1)[0] <= time.process_time() - used

@@ -21,7 +21,7 @@ from tests.http.edge import LOOPS, Client, Edge, Response, serving, until
 LIMITS = HttpLimits(max_header_bytes=2000, max_body_bytes=500, max_headers=20)
 
 
-class Asked(NamedTuple):
+class HeaderOptions(NamedTuple):
     """A request as its client means it."""
 
     raw: bytes
@@ -153,7 +153,7 @@ BODIES = st.binary(max_size=120)
 
 
 @st.composite
-def asked(draw: st.DrawFn) -> Asked:
+def asked(draw: st.DrawFn) -> HeaderOptions:
     """A valid request that leaves its connection open."""
     method = draw(st.sampled_from(["GET", "POST", "PUT", "HEAD", "DELETE"]))
     target = draw(st.sampled_from(["/", "/a%20b?c=d", "/x/y", "/q?x=%00&y"]))
@@ -173,7 +173,7 @@ def asked(draw: st.DrawFn) -> Asked:
         sent = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
         sent += b"0\r\n" + draw(st.sampled_from([b"", b"T: v\r\n"])) + b"\r\n"
     raw = "\r\n".join([*lines, "", ""]).encode() + sent
-    return Asked(raw, method, target, body)
+    return HeaderOptions(raw, method, target, body)
 
 
 # --- what is not
@@ -260,7 +260,7 @@ FUZZ = settings(max_examples=60, deadline=None)
 @FUZZ
 @given(st.lists(asked(), max_size=5), CUTS)
 def test_what_is_valid_is_answered_in_order(
-    bench: Bench, requests: list[Asked], cuts: list[int]
+    bench: Bench, requests: list[HeaderOptions], cuts: list[int]
 ) -> None:
     got = bench.run(
         b"".join(r.raw for r in requests), cuts, [r.method for r in requests]
@@ -277,9 +277,9 @@ def test_what_is_valid_is_answered_in_order(
 @given(st.lists(asked(), max_size=4), GARBAGE, st.lists(asked(), max_size=2), CUTS)
 def test_garbage_gets_its_4xx_after_the_answers_before_it(
     bench: Bench,
-    requests: list[Asked],
+    requests: list[HeaderOptions],
     garbage: tuple[bytes, set[int]],
-    after: list[Asked],
+    after: list[HeaderOptions],
     cuts: list[int],
 ) -> None:
     bad, statuses = garbage
@@ -297,7 +297,7 @@ def test_garbage_gets_its_4xx_after_the_answers_before_it(
     assert refusal.headers["connection"] == "close"
 
 
-def _joined(requests: list[Asked]) -> bytes:
+def _joined(requests: list[HeaderOptions]) -> bytes:
     return b"".join(request.raw for request in requests)
 
 
@@ -354,7 +354,7 @@ def spliced(draw: st.DrawFn) -> bytes:
     return bytes(stream)
 
 
-def _second_half(request: Asked) -> bytes:
+def _second_half(request: HeaderOptions) -> bytes:
     return request.raw[len(request.raw) // 2 :]
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from headway.http.balance import Load
-from headway.http.load_board import LoadBoard
+from headway.http.shared_load_table import SharedLoadTable
 
 
-def board(folder: Path, index: int, places: int = 3) -> LoadBoard:
-    made = LoadBoard(path=folder / "load", index=index, places=places)
+def board(folder: Path, index: int, places: int = 3) -> SharedLoadTable:
+    made = SharedLoadTable(path=folder / "load", index=index, places=places)
     made.start()
     return made
 
@@ -29,8 +29,8 @@ def test_another_process_sees_it(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
         "from headway.http.balance import Load\n"
-        "from headway.http.load_board import LoadBoard\n"
-        "made = LoadBoard(path=Path(sys.argv[1]), index=1, places=3)\n"
+        "from headway.http.shared_load_table import SharedLoadTable\n"
+        "made = SharedLoadTable(path=Path(sys.argv[1]), index=1, places=3)\n"
         "made.start(); made.publish(Load(0.5, 3), 100.0)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "load")]

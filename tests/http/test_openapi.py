@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from headway.errors import OutputError
 from headway.http.openapi import build_openapi
 from headway.io import JSON, IODescriptor, NumpyNdarray, Text
-from headway.service import Service
+from headway.service.service import Service
 
 Json = dict[str, Any]
 

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from headway.batching.scheduler import Scheduler, SchedulerLimits
-from headway.clock import MonotonicClock
+from headway.core.clock import MonotonicClock
+from headway.core.method_spec import MethodSpec
+from headway.ipc.call import Buffer, EncodedCall
+from headway.ipc.frames import encode_calls, encode_cancel
+from headway.ipc.message_records import ReadyRecord
 from headway.metrics import MetricsRegistry
-from headway.payload.call import Buffer, EncodedCall
 from headway.runner.batch import Batch
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
-from headway.runner.inbox import Inbox, MethodLimits
 from headway.runner.meters import RunnerMeters
-from headway.signature import MethodSpec
-from headway.wire import encode_calls, encode_cancel
-from headway.wire_records import ReadyRecord
-from tests.payload.hop import Named, Recorder, answers_of, encode, isolate, spec
+from headway.runner.receiver import MethodLimits, RunnerReceiver
+from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from tests.ipc.payload.hop import Named, Recorder, answers_of, encode, isolate, spec
 
 Model = Callable[..., Any]
 SPECS: Mapping[str, MethodSpec] = {
@@ -78,7 +78,7 @@ class Replica:
 
 
 class Client(Recorder):
-    """An API worker's channel: sends cohorts, keeps the answers."""
+    """An API worker's channel: sends groups, keeps the answers."""
 
     def __init__(self, stage: "Stage") -> None:
         super().__init__()
@@ -106,13 +106,13 @@ class Client(Recorder):
         method: str = "predict",
         priority: int = 0,
     ) -> None:
-        """Send a cohort of one call for each array."""
+        """Send a group of one call for each array."""
         encoded = encode(SPECS[method], [((array,), {}) for array in arrays])
         assert len({call.key for call in encoded}) == 1
         self._encoded[number] = encoded
         now = time.monotonic()
         frame = encode_calls(
-            cohort_id=number,
+            group_id=number,
             key=encoded[0].key,
             rows=[call.rows for call in encoded],
             sizes=[call.nbytes for call in encoded] if encoded[0].pickled else (),
@@ -125,7 +125,7 @@ class Client(Recorder):
         self._stage.inbox.frame_received(self, memoryview(b"".join(frame)))
 
     def cancel(self, *calls: int, number: int = 1) -> None:
-        frame = encode_cancel(cohort_id=number, calls=calls)
+        frame = encode_cancel(group_id=number, calls=calls)
         self._stage.inbox.frame_received(self, memoryview(frame))
 
     def answers(self, number: int = 1) -> list[Any]:
@@ -165,7 +165,7 @@ class Stage:
             clock=MonotonicClock(),
             loop=asyncio.get_running_loop(),
         )
-        self.inbox = Inbox(
+        self.inbox = RunnerReceiver(
             ready=ReadyRecord(runner="model", pid=1),
             limits={
                 name: MethodLimits(max_rows, max_latency_s, joins and one.batchable)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from headway.runner.alarm import Alarm
+from headway.runner.precise_timer import PreciseTimer
 
 
 class Bell:
@@ -37,8 +37,8 @@ def has_timers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return bool(request.param == "timerfd")
 
 
-def started(bell: Bell) -> Alarm:
-    alarm = Alarm(loop=asyncio.get_running_loop(), callback=bell.ring)
+def started(bell: Bell) -> PreciseTimer:
+    alarm = PreciseTimer(loop=asyncio.get_running_loop(), callback=bell.ring)
     alarm.start()
     return alarm
 
@@ -99,7 +99,7 @@ async def test_what_is_cancelled_does_not_ring(has_timers: bool) -> None:
 
 
 async def test_it_can_be_closed_at_any_time(has_timers: bool) -> None:
-    never_started = Alarm(loop=asyncio.get_running_loop(), callback=Bell().ring)
+    never_started = PreciseTimer(loop=asyncio.get_running_loop(), callback=Bell().ring)
     never_started.close()
     alarm = started(Bell())
     alarm.close()

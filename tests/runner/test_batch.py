@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import WireError
-from headway.payload.key import ARRAYS, OPAQUE, PICKLED, ArgumentSpec, CallKey
-from headway.runner.answers import Answers
-from headway.runner.batch import Batch, CohortLoad
-from headway.wire_frames import CallsFrame
-from tests.payload.hop import (
+from headway.ipc.call_key import ARRAYS, OPAQUE, PICKLED, ArgumentSpec, CallKey
+from headway.ipc.frame_records import CallsFrame
+from headway.runner.batch import Batch, GroupPayload
+from headway.runner.results import Answers
+from tests.ipc.payload.hop import (
     FACTS,
     Arguments,
     Named,
     Recorder,
     answers_of,
     arrays,
-    cohort,
     encode,
+    group,
     isolate,
     spec,
     take,
@@ -37,10 +37,10 @@ def two_cohorts() -> tuple[Batch, list[Recorder], list[Any]]:
         encode(spec(), arrays([0], [1, 2], [3])),
         encode(spec(), arrays([4], [5, 6])),
     ]
-    cohorts = [
-        cohort(calls, channel) for calls, channel in zip(encoded, channels, strict=True)
+    groups = [
+        group(calls, channel) for calls, channel in zip(encoded, channels, strict=True)
     ]
-    pieces = [piece for one in cohorts for piece in one.take(100)]
+    pieces = [piece for one in groups for piece in one.take(100)]
     return Batch(pieces=pieces, rows=7), channels, encoded
 
 
@@ -94,7 +94,7 @@ def test_calls_of_the_same_bytes_have_the_same_digest(
     encoded = encode(
         spec(), arrays(*calls) if is_array else [((call,), {}) for call in calls]
     )
-    batch = take(cohort(encoded, Recorder()), 100)
+    batch = take(group(encoded, Recorder()), 100)
     digests = batch.digests()
     for name, digest in zip(names, digests, strict=True):
         for other, its in zip(names, digests, strict=True):
@@ -105,7 +105,7 @@ def test_calls_of_the_same_bytes_have_the_same_digest(
 
 def test_calls_of_different_keys_have_different_digests() -> None:
     one, other = (
-        take(cohort(encode(spec(), [((np.zeros(1, dtype),), {})]), Recorder()), 1)
+        take(group(encode(spec(), [((np.zeros(1, dtype),), {})]), Recorder()), 1)
         for dtype in ("f8", "i8")
     )
     assert one.digests() != other.digests()
@@ -125,7 +125,7 @@ def test_the_odd_calls_are_those_with_what_is_no_number(
         ((np.zeros((len(call), 2), "i4"), np.array(call)[:, None]), {})
         for call in calls
     ]
-    one = cohort(encode(spec(), given_), Recorder(), max_rows=max_rows)
+    one = group(encode(spec(), given_), Recorder(), max_rows=max_rows)
     while one.left:
         batch = take(one, max_rows)
         (_, column), _ = batch.arguments(0)
@@ -138,12 +138,12 @@ def test_the_odd_calls_are_those_with_what_is_no_number(
 
 
 def test_what_is_no_array_is_not_odd() -> None:
-    batch = take(cohort(encode(spec(), [(([np.nan],), {})]), Recorder()), 1)
+    batch = take(group(encode(spec(), [(([np.nan],), {})]), Recorder()), 1)
     assert not batch.odd_calls()
 
 
 def test_rows_without_elements_are_not_odd() -> None:
-    batch = take(cohort(encode(spec(), [((np.ones((2, 0)),), {})]), Recorder()), 2)
+    batch = take(group(encode(spec(), [((np.ones((2, 0)),), {})]), Recorder()), 2)
     assert not batch.odd_calls()
     assert len(batch.digests()) == 1
 
@@ -151,7 +151,7 @@ def test_rows_without_elements_are_not_odd() -> None:
 @pytest.mark.parametrize("value", [[1.0, 2.0, 3.0], np.arange(3.0), {"a": 1}])
 def test_a_batch_is_sent_on_as_it_came(value: Any) -> None:
     encoded = encode(spec(), [((value,), {})])
-    one = cohort(encoded, Recorder(), max_rows=2)
+    one = group(encoded, Recorder(), max_rows=2)
     if one.alone:
         batches = [take(one, 2)]
     else:
@@ -164,10 +164,10 @@ def test_a_batch_is_sent_on_as_it_came(value: Any) -> None:
         assert sum(batch.call_rows()) == batch.rows
 
 
-def load(key: CallKey, **fields: Any) -> CohortLoad:
+def load(key: CallKey, **fields: Any) -> GroupPayload:
     frame = CallsFrame(
         **{
-            "cohort_id": 1,
+            "group_id": 1,
             "key": b"",
             "rows": (1, 2),
             "sizes": (),
@@ -178,7 +178,7 @@ def load(key: CallKey, **fields: Any) -> CohortLoad:
             **fields,
         }
     )
-    return CohortLoad(channel=Recorder(), cohort_id=1, key=key, frame=frame)
+    return GroupPayload(channel=Recorder(), group_id=1, key=key, frame=frame)
 
 
 def key(mode: int, dtype: str = "<f8", shape: tuple[int, ...] = ()) -> CallKey:

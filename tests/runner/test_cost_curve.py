@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.batching.scheduler import Scheduler, SchedulerLimits
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BATCH_COST_SECONDS
 from headway.runner.cost_curve import curve_sizes, make_curves
-from headway.runner.inbox import MethodLimits
+from headway.runner.receiver import MethodLimits
+from headway.scheduling.scheduler import Scheduler, SchedulerLimits
 
 
 @given(max_rows=st.integers(1, 2**31 - 1))

@@ -7,8 +7,21 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from headway.batching.cohort import Cohort
-from headway.batching.scheduler import (
+from headway.errors import (
+    DeadlineExceededError,
+    ModelCallError,
+    OverloadedError,
+    WireError,
+)
+from headway.ipc.call_key import ARRAYS, CallKey, encode_key
+from headway.ipc.frames import (
+    decode_results_frame,
+    encode_calls,
+    encode_ready,
+)
+from headway.ipc.message_records import ReadyRecord
+from headway.scheduling.call_group import CallGroup
+from headway.scheduling.scheduler import (
     Dispatch,
     Evict,
     Late,
@@ -16,19 +29,6 @@ from headway.batching.scheduler import (
     SchedulerLimits,
     Wait,
 )
-from headway.errors import (
-    DeadlineExceededError,
-    ModelCallError,
-    OverloadedError,
-    WireError,
-)
-from headway.payload.key import ARRAYS, CallKey, encode_key
-from headway.wire import (
-    decode_results_frame,
-    encode_calls,
-    encode_ready,
-)
-from headway.wire_records import ReadyRecord
 from tests.runner.stage import Client, Stage, rows, same, turn
 
 
@@ -251,7 +251,7 @@ def bad_frames() -> Iterator[tuple[bytes, str]]:
         ((1, 0), "predict", "a call without rows"),
     ):
         key = encode_key(CallKey(method, ARRAYS))
-        frame = encode_calls(cohort_id=1, key=key, rows=rows_, **fields, **times)  # type: ignore[arg-type]  # many types
+        frame = encode_calls(group_id=1, key=key, rows=rows_, **fields, **times)  # type: ignore[arg-type]  # many types
         yield b"".join(frame), says
     yield encode_ready(ReadyRecord(runner="x", pid=1)), "a frame of kind 3"
 
@@ -267,7 +267,7 @@ async def test_what_no_api_worker_would_send_ends_the_channel(
 async def test_the_memory_of_keys_is_bounded(
     stage: Stage, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headway.runner.inbox._KEYS_KEPT", 2)
+    monkeypatch.setattr("headway.runner.receiver._KEYS_KEPT", 2)
     replica = stage.replica()
     for width in range(1, 8):
         client.call(np.ones((1, width)), number=width)
@@ -278,9 +278,9 @@ async def test_the_memory_of_keys_is_bounded(
 
 async def test_forgetting_what_is_gone_is_fine(stage: Stage, client: Client) -> None:
     client.call(rows(1))
-    cohorts: dict[int, Cohort] = stage.inbox._cohorts[client]
-    (cohort,) = cohorts.values()
+    groups: dict[int, CallGroup] = stage.inbox._cohorts[client]
+    (group,) = groups.values()
     stage.inbox.channel_lost(client, None)
-    stage.inbox.forget(cohort)
+    stage.inbox.forget(group)
     async with asyncio.timeout(1):
         await stage.inbox.wait_deserted()

@@ -1,7 +1,7 @@
 """A full queue: calls that make room for more urgent ones are answered, once."""
 
-from headway.batching.scheduler import SchedulerLimits
 from headway.errors import OverloadedError
+from headway.scheduling.scheduler import SchedulerLimits
 from tests.runner.stage import Stage, rows, same, turn
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headway.api.request_options import REQUEST_OPTIONS, RequestOptions
 from headway.api.runner_client import RunnerClient
-from headway.api.terms import TERMS, Terms
-from headway.batching.scheduler import Scheduler, SchedulerLimits
-from headway.clock import MonotonicClock
+from headway.core.clock import MonotonicClock
+from headway.core.method_spec import MethodSpec
 from headway.errors import (
     DeadlineExceededError,
     ModelCallError,
@@ -23,23 +23,23 @@ from headway.errors import (
     UnavailableError,
     WireError,
 )
-from headway.listen import bind_unix
+from headway.ipc.arena import Arena
+from headway.ipc.frames import encode_cancel
+from headway.ipc.local import LocalChannel
+from headway.ipc.message_records import ReadyRecord
+from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor, ThreadExecutor
-from headway.runner.inbox import Inbox, MethodLimits
 from headway.runner.meters import RunnerMeters
+from headway.runner.receiver import MethodLimits, RunnerReceiver
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
-from headway.signature import MethodSpec
-from headway.transport.arena import Arena
-from headway.transport.local import LocalChannel
-from headway.transport.unix import UnixLink
-from headway.wire import encode_cancel
-from headway.wire_records import ReadyRecord
-from tests.payload.hop import isolate
+from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from headway.server.sockets import bind_unix
+from tests.ipc.payload.hop import isolate
 from tests.runner.stage import is_idle
 
 CLOCK = MonotonicClock()
@@ -73,7 +73,7 @@ class Model:
         return [args, kwargs]
 
 
-def build(max_rows: int = 64) -> tuple[Inbox, Dispatcher, Scheduler]:
+def build(max_rows: int = 64) -> tuple[RunnerReceiver, Dispatcher, Scheduler]:
     registry = MetricsRegistry(None)
     registry.start()
     scheduler = Scheduler(limits=SchedulerLimits(), replicas=0)
@@ -84,7 +84,7 @@ def build(max_rows: int = 64) -> tuple[Inbox, Dispatcher, Scheduler]:
         clock=CLOCK,
         loop=asyncio.get_running_loop(),
     )
-    inbox = Inbox(
+    inbox = RunnerReceiver(
         ready=READY,
         limits={
             name: MethodLimits(max_rows, 60.0, spec.batchable)
@@ -308,7 +308,7 @@ async def test_a_deadline_ends_the_wait_of_a_call_in_flight() -> None:
     model = Model()
     async with embedded(model) as (client, _):
         model.gate.clear()
-        TERMS.set(Terms(CLOCK.now() + 0.02))
+        REQUEST_OPTIONS.set(RequestOptions(CLOCK.now() + 0.02))
         with pytest.raises(DeadlineExceededError):
             await client.call(SPECS["predict"], (np.zeros(1),), {})
         with pytest.raises(DeadlineExceededError, match="before runner 'model'"):
@@ -375,7 +375,7 @@ class Deaf:
 
 async def test_frames_of_the_wrong_kind_are_refused() -> None:
     _, dispatcher, _ = build()
-    cancel = memoryview(encode_cancel(cohort_id=1, calls=[0]))
+    cancel = memoryview(encode_cancel(group_id=1, calls=[0]))
     link = ReplicaLink(dispatcher=dispatcher, clock=CLOCK)
     with pytest.raises(WireError, match="a replica sent a frame of kind 2"):
         link.frame_received(Deaf(), cancel)

@@ -14,18 +14,18 @@ from sklearn.linear_model import LogisticRegression
 
 from headway.errors import ModelCallError, OutputError
 from headway.metrics import MetricsRegistry
-from headway.runner.answers import Answers
 from headway.runner.isolation import Isolation
 from headway.runner.outcome import Failure
-from tests.payload.hop import (
+from headway.runner.results import Answers
+from tests.ipc.payload.hop import (
     FACTS,
     Arguments,
     Named,
     Recorder,
     answers_of,
     arrays,
-    cohort,
     encode,
+    group,
     isolate,
     raised,
     run,
@@ -72,7 +72,7 @@ class Runner:
         self.sizes.clear()
         encoded = encode(SPECS["predict"], calls)
         channel, answers = Recorder(), Answers()
-        batch = take(cohort(encoded, channel), 10_000)
+        batch = take(group(encoded, channel), 10_000)
         answers.add(self._isolation.compute(batch), FACTS)
         answers.flush()
         return answers_of(channel, encoded)
@@ -166,7 +166,7 @@ def test_a_whole_call_fails_alone() -> None:
 
 def test_an_unknown_method_is_the_models_failure() -> None:
     encoded = encode(spec(), arrays([1.0]))
-    batch = take(cohort(encoded, Recorder()), 10)
+    batch = take(group(encoded, Recorder()), 10)
     (outcome,) = isolate(Named(), SPECS).compute(batch)
     assert isinstance(outcome, Failure)
 

@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headway.clock import MonotonicClock
+from headway.core.clock import MonotonicClock
 from headway.errors import ModelCallError
-from headway.payload.result import encode_array
-from headway.runner.replica_link import ReplicaLink
-from headway.wire import (
+from headway.ipc.frames import (
     encode_failure,
     encode_ready,
     encode_results,
 )
-from headway.wire_records import ErrorRecord, ReadyRecord
-from tests.payload.hop import Recorder
+from headway.ipc.message_records import ErrorRecord, ReadyRecord
+from headway.ipc.result import encode_array
+from headway.runner.replica_link import ReplicaLink
+from tests.ipc.payload.hop import Recorder
 from tests.runner.stage import Stage, rows, same, turn
 
 READY = memoryview(encode_ready(ReadyRecord(runner="model", pid=1)))
@@ -24,7 +24,7 @@ READY = memoryview(encode_ready(ReadyRecord(runner="model", pid=1)))
 def results(number: int, first: int, *values: float) -> memoryview:
     key, raw = encode_array(rows(*values), 0)
     frame = encode_results(
-        cohort_id=number,
+        group_id=number,
         first=first,
         calls=len(values),
         key=key,
@@ -43,7 +43,7 @@ def results(number: int, first: int, *values: float) -> memoryview:
 def failure(number: int, first: int) -> memoryview:
     error = ErrorRecord("model_failed", "no", "abc")
     return memoryview(
-        encode_failure(cohort_id=number, first=first, calls=1, error=error)
+        encode_failure(group_id=number, first=first, calls=1, error=error)
     )
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from headway.batching.scheduler import Scheduler, SchedulerLimits
-from headway.clock import MonotonicClock
+from headway.core.clock import MonotonicClock
 from headway.errors import RunnerStartError
-from headway.runnable import Runnable
-from headway.runner.inbox import MethodLimits
+from headway.runner.receiver import MethodLimits
 from headway.runner.warmup import warm_up
+from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from headway.service.runnable import Runnable
 
 
 class Model(Runnable):

@@ -34,9 +34,9 @@ def children(parent: int) -> dict[str, int]:
         if (
             int(fields[1]) == parent
             and fields[0] != "Z"
-            and b"headway.worker" in command
+            and b"headway.server.process" in command
         ):
-            name = command[command.index(b"headway.worker") + 1]
+            name = command[command.index(b"headway.server.process") + 1]
             found[name.decode()] = int(folder.name)
     return found
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.exposition_rules import counted, faults
+from tests.observability.exposition_rules import counted, faults
 from tests.serving.client import request
 from tests.serving.load import Load
 from tests.serving.metrics import Metrics

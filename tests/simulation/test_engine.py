@@ -21,7 +21,7 @@ from benchmarks.simulation.service import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.batching.scheduler import Wait
+from headway.scheduling.scheduler import Wait
 from tests.simulation.cases import CONSTANT, SMALL, Service, make_case
 
 

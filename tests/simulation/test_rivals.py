@@ -12,7 +12,7 @@ from benchmarks.simulation.policy import Drop, FifoQueue, Policy
 from benchmarks.simulation.request import Batch, Request
 from benchmarks.simulation.service import HeavyTailed, Stalling, Stepwise
 
-from headway.batching.scheduler import Wait
+from headway.scheduling.scheduler import Wait
 from tests.simulation.cases import CONSTANT, SMALL, make_case
 
 

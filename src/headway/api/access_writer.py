@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from headway.log import LineHandler
+from headway.core.log import LineHandler
 from headway.metrics import Counter
 
 __all__ = ["AccessEntry", "AccessWriter"]

@@ -1,13 +1,13 @@
 """Who is let in, and until when: the concurrency bound and every request's deadline.
 
-api/handler asks it first; it refuses at once, and calls back when a deadline passes.
+api/endpoint asks it first; it refuses at once, and calls back when a deadline passes.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from headway.clock import Clock
+from headway.core.clock import Clock
 from headway.errors import TooManyRequestsError
 from headway.metrics import Counter
 

@@ -10,8 +10,8 @@ from http import HTTPStatus
 
 import msgspec
 
+from headway.api.endpoint import Endpoint
 from headway.api.error_answer import JSON_TYPE, render_error, signed
-from headway.api.handler import Endpoint
 from headway.errors import HeadwayError, MethodNotAllowedError, RouteNotFoundError
 from headway.http.request import Answer, Request
 from headway.http.swagger import ASSET_PREFIX, asset

@@ -1,6 +1,7 @@
 """The future of a runner call, which wakes the function that awaits it at once.
 
-api/runner_client makes one for each call, api/flight settles it. In a module of its
+api/runner_client makes one for each call, api/pending_calls settles it. In a module of
+its
 own, for mypyc cannot lay out a class whose base is C code.
 """
 

@@ -1,13 +1,14 @@
 """What is noted of one call of a runner: when it was, and what its batch was like.
 
-api/journey makes one for each call of an observed request; api/flight fills in what the
+api/request_trace makes one for each call of an observed request; api/pending_calls
+fills in what the
 runner says.
 """
 
 from typing import Any
 
-from headway.tracing.parents import SpanIds
-from headway.wire_frames import ResultsFrame
+from headway.ipc.frame_records import ResultsFrame
+from headway.observability.trace_context import SpanIds
 
 __all__ = ["CallRecord"]
 

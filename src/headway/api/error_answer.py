@@ -1,6 +1,6 @@
 """An error as an HTTP answer: one JSON form for all of them.
 
-api/handler and the HTTP protocol (for what it refuses itself) use it.
+api/endpoint and the HTTP protocol (for what it refuses itself) use it.
 """
 
 import math

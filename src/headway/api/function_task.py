@@ -1,6 +1,7 @@
 """The task that runs an API function: at once, and on as soon as its runner answers.
 
-api/handler starts one for each request; api/flight wakes it. An asyncio.Task begins
+api/endpoint starts one for each request; api/pending_calls wakes it. An asyncio.Task
+begins
 and goes on in the next turn of the loop, which costs a request two of its callbacks
 (benchmarks/micro/bench_edge.py). To the function it is its task all the same: what
 `asyncio.current_task()` returns, and can be cancelled, so that `asyncio.timeout`, task
@@ -15,12 +16,12 @@ from types import CoroutineType
 from typing import Any
 
 from headway.api.call_future import CallFuture
-from headway.api.terms import TERMS, Terms
+from headway.api.request_options import REQUEST_OPTIONS, RequestOptions
 
 __all__ = ["FunctionTask"]
 
 
-class FunctionTask(Terms):
+class FunctionTask(RequestOptions):
     """Runs a coroutine under the terms of a request.
 
     Sub-classes say what becomes of its outcome. The names with an underscore are those
@@ -70,7 +71,7 @@ class FunctionTask(Terms):
     def start(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Call an async function and run it to where it first has to wait."""
         self.context = context = copy_context()
-        context.run(TERMS.set, self)
+        context.run(REQUEST_OPTIONS.set, self)
         try:
             coroutine = function(*args)
         except Exception as error:  # noqa: BLE001 - a plain function that is awaited

@@ -11,7 +11,7 @@ from headway.api.application import Page
 from headway.api.error_answer import render_error
 from headway.errors import UnavailableError
 from headway.http.request import Answer, Request
-from headway.live.page import (
+from headway.observability.live.page import (
     ASSETS,
     LIVE_PATH,
     LiveFile,

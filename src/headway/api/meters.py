@@ -1,6 +1,6 @@
 """What an API worker counts about the requests of one endpoint.
 
-api/handler calls it; the metrics registry keeps the numbers.
+api/endpoint calls it; the metrics registry keeps the numbers.
 """
 
 import asyncio

@@ -9,11 +9,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from headway.api.call_record import CallRecord
-from headway.api.journey import Journey
+from headway.api.request_options import REQUEST_OPTIONS
+from headway.api.request_trace import RequestTrace
 from headway.api.runner_client import RunnerClient
-from headway.api.terms import TERMS
+from headway.core.method_spec import MethodSpec
 from headway.errors import HeadwayError
-from headway.signature import MethodSpec
 
 __all__ = ["ObservedClient"]
 
@@ -29,14 +29,14 @@ class ObservedClient(RunnerClient):
         record: CallRecord | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """Run a method; see RunnerMethod.async_run for what it raises."""
-        terms = TERMS.get(None)
+        terms = REQUEST_OPTIONS.get(None)
         if terms is None or terms.journey is None:
             return RunnerClient.call(self, method, args, kwargs, record)
         return self._observed_call(terms.journey, method, args, kwargs)
 
     async def _observed_call(
         self,
-        journey: Journey,
+        journey: RequestTrace,
         method: MethodSpec,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],

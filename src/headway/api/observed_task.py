@@ -6,9 +6,9 @@ assemble makes endpoints of this kind if an observer stands before the applicati
 from collections.abc import Callable
 from typing import Any
 
+from headway.api.endpoint import Endpoint, ServedTask
 from headway.api.function_task import FunctionTask
-from headway.api.handler import Endpoint, ServedTask
-from headway.api.terms import Asked
+from headway.api.request_options import HeaderOptions
 from headway.http.request import Request
 
 __all__ = ["ObservedEndpoint"]
@@ -20,7 +20,11 @@ class _ObservedTask(ServedTask):
     __slots__ = ("journey",)
 
     def __init__(
-        self, endpoint: Endpoint, request: Request, asked: Asked, deadline: float
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        asked: HeaderOptions,
+        deadline: float,
     ) -> None:
         ServedTask.__init__(self, endpoint, request, asked, deadline)
         self.journey = request.journey
@@ -37,7 +41,7 @@ class _ObservedTask(ServedTask):
 
 
 def _task(
-    endpoint: Endpoint, request: Request, asked: Asked, deadline: float
+    endpoint: Endpoint, request: Request, asked: HeaderOptions, deadline: float
 ) -> ServedTask:
     # Most requests have no journey if only a share is traced.
     kind = ServedTask if request.journey is None else _ObservedTask

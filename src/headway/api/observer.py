@@ -7,16 +7,16 @@ the hot path knows nothing of them.
 from typing import Any
 
 from headway.api.error_answer import signed
-from headway.api.journey import Journey
-from headway.api.observation import Observation
+from headway.api.request_trace import RequestTrace
+from headway.api.telemetry import Telemetry
+from headway.core.log import REQUEST_ID
 from headway.errors import HeadwayError
 from headway.http.request import Answer, Application, Request
-from headway.log import REQUEST_ID
 
-__all__ = ["Observer"]
+__all__ = ["TelemetryApplication"]
 
 
-class Observer:
+class TelemetryApplication:
     """Hands requests on, and follows them.
 
     Args:
@@ -24,7 +24,7 @@ class Observer:
         observation: Says what to note.
     """
 
-    def __init__(self, *, application: Application, observation: Observation) -> None:
+    def __init__(self, *, application: Application, observation: Telemetry) -> None:
         self._application = application
         self._observation = observation
         self._spans = observation.spans
@@ -56,8 +56,8 @@ class Observer:
             self._follow(request, None)
         return signed(self._application.reject(error, request), request)
 
-    def _follow(self, request: Request, span: Any) -> Journey:
+    def _follow(self, request: Request, span: Any) -> RequestTrace:
         assert request.responder is not None, "it is not answered yet"
-        journey = Journey(request, request.responder, self._observation, span)
+        journey = RequestTrace(request, request.responder, self._observation, span)
         request.responder = request.journey = journey
         return journey

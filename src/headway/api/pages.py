@@ -15,14 +15,14 @@ from headway.api.application import Page, json_page
 from headway.api.error_answer import JSON_TYPE
 from headway.api.live_pages import make_live_pages
 from headway.api.runner_client import RunnerClient
-from headway.http.exposition import CONTENT_TYPE, render
+from headway.core.version import __version__
 from headway.http.openapi import build_openapi
 from headway.http.request import Answer, Request
 from headway.http.swagger import index_html
-from headway.live.page import LIVE_PATH
 from headway.metrics import read_samples
-from headway.service import Service
-from headway.version import __version__
+from headway.metrics.exposition import CONTENT_TYPE, render
+from headway.observability.live.page import LIVE_PATH
+from headway.service.service import Service
 
 __all__ = ["make_pages"]
 

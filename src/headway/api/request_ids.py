@@ -1,6 +1,7 @@
 """The name of a request: its header `X-Request-Id`, or one that is made for it.
 
-api/journey asks for it; it is in the answer, in its error and in lines of the log.
+api/request_trace asks for it; it is in the answer, in its error and in lines of the
+log.
 """
 
 import re

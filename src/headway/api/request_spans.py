@@ -9,9 +9,9 @@ from typing import Any
 from headway.api.access_log import GONE
 from headway.api.call_record import CallRecord
 from headway.http.request import Request
-from headway.tracing.parents import parse_traceparent
-from headway.tracing.sampling import Sampling
-from headway.tracing.tracing import Tracing
+from headway.observability.sampling import Sampling
+from headway.observability.trace_context import parse_traceparent
+from headway.observability.tracing import Tracing
 
 __all__ = ["RequestSpans"]
 

@@ -13,14 +13,15 @@ from contextvars import Context
 from itertools import chain
 from typing import Any
 
-from headway.api.backlog import Backlog
 from headway.api.blocking_calls import BLOCKING_CALLS
 from headway.api.call_future import CallFuture
 from headway.api.call_record import CallRecord
-from headway.api.flight import Flight
-from headway.api.hop import Hop
-from headway.api.terms import TERMS, Terms
-from headway.clock import Clock
+from headway.api.pending_calls import PendingCalls
+from headway.api.queue_delay import QueueDelayEstimate
+from headway.api.request_options import REQUEST_OPTIONS, RequestOptions
+from headway.api.round_trip import RoundTripEstimator
+from headway.core.clock import Clock
+from headway.core.method_spec import MethodSpec
 from headway.errors import (
     DeadlineExceededError,
     HeadwayError,
@@ -31,12 +32,10 @@ from headway.errors import (
     UsageError,
     WireError,
 )
-from headway.metrics import Counter
-from headway.payload.call import Buffer, CallEncoder, EncodedCall
-from headway.payload.result import decode_results
-from headway.signature import MethodSpec
-from headway.transport.base import Channel
-from headway.wire import (
+from headway.ipc.call import Buffer, CallEncoder, EncodedCall
+from headway.ipc.channel import Channel
+from headway.ipc.error_records import error_of
+from headway.ipc.frames import (
     FAILURE,
     READY,
     RESULTS,
@@ -45,7 +44,8 @@ from headway.wire import (
     encode_cancel,
     kind_of_frame,
 )
-from headway.wire_errors import error_of
+from headway.ipc.result import decode_results
+from headway.metrics import Counter
 
 __all__ = ["RunnerClient"]
 
@@ -88,19 +88,19 @@ class RunnerClient:
         self._loop_thread = threading.get_ident()
         self._wasted_rows = wasted_rows
         self._refused = refused
-        self._backlog = Backlog()
-        self._hop = Hop()
+        self._backlog = QueueDelayEstimate()
+        self._hop = RoundTripEstimator()
         self._reserve_s = self._hop.reserve_s
         self._encode = CallEncoder().encode
         self._channel: Channel | None = None
         self._ready = asyncio.Event()
         self._number = 0
         self._bytes = 0
-        self._boarding: dict[tuple[bytes, int, int, float], Flight] = {}
-        self._last: Flight | None = None
+        self._boarding: dict[tuple[bytes, int, int, float], PendingCalls] = {}
+        self._last: PendingCalls | None = None
         """The flight that was boarded last, nearly always that of the next call too."""
         self._cancelled: dict[int, list[int]] = {}
-        self._flights: dict[int, Flight] = {}
+        self._flights: dict[int, PendingCalls] = {}
         self._flush_is_due = False
         self._context = Context()
         """What flights leave in: not that of the request that was the first to call."""
@@ -130,7 +130,7 @@ class RunnerClient:
                 retry_after_s=1.0,
             )
         now = self._now()
-        terms = TERMS.get(None) or Terms(math.inf)
+        terms = REQUEST_OPTIONS.get(None) or RequestOptions(math.inf)
         if terms.first_call is None:
             terms.first_call = self
         deadline, priority = terms.deadline, terms.priority
@@ -224,7 +224,7 @@ class RunnerClient:
 
     def _find_flight(
         self, call: EncodedCall, deadline: float, priority: int, now: float
-    ) -> Flight:
+    ) -> PendingCalls:
         """Return the flight that leaves this turn with calls like this one."""
         # A thousandth of the time left: no order is worth more frames than that.
         left_s = min(max(deadline - now, 1.0), _LONGEST_S)
@@ -234,7 +234,7 @@ class RunnerClient:
         flight = self._boarding.get(place)
         if flight is None:
             self._number = (self._number + 1) % _NUMBERS
-            flight = self._boarding[place] = Flight(
+            flight = self._boarding[place] = PendingCalls(
                 number=self._number,
                 key=call.key,
                 first_due=slot * width_s,
@@ -259,13 +259,13 @@ class RunnerClient:
         buffers: list[Buffer] = []
         now = self._now()
         for number, calls in cancelled.items():
-            buffers.append(encode_cancel(cohort_id=number, calls=calls))
+            buffers.append(encode_cancel(group_id=number, calls=calls))
         for flight in boarding.values():
             self._depart(flight, now, buffers)
         if self._channel is not None and buffers:
             self._channel.send(buffers)
 
-    def _depart(self, flight: Flight, now: float, buffers: list[Buffer]) -> None:
+    def _depart(self, flight: PendingCalls, now: float, buffers: list[Buffer]) -> None:
         if self._channel is None:
             flight.fail(0, len(flight.calls), self._lost())
             return
@@ -303,13 +303,13 @@ class RunnerClient:
         if next_at < math.inf:
             self._set_alarm(next_at, now)
 
-    def _cancel(self, flight: Flight, index: int) -> None:
+    def _cancel(self, flight: PendingCalls, index: int) -> None:
         """Tell the runner that nobody waits for a call any longer."""
         if flight.number in self._flights:
             self._cancelled.setdefault(flight.number, []).append(index)
             self._flush_soon()
 
-    def _expire(self, flight: Flight) -> None:
+    def _expire(self, flight: PendingCalls) -> None:
         """Fail the calls of a flight whose deadline has passed."""
         waiting = flight.waiting()
         if not waiting:
@@ -356,9 +356,9 @@ class RunnerClient:
         kind = kind_of_frame(frame)
         if kind == RESULTS:
             results = decode_results_frame(frame)
-            flight = self._flights.get(results.cohort_id)
+            flight = self._flights.get(results.group_id)
             if flight is None:
-                raise WireError(f"results for the unknown cohort {results.cohort_id}")
+                raise WireError(f"results for the unknown group {results.group_id}")
             now = self._now()
             budget_s = flight.latest - flight.sent_at
             self._backlog.told(results.backlog_s, results.row_s, budget_s, now)
@@ -376,9 +376,9 @@ class RunnerClient:
             self._land(flight)
         elif kind == FAILURE:
             failure = decode_failure(frame)
-            flight = self._flights.get(failure.cohort_id)
+            flight = self._flights.get(failure.group_id)
             if flight is None:
-                raise WireError(f"an error for the unknown cohort {failure.cohort_id}")
+                raise WireError(f"an error for the unknown group {failure.group_id}")
             flight.fail(failure.first, failure.calls, error_of(failure.error))
             self._land(flight)
         elif kind == READY:
@@ -386,7 +386,7 @@ class RunnerClient:
         else:
             raise WireError(f"runner {self.name!r} sent a frame of kind {kind}")
 
-    def _land(self, flight: Flight) -> None:
+    def _land(self, flight: PendingCalls) -> None:
         if flight.open <= 0:
             del self._flights[flight.number]
             if flight.latest >= self._backlog.latest:

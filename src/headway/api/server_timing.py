@@ -1,6 +1,6 @@
 """The header `Server-Timing`: what a request's time went into, for its client.
 
-api/journey renders it as an answer leaves, if `api_server.server_timing` is on.
+api/request_trace renders it as an answer leaves, if `api_server.server_timing` is on.
 """
 
 from collections.abc import Iterator, Sequence

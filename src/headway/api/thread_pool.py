@@ -1,6 +1,6 @@
 """The threads in which sync API functions run.
 
-api/handler sends functions there; what they call on a runner comes back to the loop.
+api/endpoint sends functions there; what they call on a runner comes back to the loop.
 """
 
 import asyncio

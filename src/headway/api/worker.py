@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from headway.api.admission import Admission
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
-from headway.context import Context, RequestInfo
 from headway.errors import StartError
-from headway.service import Hook, Service
+from headway.service.context import Context, RequestInfo
+from headway.service.service import Hook, Service
 
 __all__ = ["ApiWorker", "Part", "Server"]
 

@@ -15,14 +15,14 @@ from headway.cli.service_options import (
     working_dir_option,
 )
 from headway.config.schema import RunnerConfig
-from headway.loader import load_service, locate, service_dir
-from headway.plan import describe
-from headway.runner_handle import Runner
-from headway.signature import MethodSpec
+from headway.core.method_spec import MethodSpec
+from headway.server.placement import describe
+from headway.service.loader import load_service, locate, service_dir
+from headway.service.runner import Runner
 
 if TYPE_CHECKING:
-    from headway.consistency.difference import Tolerance
-    from headway.consistency.verdict import Verdict
+    from headway.tools.check.difference import Tolerance
+    from headway.tools.check.verdict import Verdict
 
 __all__ = ["check"]
 
@@ -73,7 +73,7 @@ def check(
     Each is run on the rows of its sample, one by one and together, in several sizes and
     orders. The exit code is 1 if a result differs or has the wrong rows.
     """
-    from headway.consistency.difference import Tolerance
+    from headway.tools.check.difference import Tolerance
 
     service, folder = locate(service, working_dir)
     loaded = load_service(service, folder)
@@ -99,10 +99,10 @@ def _verdicts(
     runner: Runner, settings: RunnerConfig, rows: int, tolerance: "Tolerance"
 ) -> Iterator[tuple[str, "Verdict"]]:
     """Yield each method's verdict; the model is loaded only if there is need of it."""
-    from headway.assemble import load_model
-    from headway.consistency.check import check_method
-    from headway.consistency.verdict import Verdict
-    from headway.runnable import read_samples
+    from headway.server.assembly import load_model
+    from headway.service.runnable import read_samples
+    from headway.tools.check.check import check_method
+    from headway.tools.check.verdict import Verdict
 
     specs = {name: method.spec for name, method in runner.methods.items()}
     skipped = {name: _why_never_batched(spec, settings) for name, spec in specs.items()}

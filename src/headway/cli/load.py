@@ -22,12 +22,12 @@ from headway.cli.service_options import (
     working_dir_option,
 )
 from headway.errors import TrafficError
-from headway.loader import load_service, locate, service_dir
-from headway.plan import describe
+from headway.server.placement import describe
+from headway.service.loader import load_service, locate, service_dir
 
 if TYPE_CHECKING:
-    from headway.traffic.loading.ladder import Rung
-    from headway.traffic.loading.result import LoadResult
+    from headway.tools.load.ladder import Rung
+    from headway.tools.load.result import LoadResult
 
 __all__ = ["load"]
 
@@ -137,8 +137,8 @@ def load(
     They come rung by rung. The table has their figures and the server's own of the same
     seconds.
     """
-    from headway.traffic.duration import parse_seconds
-    from headway.traffic.report.page import check_place
+    from headway.tools.duration import parse_seconds
+    from headway.tools.report.page import check_place
 
     if report_file is not None:
         check_place(report_file)
@@ -178,7 +178,7 @@ def load(
 def _ladder(
     ladder: str | None, users: int | None, spawn_rate: float | None, *, is_open: bool
 ) -> "tuple[Rung, ...]":
-    from headway.traffic.loading.ladder import parse_ladder
+    from headway.tools.load.ladder import parse_ladder
 
     if ladder is None:
         count = users or (1 if is_open else _USERS)
@@ -192,9 +192,9 @@ def _ladder(
 @contextlib.contextmanager
 def _target(job: _Job, scratch: Path) -> Iterator[str]:
     """Yield the URL of the server, which is started if it is none yet."""
-    from headway.traffic.loading.target import as_url, check_listening
-    from headway.traffic.served import Served
-    from headway.traffic.tuning.tuned_file import render
+    from headway.tools.load.target import as_url, check_listening
+    from headway.tools.served import Served
+    from headway.tools.tune.tuned_file import render
 
     url = as_url(job.target)
     if url is not None:
@@ -219,9 +219,9 @@ def _target(job: _Job, scratch: Path) -> Iterator[str]:
 
 def _users(job: _Job, url: str, scratch: Path) -> tuple[Path, str]:
     """Return the locustfile, and what its users do."""
-    from headway.traffic.loading.target import api_document
-    from headway.traffic.loading.users_file import closed_users, open_users
-    from headway.traffic.question import check_answer, question_in, questions_in
+    from headway.tools.load.target import api_document
+    from headway.tools.load.users_file import closed_users, open_users
+    from headway.tools.sample_request import check_answer, question_in, questions_in
 
     if job.locustfile is not None:
         if job.per_s is not None or job.route is not None or job.body is not None:
@@ -251,8 +251,8 @@ def _users(job: _Job, url: str, scratch: Path) -> tuple[Path, str]:
 
 def _run(job: _Job, url: str, file: Path, users_from: str) -> bool:
     """Make the load, show what was measured, and return whether a request failed."""
-    from headway.traffic.loading.load import Load, LoadPlan
-    from headway.traffic.loading.progress import Progress
+    from headway.tools.load.load import Load, LoadPlan
+    from headway.tools.load.progress import Progress
 
     progress = Progress(sys.stderr, job.ladder, job.rung_s)
     plan = LoadPlan(
@@ -280,9 +280,9 @@ def _run(job: _Job, url: str, file: Path, users_from: str) -> bool:
 
 
 def _show(job: _Job, result: "LoadResult") -> None:
-    from headway.traffic.loading.load_report import load_report
-    from headway.traffic.loading.load_table import load_table
-    from headway.traffic.report.machine import surroundings
+    from headway.tools.load.load_report import load_report
+    from headway.tools.load.load_table import load_table
+    from headway.tools.report.machine import surroundings
 
     if not result.rungs:
         return

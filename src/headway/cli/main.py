@@ -14,15 +14,15 @@ from headway.cli.models import models
 from headway.cli.serve import serve
 from headway.cli.tune import tune
 from headway.cli.walk import walk
+from headway.core.version import __version__
 from headway.errors import HeadwayError
-from headway.version import __version__
 
 __all__ = ["main"]
 
 
 def _flavour() -> str:
     """Return whether the modules that a request goes through are compiled."""
-    spec = find_spec("headway.wire")
+    spec = find_spec("headway.ipc.frames")
     interpreted = spec is None or str(spec.origin).endswith(".py")
     return "interpreted" if interpreted else "compiled"
 

@@ -10,10 +10,10 @@ from typing import Any, Literal, TypeVar
 import click
 import msgspec
 
-from headway.store.home import open_store
-from headway.store.record import ModelRecord
-from headway.store.store import ModelStore
-from headway.store.tag import Tag
+from headway.models.store.home import open_store
+from headway.models.store.record import ModelRecord
+from headway.models.store.store import ModelStore
+from headway.models.store.tag import Tag
 
 __all__ = ["models"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from headway.traffic.report.document import Report
+    from headway.tools.report.document import Report
 
 __all__ = ["command_words", "report_option", "save_report"]
 
@@ -33,7 +33,7 @@ def save_report(report: "Report", report_file: Path) -> None:
     Raises:
         TrafficError: If it cannot be written.
     """
-    from headway.traffic.report.page import write_report
+    from headway.tools.report.page import write_report
 
     write_report(report, report_file)
     click.echo(f"report written to {report_file}", err=True)

@@ -16,14 +16,14 @@ from headway.cli.service_options import (
     resolve_plan,
     working_dir_option,
 )
-from headway.clock import MonotonicClock
 from headway.config.flags import serve_flags
 from headway.config.resolved import ResolvedConfig
 from headway.config.show import render_config
-from headway.loader import load_service, locate, service_dir
-from headway.log import configure
-from headway.plan import ServicePlan, describe
-from headway.run_dir import RunDir
+from headway.core.clock import MonotonicClock
+from headway.core.log import configure
+from headway.core.run_dir import RunDir
+from headway.server.placement import ServicePlan, describe
+from headway.service.loader import load_service, locate, service_dir
 
 __all__ = ["serve"]
 
@@ -106,7 +106,7 @@ def _serve_production(
 ) -> None:
     import asyncio
 
-    from headway.supervisor import Supervisor
+    from headway.server.supervisor import Supervisor
 
     configure("supervisor")
 
@@ -134,7 +134,7 @@ def _serve_embedded(
 ) -> None:
     import uvloop
 
-    from headway.embedded import EmbeddedServer
+    from headway.server.embedded import EmbeddedServer
 
     configure("embedded")
     loaded = load_service(service, working_dir)

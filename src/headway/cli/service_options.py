@@ -13,7 +13,7 @@ import yaml
 
 from headway.config.resolve import resolve
 from headway.config.resolved import ResolvedConfig
-from headway.plan import ServicePlan
+from headway.server.placement import ServicePlan
 
 __all__ = ["config_option", "read_document", "resolve_plan", "working_dir_option"]
 

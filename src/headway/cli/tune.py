@@ -16,13 +16,13 @@ from headway.cli.service_options import (
     resolve_plan,
     working_dir_option,
 )
-from headway.clock import MonotonicClock
+from headway.core.clock import MonotonicClock
 from headway.errors import TrafficError
-from headway.loader import load_service, locate, service_dir
-from headway.plan import available_cores, describe
+from headway.server.placement import available_cores, describe
+from headway.service.loader import load_service, locate, service_dir
 
 if TYPE_CHECKING:
-    from headway.traffic.tuning.tuner import TuneJob, Tuner
+    from headway.tools.tune.tuner import TuneJob, Tuner
 
 __all__ = ["tune"]
 
@@ -79,10 +79,10 @@ def tune(
     answered within --p99, and at most 1 in 1,000 may fail. What is found is written as
     a configuration for `headway serve --production --config`.
     """
-    from headway.traffic.duration import parse_seconds
-    from headway.traffic.report.page import check_place
-    from headway.traffic.tuning.probe import Target
-    from headway.traffic.tuning.tuner import Tuner
+    from headway.tools.duration import parse_seconds
+    from headway.tools.report.page import check_place
+    from headway.tools.tune.probe import Target
+    from headway.tools.tune.tuner import Tuner
 
     if report_file is not None:
         check_place(report_file)
@@ -133,10 +133,10 @@ def _job(
     config_file: Path | None,
     working_dir: Path | None,
 ) -> "TuneJob":
-    from headway.traffic.question import question_of
-    from headway.traffic.tuning.grid import grid_of
-    from headway.traffic.tuning.state import fingerprint, load
-    from headway.traffic.tuning.tuner import TuneJob
+    from headway.tools.sample_request import question_of
+    from headway.tools.tune.grid import grid_of
+    from headway.tools.tune.state import fingerprint, load
+    from headway.tools.tune.tuner import TuneJob
 
     service, folder = locate(service, working_dir)
     loaded = load_service(service, folder)
@@ -170,8 +170,8 @@ def _job(
 def _report(
     job: "TuneJob", tuner: "Tuner", report_file: Path | None, *, is_stopped: bool
 ) -> None:
-    from headway.traffic.report.machine import surroundings
-    from headway.traffic.tuning.tune_report import tune_report
+    from headway.tools.report.machine import surroundings
+    from headway.tools.tune.tune_report import tune_report
 
     if report_file is None:
         return
@@ -186,8 +186,8 @@ def _found(job: "TuneJob", tuner: "Tuner") -> str:
     Raises:
         TrafficError: If the target was kept at no rate, or nothing was measured.
     """
-    from headway.traffic.tuning.search import best
-    from headway.traffic.tuning.verdict import configuration, nothing_found
+    from headway.tools.tune.search import best
+    from headway.tools.tune.verdict import configuration, nothing_found
 
     found = best(tuner.trials)
     if found is None:

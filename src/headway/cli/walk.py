@@ -17,14 +17,14 @@ from headway.cli.service_options import (
     resolve_plan,
     working_dir_option,
 )
-from headway.clock import MonotonicClock
 from headway.config.resolve import resolve
+from headway.core.clock import MonotonicClock
 from headway.errors import TrafficError
-from headway.loader import load_service, locate, service_dir
-from headway.plan import available_cores, describe
+from headway.server.placement import available_cores, describe
+from headway.service.loader import load_service, locate, service_dir
 
 if TYPE_CHECKING:
-    from headway.traffic.walking.walk import Walk
+    from headway.tools.walk.walk import Walk
 
 __all__ = ["walk"]
 
@@ -90,14 +90,14 @@ def walk(
     Sync, async, several workers, one shared model with batching, tuned: each is served
     on a free port, visited by Locust's users and sent requests at a rate of their own.
     """
-    from headway.traffic.duration import parse_seconds
-    from headway.traffic.loading.ladder import parse_ladder
-    from headway.traffic.question import question_of
-    from headway.traffic.report.page import check_place
-    from headway.traffic.tuning.grid import grid_of
-    from headway.traffic.tuning.probe import Target
-    from headway.traffic.walking.stage import plain_stages
-    from headway.traffic.walking.walk import Walk, WalkPlan
+    from headway.tools.duration import parse_seconds
+    from headway.tools.load.ladder import parse_ladder
+    from headway.tools.report.page import check_place
+    from headway.tools.sample_request import question_of
+    from headway.tools.tune.grid import grid_of
+    from headway.tools.tune.probe import Target
+    from headway.tools.walk.stage import plain_stages
+    from headway.tools.walk.walk import Walk, WalkPlan
 
     if report_file is not None:
         check_place(report_file)
@@ -152,8 +152,8 @@ def walk(
 def _report(
     walking: "Walk", service: str, p99_ms: float, file: Path, *, is_stopped: bool
 ) -> None:
-    from headway.traffic.report.machine import surroundings
-    from headway.traffic.walking.walk_report import walk_report
+    from headway.tools.report.machine import surroundings
+    from headway.tools.walk.walk_report import walk_report
 
     report = walk_report(
         service,
@@ -166,7 +166,7 @@ def _report(
 
 
 def _show(walking: "Walk", p99_ms: float, json_file: Path | None) -> None:
-    from headway.traffic.walking.comparison import table, verdicts
+    from headway.tools.walk.comparison import table, verdicts
 
     if not walking.stages:
         return

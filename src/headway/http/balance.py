@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-__all__ = ["Balance", "BalanceRules", "Gift", "Load"]
+__all__ = ["Balance", "BalanceRules", "Load", "Transfer"]
 
 
 class BalanceRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Load(msgspec.Struct, frozen=True):
     """That are open."""
 
 
-class Gift(msgspec.Struct, frozen=True):
+class Transfer(msgspec.Struct, frozen=True):
     """A share of a worker's connections, for a neighbour."""
 
     neighbour: int
@@ -78,7 +78,7 @@ class Balance:
         self._since: float | None = None
         self._rest_until = 0.0
 
-    def decide(self, loads: Sequence[Load | None], now: float) -> Gift | None:
+    def decide(self, loads: Sequence[Load | None], now: float) -> Transfer | None:
         """Return what to give away, if it is time to.
 
         Args:
@@ -104,7 +104,7 @@ class Balance:
         # To the middle, or so little past it that the neighbour does not give back. One
         # connection that makes the whole load is thereby never given.
         given = (mine.busy - theirs.busy) / 2 + rules.gap / 4
-        return Gift(neighbour, given / mine.busy, rules.most)
+        return Transfer(neighbour, given / mine.busy, rules.most)
 
     def gave(self, now: float) -> None:
         """Rest, as connections were given away."""

@@ -16,7 +16,7 @@ from headway.errors import (
     TooManyRequestsError,
     UnsupportedMediaTypeError,
 )
-from headway.service import Api, Service
+from headway.service.service import Api, Service
 
 __all__ = ["build_openapi"]
 

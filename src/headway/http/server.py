@@ -11,10 +11,10 @@ import ssl
 import struct
 from collections.abc import Sequence
 
-from headway.clock import Clock
+from headway.core.clock import Clock
+from headway.http.balancer import ConnectionBalancer
 from headway.http.head import HeadCache
 from headway.http.limits import HttpLimits
-from headway.http.neighbours import Neighbours
 from headway.http.protocol import Edge, HttpProtocol
 from headway.http.request import Application
 from headway.http.response import ResponseHeads
@@ -52,7 +52,7 @@ class HttpServer:
         sockets: Sequence[socket.socket],
         ssl_context: ssl.SSLContext | None = None,
         backlog: int = 2048,
-        neighbours: Neighbours | None = None,
+        neighbours: ConnectionBalancer | None = None,
     ) -> None:
         self._clock = clock
         self._sockets = list(sockets)

@@ -1,6 +1,6 @@
 """Descriptors of what API functions take and return.
 
-Users import them from here; service keeps them, api/handler calls them.
+Users import them from here; service keeps them, api/endpoint calls them.
 """
 
 from headway.io.base import IODescriptor

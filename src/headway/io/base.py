@@ -1,6 +1,6 @@
 """What an IO descriptor is: bytes to the API function's argument, result to bytes.
 
-service keeps one for the input and one for the output of each API; api/handler calls
+service keeps one for the input and one for the output of each API; api/endpoint calls
 decode and encode on the hot path; http/openapi asks for the schema.
 """
 

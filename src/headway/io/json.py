@@ -1,6 +1,6 @@
 """JSON bodies: plain, or validated by pydantic or msgspec.
 
-Users make one per API; io/derive makes them from hints. Bodies go through
+Users make one per API; service/derive makes them from hints. Bodies go through
 io/json_body, io/pydantic_type and io/schema.
 """
 

@@ -1,6 +1,6 @@
 """No body: the input of API functions without a parameter.
 
-io/derive makes one; users never do.
+service/derive makes one; users never do.
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
 """Array bodies: nested JSON lists, .npy files, raw elements.
 
-Users make one per API; io/derive makes them from hints. io/array_rule says what fits,
+Users make one per API; service/derive makes them from hints. io/array_rule says what
+fits,
 io/array_reader reads JSON, io/npy the other forms.
 """
 

@@ -1,6 +1,6 @@
 """Plain text bodies in UTF-8.
 
-Users make one per API; io/derive makes one from `str`.
+Users make one per API; service/derive makes one from `str`.
 """
 
 from typing import Any, Self

@@ -1,6 +1,6 @@
 """Reads the slots of all processes and adds them up.
 
-http/exposition renders the outcome for `/metrics`.
+metrics/exposition renders the outcome for `/metrics`.
 """
 
 from bisect import bisect_left

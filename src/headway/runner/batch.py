@@ -11,27 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from headway.batching.cohort import Piece
 from headway.errors import WireError
-from headway.payload.call import Buffer, raw_bytes
-from headway.payload.key import ARRAYS, OPAQUE, ArgumentSpec, CallKey
-from headway.payload.rows import join, raw_dtype, take
+from headway.ipc.call import Buffer, raw_bytes
+from headway.ipc.call_key import ARRAYS, OPAQUE, ArgumentSpec, CallKey
+from headway.ipc.channel import Channel
+from headway.ipc.frame_records import CallsFrame
+from headway.ipc.rows import join, raw_dtype, take
 from headway.runner.outcome import Success
-from headway.transport.base import Channel
-from headway.wire_frames import CallsFrame
+from headway.scheduling.call_group import BatchSlice
 
 __all__ = [
     "Batch",
-    "CohortLoad",
+    "GroupPayload",
 ]
 
 
-class CohortLoad:
-    """What a cohort carries: where it came from and the bytes of its calls.
+class GroupPayload:
+    """What a group carries: where it came from and the bytes of its calls.
 
     Args:
         channel: Where the answers go.
-        cohort_id: Its number on that channel.
+        group_id: Its number on that channel.
         key: What its calls have in common.
         frame: As received.
 
@@ -39,13 +39,13 @@ class CohortLoad:
         WireError: If the payload is not as long as the key and rows say.
     """
 
-    __slots__ = ("_values", "channel", "cohort_id", "columns", "frame", "key", "parts")
+    __slots__ = ("_values", "channel", "columns", "frame", "group_id", "key", "parts")
 
     def __init__(
-        self, *, channel: Channel, cohort_id: int, key: CallKey, frame: CallsFrame
+        self, *, channel: Channel, group_id: int, key: CallKey, frame: CallsFrame
     ) -> None:
         self.channel = channel
-        self.cohort_id = cohort_id
+        self.group_id = group_id
         self.key = key
         self.frame = frame
         self.columns: list[np.ndarray[Any, Any]] = (
@@ -56,7 +56,7 @@ class CohortLoad:
         if key.mode != ARRAYS and (
             len(frame.sizes) != len(frame.rows) or sum(frame.sizes) > len(frame.payload)
         ):
-            raise WireError("a cohort's pickles do not fit its bytes")
+            raise WireError("a group's pickles do not fit its bytes")
         self._values: dict[int, Any] = {}
 
     def values(self, call: int) -> Any:
@@ -66,7 +66,7 @@ class CohortLoad:
         """
         return pickle.loads(self.blobs(call, call + 1)[0])
 
-    def part_values(self, piece: Piece) -> tuple[Any, ...]:
+    def part_values(self, piece: BatchSlice) -> tuple[Any, ...]:
         """Return a split call's arguments, cut to the piece; read once for all."""
         values = self._values.get(piece.first)
         if values is None:
@@ -98,7 +98,7 @@ def _columns(
             columns.append(column)
             at += column.nbytes
     except (TypeError, ValueError, OverflowError) as error:
-        raise WireError(f"a cohort's arrays do not fit its bytes: {error}") from error
+        raise WireError(f"a group's arrays do not fit its bytes: {error}") from error
     return columns
 
 
@@ -112,7 +112,7 @@ class Batch:
 
     __slots__ = ("attempts", "number", "pieces", "rows")
 
-    def __init__(self, *, pieces: list[Piece], rows: int, number: int = 0) -> None:
+    def __init__(self, *, pieces: list[BatchSlice], rows: int, number: int = 0) -> None:
         self.pieces = pieces
         self.rows = rows
         self.number = number
@@ -121,7 +121,7 @@ class Batch:
     @property
     def key(self) -> CallKey:
         """What its calls have in common."""
-        load: CohortLoad = self.pieces[0].cohort.load
+        load: GroupPayload = self.pieces[0].group.load
         return load.key
 
     @property
@@ -164,13 +164,13 @@ class Batch:
         """Return a number for each call, the same for calls of the same bytes."""
         digests: list[int] = []
         for piece in self.pieces:
-            load: CohortLoad = piece.cohort.load
+            load: GroupPayload = piece.group.load
             columns = (
                 [_cut(column, piece) for column in load.columns]
                 if load.key.mode == ARRAYS
                 else [map(bytes, load.blobs(piece.first, piece.end))]
             )
-            key = piece.cohort.key
+            key = piece.group.key
             digests += [hash((key, *parts)) for parts in zip(*columns, strict=True)]
         return digests
 
@@ -180,7 +180,7 @@ class Batch:
         before = 0
         for piece in self.pieces:
             rows = slice(piece.start_row, piece.start_row + piece.rows)
-            for column in piece.cohort.load.columns:
+            for column in piece.group.load.columns:
                 if column.dtype.kind not in "fc":
                     continue
                 finite = np.isfinite(column[rows])
@@ -198,7 +198,7 @@ class Batch:
         key = self.key
         if key.mode == OPAQUE:
             piece = self.pieces[0]
-            args, kwargs = piece.cohort.load.values(piece.first)
+            args, kwargs = piece.group.load.values(piece.first)
             return args, kwargs
         columns = (
             [
@@ -222,7 +222,7 @@ class Batch:
 
     def _slices(self, place: int) -> list[np.ndarray[Any, Any]]:
         return [
-            piece.cohort.load.columns[place][
+            piece.group.load.columns[place][
                 piece.start_row : piece.start_row + piece.rows
             ]
             for piece in self.pieces
@@ -237,7 +237,7 @@ class Batch:
         calls = [
             load.part_values(piece) if piece.is_partial else load.values(call)
             for piece in self.pieces
-            for load in [piece.cohort.load]
+            for load in [piece.group.load]
             for call in range(piece.first, piece.end)
         ]
         return [join(column) for column in zip(*calls, strict=True)]
@@ -258,7 +258,7 @@ class Batch:
             for blob in (
                 [_partial_blob(piece)]
                 if piece.is_partial
-                else piece.cohort.load.blobs(piece.first, piece.end)
+                else piece.group.load.blobs(piece.first, piece.end)
             )
         ]
         sizes = [len(blob) for blob in blobs]
@@ -269,13 +269,13 @@ class Batch:
         return [rows for piece in self.pieces for rows in _call_rows(piece)]
 
 
-def _call_rows(piece: Piece) -> Sequence[int]:
+def _call_rows(piece: BatchSlice) -> Sequence[int]:
     if piece.end - piece.first == 1:
         return (piece.rows,)
-    return piece.cohort.rows[piece.first : piece.end]
+    return piece.group.rows[piece.first : piece.end]
 
 
-def _cut(column: np.ndarray[Any, Any], piece: Piece) -> Iterator[bytes]:
+def _cut(column: np.ndarray[Any, Any], piece: BatchSlice) -> Iterator[bytes]:
     """Return the bytes of each call of a piece."""
     raw = column[piece.start_row : piece.start_row + piece.rows].tobytes()
     size = len(raw) // piece.rows
@@ -294,17 +294,17 @@ def _runs(calls: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield first, end
 
 
-def _partial_blob(piece: Piece) -> bytes:
-    return pickle.dumps(piece.cohort.load.part_values(piece), protocol=5)
+def _partial_blob(piece: BatchSlice) -> bytes:
+    return pickle.dumps(piece.group.load.part_values(piece), protocol=5)
 
 
-def _part(piece: Piece, first: int, end: int) -> Piece:
+def _part(piece: BatchSlice, first: int, end: int) -> BatchSlice:
     """Return the calls `first` to `end` of a piece."""
     if (first, end) == (piece.first, piece.end):
         return piece
-    offsets = piece.cohort.offsets
-    return Piece(
-        cohort=piece.cohort,
+    offsets = piece.group.offsets
+    return BatchSlice(
+        group=piece.group,
         first=first,
         end=end,
         skip=0,

@@ -5,11 +5,11 @@ assemble makes one for each method that forms batches; RunnerMeters publishes th
 
 from collections.abc import Mapping
 
-from headway.batching.cost_model import CostModel
-from headway.batching.scheduler import Scheduler
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BATCH_COST_SECONDS
-from headway.runner.inbox import MethodLimits
+from headway.runner.receiver import MethodLimits
+from headway.scheduling.cost_model import CostModel
+from headway.scheduling.scheduler import Scheduler
 
 __all__ = ["CostCurve", "curve_sizes", "make_curves"]
 

@@ -1,23 +1,14 @@
 """The turn of a runner: what waits, which replica is idle, what the scheduler decides.
 
-The inbox gives it cohorts, executors give it finished batches; it answers through
-runner/answers. One turn follows everything that one pass over the sockets brought.
+The inbox gives it groups, executors give it finished batches; it answers through
+runner/results. One turn follows everything that one pass over the sockets brought.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from headway.batching.cohort import Cohort
-from headway.batching.scheduler import (
-    Dispatch,
-    Evict,
-    Late,
-    Refusal,
-    Scheduler,
-    Wait,
-)
-from headway.clock import Clock
+from headway.core.clock import Clock
 from headway.errors import (
     DeadlineExceededError,
     HeadwayError,
@@ -25,13 +16,22 @@ from headway.errors import (
     RunnerLostError,
     UnavailableError,
 )
-from headway.runner.alarm import Alarm
-from headway.runner.answers import Answers, BatchFacts
-from headway.runner.batch import Batch, CohortLoad
+from headway.runner.batch import Batch, GroupPayload
 from headway.runner.executor import Executor
-from headway.runner.inbox import Inbox
 from headway.runner.meters import RunnerMeters
 from headway.runner.outcome import Failure, Outcome
+from headway.runner.precise_timer import PreciseTimer
+from headway.runner.receiver import RunnerReceiver
+from headway.runner.results import Answers, BatchFacts
+from headway.scheduling.call_group import CallGroup
+from headway.scheduling.scheduler import (
+    Dispatch,
+    Evict,
+    Late,
+    Refusal,
+    Scheduler,
+    Wait,
+)
 
 __all__ = ["Dispatcher"]
 
@@ -64,7 +64,7 @@ class Dispatcher:
         self._meters = meters
         self._clock = clock
         self._loop = loop
-        self._alarm = Alarm(loop=loop, callback=self._turn)
+        self._alarm = PreciseTimer(loop=loop, callback=self._turn)
         self._answers = Answers()
         self._idle: list[Executor] = []
         self._flying: dict[Executor, tuple[Batch, float]] = {}
@@ -72,11 +72,11 @@ class Dispatcher:
         """Batches of replicas that died, to be computed once more."""
         self._number = 0
         self._turn_is_due = False
-        self._inbox: Inbox | None = None
+        self._inbox: RunnerReceiver | None = None
         self._replicas_changed = asyncio.Event()
 
-    def start(self, inbox: Inbox) -> None:
-        """Take a timer; `inbox` is told when a cohort is over."""
+    def start(self, inbox: RunnerReceiver) -> None:
+        """Take a timer; `inbox` is told when a group is over."""
         self._inbox = inbox
         self._alarm.start()
 
@@ -138,34 +138,34 @@ class Dispatcher:
         self._scheduler.replicas = len(self._idle) + len(self._flying)
         self._replicas_changed.set()
 
-    def receive(self, cohort: Cohort) -> None:
-        """Queue or refuse a cohort."""
-        refusal = self._scheduler.arrive(cohort, self._clock.now())
+    def receive(self, group: CallGroup) -> None:
+        """Queue or refuse a group."""
+        refusal = self._scheduler.arrive(group, self._clock.now())
         # Also if it is refused: others may have been evicted, in vain.
         self._wake()
         if refusal is None:
             self._meters.queue_rows.set(self._scheduler.queue.rows)
             return
-        self._meters.refused(refusal.reason, len(cohort.rows))
-        self._fail_all(cohort, self._refusal_error(refusal))
+        self._meters.refused(refusal.reason, len(group.rows))
+        self._fail_all(group, self._refusal_error(refusal))
         self._answers.flush()
 
-    def withdraw(self, cohort: Cohort, call: int) -> None:
+    def withdraw(self, group: CallGroup, call: int) -> None:
         """Take out a call that nobody waits for; it is answered all the same."""
-        rows = self._scheduler.queue.withdraw(cohort, call)
+        rows = self._scheduler.queue.withdraw(group, call)
         if not rows:
             return  # it is being computed, and answered by that
         self._meters.cancelled_rows.add(rows)
         self._meters.queue_rows.set(self._scheduler.queue.rows)
-        if rows < cohort.rows[call] or cohort.rows[call] > cohort.max_rows:
-            load: CohortLoad = cohort.load
+        if rows < group.rows[call] or group.rows[call] > group.max_rows:
+            load: GroupPayload = group.load
             load.parts[call] = None
-        self._answers.fail(cohort, call, call + 1, _withdrawn())
+        self._answers.fail(group, call, call + 1, _withdrawn())
         self._answers.flush()
-        self._forget_if_over(cohort)
+        self._forget_if_over(group)
 
     def _wake(self) -> None:
-        # Not at once: all cohorts that this pass over the sockets brings come first.
+        # Not at once: all groups that this pass over the sockets brings come first.
         if not self._turn_is_due:
             self._turn_is_due = True
             self._loop.call_soon(self._turn)
@@ -202,7 +202,7 @@ class Dispatcher:
         self._number += 1
         batch = Batch(pieces=decision.pieces, rows=decision.rows, number=self._number)
         for piece in decision.pieces:
-            self._forget_if_over(piece.cohort)
+            self._forget_if_over(piece.group)
         return self._start(batch)
 
     def _start(self, batch: Batch) -> bool:
@@ -244,8 +244,8 @@ class Dispatcher:
                 for piece in outcome.pieces:
                     if piece.is_partial:
                         # The rest of a split call that failed need not be computed.
-                        self._scheduler.queue.withdraw(piece.cohort, piece.first)
-                        self._forget_if_over(piece.cohort)
+                        self._scheduler.queue.withdraw(piece.group, piece.first)
+                        self._forget_if_over(piece.group)
         facts = BatchFacts(
             rows=batch.rows,
             started_at=started_at,
@@ -257,8 +257,8 @@ class Dispatcher:
         self._answers.flush()
 
     def _answer_late(self, late: Late, now: float) -> None:
-        for cohort in late.cohorts:
-            load: CohortLoad = cohort.load
+        for group in late.groups:
+            load: GroupPayload = group.load
             if load.frame.deadline <= now:
                 reason = "expired"
                 error: HeadwayError = DeadlineExceededError(
@@ -271,7 +271,7 @@ class Dispatcher:
                     f"runner {self._name!r} could not answer in time",
                     retry_after_s=self._scheduler.backlog_s(now),
                 )
-            self._give_up(cohort, reason, error)
+            self._give_up(group, reason, error)
         self._answers.flush()
 
     def _answer_evicted(self, evict: Evict, now: float) -> None:
@@ -279,26 +279,26 @@ class Dispatcher:
             f"the queue of runner {self._name!r} is full and more urgent requests came",
             retry_after_s=self._scheduler.backlog_s(now),
         )
-        for cohort in evict.cohorts:
-            self._give_up(cohort, "queue_full", error)
+        for group in evict.groups:
+            self._give_up(group, "queue_full", error)
         self._answers.flush()
 
-    def _give_up(self, cohort: Cohort, reason: str, error: HeadwayError) -> None:
-        """Answer the calls of a cohort that left the queue unserved."""
-        calls = cohort.remaining_calls()
+    def _give_up(self, group: CallGroup, reason: str, error: HeadwayError) -> None:
+        """Answer the calls of a group that left the queue unserved."""
+        calls = group.remaining_calls()
         self._meters.refused(reason, len(calls))
-        if cohort.skip:
+        if group.skip:
             # The parts of it that are being computed have nobody to answer.
-            load: CohortLoad = cohort.load
+            load: GroupPayload = group.load
             load.parts[calls[0]] = None
         for call in calls:
-            self._answers.fail(cohort, call, call + 1, error)
-        self._forget_if_over(cohort)
+            self._answers.fail(group, call, call + 1, error)
+        self._forget_if_over(group)
 
-    def _fail_all(self, cohort: Cohort, error: HeadwayError) -> None:
-        self._answers.fail(cohort, 0, len(cohort.rows), error)
-        cohort.left = 0
-        self._forget_if_over(cohort)
+    def _fail_all(self, group: CallGroup, error: HeadwayError) -> None:
+        self._answers.fail(group, 0, len(group.rows), error)
+        group.left = 0
+        self._forget_if_over(group)
 
     def _refusal_error(self, refusal: Refusal) -> HeadwayError:
         if refusal.reason == "deadline_passed":
@@ -315,9 +315,9 @@ class Dispatcher:
             retry_after_s=refusal.retry_after_s,
         )
 
-    def _forget_if_over(self, cohort: Cohort) -> None:
-        if not cohort.left and self._inbox is not None:
-            self._inbox.forget(cohort)
+    def _forget_if_over(self, group: CallGroup) -> None:
+        if not group.left and self._inbox is not None:
+            self._inbox.forget(group)
 
 
 def _withdrawn() -> HeadwayError:

@@ -1,6 +1,7 @@
 """Computes batches so that a bad call fails alone, and seldom at its neighbours' cost.
 
-Executors and runner/replica hand it batches. batching/suspects and batching/search say
+Executors and runner/replica hand it batches. scheduling/failure_cache and
+scheduling/failure_search say
 which calls to compute together; runner/batch joins them for the model.
 """
 
@@ -14,19 +15,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from headway.batching.odds import Odds
-from headway.batching.search import Search
-from headway.batching.suspects import Suspects
-from headway.clock import Clock
+from headway.core.clock import Clock
+from headway.core.method_spec import MethodSpec
 from headway.errors import ModelCallError, OutputError
+from headway.ipc.call_key import OPAQUE
+from headway.ipc.result import encode_array, encode_blobs, rows_first
+from headway.ipc.rows import kind_of, take
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ISOLATION_CALLS
-from headway.payload.key import OPAQUE
-from headway.payload.result import encode_array, encode_blobs, rows_first
-from headway.payload.rows import kind_of, take
 from headway.runner.batch import Batch
 from headway.runner.outcome import Failure, Outcome, Success
-from headway.signature import MethodSpec
+from headway.scheduling.failure_cache import FailureCache
+from headway.scheduling.failure_search import Search
+from headway.scheduling.failure_stats import FailureStats
 
 __all__ = ["Isolation", "model_error"]
 
@@ -39,8 +40,8 @@ class _History:
     __slots__ = ("odds", "suspects")
 
     def __init__(self) -> None:
-        self.odds = Odds()
-        self.suspects = Suspects()
+        self.odds = FailureStats()
+        self.suspects = FailureCache()
 
     @property
     def is_clean(self) -> bool:
@@ -174,7 +175,9 @@ class Isolation:
                 apart += odd
             is_first, result = False, None
 
-    def _blamed(self, part: Batch, test: list[int], suspects: Suspects) -> list[int]:
+    def _blamed(
+        self, part: Batch, test: list[int], suspects: FailureCache
+    ) -> list[int]:
         """Return the calls that a failure is put down to: some, or none."""
         if suspects.odd_ones_fail or not suspects.odd_ones_may_fail:
             return []  # they are apart already, or better not
@@ -182,7 +185,7 @@ class Isolation:
         return odd if len(odd) < len(test) else []
 
     def _alone(
-        self, one: Batch, suspects: Suspects, result: Success | _Raised
+        self, one: Batch, suspects: FailureCache, result: Success | _Raised
     ) -> Outcome:
         """Learn from what became of a call on its own."""
         failed = isinstance(result, _Raised)

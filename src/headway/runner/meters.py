@@ -92,8 +92,8 @@ class RunnerMeters:
         meters.recent.add(batch.rows, int(took_s * _NS))
         meters.rows.add(batch.rows)
         for piece in batch.pieces:
-            # One observation for each cohort, as its calls arrived together.
-            meters.queue_wait.observe(max(started_at - piece.cohort.arrived_at, 0.0))
+            # One observation for each group, as its calls arrived together.
+            meters.queue_wait.observe(max(started_at - piece.group.arrived_at, 0.0))
         if started_at >= self._publish_at:
             self._publish_at = started_at + _PUBLISH_S
             self._publish()

@@ -1,6 +1,6 @@
 """What became of a batch: results of its pieces, or errors.
 
-runner/isolation makes them; the dispatcher and runner/answers pass them on. In a module
+runner/isolation makes them; the dispatcher and runner/results pass them on. In a module
 of their own, for mypyc compiles no record that holds a memoryview.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headway.batching.cohort import Piece
 from headway.errors import HeadwayError
+from headway.scheduling.call_group import BatchSlice
 
 __all__ = ["Failure", "Outcome", "Success"]
 
@@ -21,7 +21,7 @@ class Success(msgspec.Struct, gc=False):
     there is a pickle for each call, of those sizes.
     """
 
-    pieces: list[Piece]
+    pieces: list[BatchSlice]
     key: bytes
     sizes: Sequence[int]
     payload: memoryview
@@ -30,7 +30,7 @@ class Success(msgspec.Struct, gc=False):
 class Failure(msgspec.Struct):
     """Pieces that got an error instead of a result."""
 
-    pieces: list[Piece]
+    pieces: list[BatchSlice]
     error: HeadwayError
 
 

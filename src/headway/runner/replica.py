@@ -6,21 +6,21 @@ The runner keeps the queue and decides; runner/replica_link is the other end.
 import asyncio
 import time
 
-from headway.batching.cohort import Cohort
 from headway.errors import WireError
-from headway.payload.key import OPAQUE, decode_key
-from headway.runner.answers import Answers, BatchFacts
-from headway.runner.batch import Batch, CohortLoad
+from headway.ipc.call_key import OPAQUE, decode_key
+from headway.ipc.channel import Channel
+from headway.ipc.frames import CALLS, decode_calls, encode_ready, kind_of_frame
+from headway.ipc.message_records import ReadyRecord
+from headway.runner.batch import Batch, GroupPayload
 from headway.runner.isolation import Isolation
-from headway.transport.base import Channel
-from headway.wire import CALLS, decode_calls, encode_ready, kind_of_frame
-from headway.wire_records import ReadyRecord
+from headway.runner.results import Answers, BatchFacts
+from headway.scheduling.call_group import CallGroup
 
 __all__ = ["Replica"]
 
 
 class Replica:
-    """The owner of the channel to the runner: every cohort is a batch.
+    """The owner of the channel to the runner: every group is a batch.
 
     Args:
         ready: Sent as the channel opens.
@@ -58,7 +58,7 @@ class Replica:
         calls = decode_calls(frame)
         key = decode_key(calls.key)
         rows = sum(calls.rows)
-        cohort = Cohort(
+        group = CallGroup(
             key=calls.key,
             method=key.method,
             rows=calls.rows,
@@ -66,11 +66,11 @@ class Replica:
             arrived_at=calls.sent_at,
             max_rows=rows,
             alone=key.mode == OPAQUE,
-            load=CohortLoad(
-                channel=channel, cohort_id=calls.cohort_id, key=key, frame=calls
+            load=GroupPayload(
+                channel=channel, group_id=calls.group_id, key=key, frame=calls
             ),
         )
-        batch = Batch(pieces=list(cohort.take(rows)), rows=rows)
+        batch = Batch(pieces=list(group.take(rows)), rows=rows)
         began = time.perf_counter()
         outcomes = self._isolation.compute(batch)
         took_s = time.perf_counter() - began

@@ -5,17 +5,12 @@ A UnixLink owns the connection and tells this of frames; the dispatcher starts b
 
 import logging
 
-from headway.batching.cohort import Piece
-from headway.clock import Clock
+from headway.core.clock import Clock
 from headway.errors import WireError
-from headway.payload.key import CallKey
-from headway.runner.batch import Batch, CohortLoad
-from headway.runner.dispatcher import Dispatcher
-from headway.runner.executor import Done
-from headway.runner.isolation import model_error
-from headway.runner.outcome import Failure, Outcome, Success
-from headway.transport.base import Channel
-from headway.wire import (
+from headway.ipc.call_key import CallKey
+from headway.ipc.channel import Channel
+from headway.ipc.error_records import error_of
+from headway.ipc.frames import (
     FAILURE,
     READY,
     RESULTS,
@@ -25,7 +20,12 @@ from headway.wire import (
     encode_calls,
     kind_of_frame,
 )
-from headway.wire_errors import error_of
+from headway.runner.batch import Batch, GroupPayload
+from headway.runner.dispatcher import Dispatcher
+from headway.runner.executor import Done
+from headway.runner.isolation import model_error
+from headway.runner.outcome import Failure, Outcome, Success
+from headway.scheduling.call_group import BatchSlice
 
 __all__ = ["ReplicaLink"]
 
@@ -81,17 +81,17 @@ class ReplicaLink:
         rows = batch.call_rows()
         self._batch, self._done = batch, done
         self._outcomes, self._missing = [], len(rows)
-        load: CohortLoad = batch.pieces[0].cohort.load
+        load: GroupPayload = batch.pieces[0].group.load
         key: CallKey = batch.key
         frame = encode_calls(
-            cohort_id=batch.number % 2**32,
+            group_id=batch.number % 2**32,
             key=load.frame.key,
             rows=rows,
             sizes=sizes,
             parts=parts,
             payload_bytes=payload_bytes,
             priority=0,
-            deadline=batch.pieces[0].cohort.due,
+            deadline=batch.pieces[0].group.due,
             sent_at=self._clock.now(),
         )
         _log.debug("batch %d of %s: %d rows", batch.number, key.method, batch.rows)
@@ -111,7 +111,7 @@ class ReplicaLink:
             self._dispatcher.add_replica(self)
         elif kind == RESULTS:
             results = decode_results_frame(frame)
-            pieces = self._pieces(results.cohort_id, results.first, results.calls)
+            pieces = self._pieces(results.group_id, results.first, results.calls)
             if pieces:
                 self._took_s = results.compute_s
                 self._take(
@@ -120,13 +120,13 @@ class ReplicaLink:
                 )
         elif kind == FAILURE:
             failure = decode_failure(frame)
-            pieces = self._pieces(failure.cohort_id, failure.first, failure.calls)
+            pieces = self._pieces(failure.group_id, failure.first, failure.calls)
             if pieces:
                 self._take(Failure(pieces, error_of(failure.error)), failure.calls)
         else:
             raise WireError(f"a replica sent a frame of kind {kind}")
 
-    def _pieces(self, number: int, first: int, calls: int) -> list[Piece]:
+    def _pieces(self, number: int, first: int, calls: int) -> list[BatchSlice]:
         """Return the pieces of some calls of the batch at hand."""
         batch = self._batch
         if batch is None or batch.number % 2**32 != number:

@@ -8,12 +8,12 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 
+from headway.ipc.listener import UnixListener
+from headway.ipc.unix import UnixLink
+from headway.observability.tracing import Tracing
 from headway.runner.dispatcher import Dispatcher
-from headway.runner.inbox import Inbox
+from headway.runner.receiver import RunnerReceiver
 from headway.runner.replica import Replica
-from headway.tracing.tracing import Tracing
-from headway.transport.listener import UnixListener
-from headway.transport.unix import UnixLink
 
 __all__ = ["ReplicaServer", "RunnerServer"]
 
@@ -36,7 +36,7 @@ class RunnerServer:
         self,
         *,
         listening: socket.socket,
-        inbox: Inbox,
+        inbox: RunnerReceiver,
         dispatcher: Dispatcher,
         links: Sequence[UnixLink] = (),
         attach: Callable[[], None] | None = None,

@@ -6,11 +6,11 @@ assemble makes meters of this kind if `tracing.enabled` is on.
 from collections.abc import Sequence
 
 from headway.metrics import MetricsRegistry
+from headway.observability.trace_context import SpanIds, unpack_calls
+from headway.observability.tracing import Tracing
 from headway.runner.batch import Batch
 from headway.runner.cost_curve import CostCurve
 from headway.runner.meters import RunnerMeters
-from headway.tracing.parents import SpanIds, unpack_calls
-from headway.tracing.tracing import Tracing
 
 __all__ = ["TracedMeters"]
 
@@ -47,7 +47,7 @@ class TracedMeters(RunnerMeters):
         if not links:
             return
         method = batch.key.method
-        first_at = min(piece.cohort.arrived_at for piece in batch.pieces)
+        first_at = min(piece.group.arrived_at for piece in batch.pieces)
         self._tracing.batch_span(
             f"batch {self._runner}.{method}",
             began_at=started_at,
@@ -68,7 +68,7 @@ def _span_ids(batch: Batch) -> list[SpanIds]:
     return [
         ids
         for piece in batch.pieces
-        if piece.cohort.load.frame.traces
-        for call, ids in unpack_calls(piece.cohort.load.frame.traces)
+        if piece.group.load.frame.traces
+        for call, ids in unpack_calls(piece.group.load.frame.traces)
         if piece.first <= call < piece.end
     ]

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from headway.batching.scheduler import Scheduler
-from headway.clock import Clock
+from headway.core.clock import Clock
+from headway.core.method_spec import MethodSpec
 from headway.errors import OutputError, RunnerStartError, UsageError
-from headway.payload.call import agreed_rows, row_arguments
-from headway.payload.result import rows_first
-from headway.payload.rows import join, kind_of
-from headway.runnable import Runnable, read_samples
-from headway.runner.inbox import MethodLimits
-from headway.signature import MethodSpec
+from headway.ipc.call import agreed_rows, row_arguments
+from headway.ipc.result import rows_first
+from headway.ipc.rows import join, kind_of
+from headway.runner.receiver import MethodLimits
+from headway.scheduling.scheduler import Scheduler
+from headway.service.runnable import Runnable, read_samples
 
 __all__ = ["warm_up"]
 

@@ -1,0 +1,1 @@
+"""The vocabulary that every layer shares: time, logging, run folder, method specs."""

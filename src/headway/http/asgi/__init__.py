@@ -1,0 +1,1 @@
+"""The ASGI side of the edge: middleware, mounts, and `headway.asgi_app`."""

@@ -1,0 +1,182 @@
+"""The APIs and pages as an ASGI application, with the answers of the native edge.
+
+assemble puts it beneath a service's mounts and middleware (api.asgi_stack); it makes a
+Request of each scope, for api.application.
+"""
+
+import asyncio
+import logging
+
+from headway.core.clock import Clock
+from headway.errors import HeadwayError, RequestError, RequestTimeoutError
+from headway.http.asgi.bridge import JOURNEY, Receive, Scope, Send, path_below_root
+from headway.http.chunked import body_too_large
+from headway.http.head import CHUNKED, Head, Headers, join_fields
+from headway.http.limits import HttpLimits
+from headway.http.request import Answer, Application, Request
+from headway.http.response import BODILESS
+
+__all__ = ["AsgiApplication", "send_answer"]
+
+_log = logging.getLogger(__name__)
+
+
+class AsgiApplication:
+    """Serves ASGI requests by an application of the native server.
+
+    Args:
+        application: Answers.
+        limits: Of a body, and of the time that it may take to come.
+        clock: Stamps requests.
+    """
+
+    def __init__(
+        self, *, application: Application, limits: HttpLimits, clock: Clock
+    ) -> None:
+        self._application = application
+        self._limits = limits
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; of web sockets there are none here."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        head = _head(scope)
+        desk = _Desk()
+        try:
+            body = await self._read_body(head, receive)
+        except RequestError as error:
+            request = self._request(desk, head, b"", scope)
+            request.respond(*self._application.reject(error, request))
+        else:
+            if body is None:
+                return
+            request = self._request(desk, head, body, scope)
+            self._handle(request)
+        answer = await _await_answer(desk, request, receive)
+        if answer is not None:
+            await send_answer(answer, head.method, send)
+
+    def _request(self, desk: "_Desk", head: Head, body: bytes, scope: Scope) -> Request:
+        return Request(
+            desk,
+            head,
+            head.method,
+            head.path,
+            body,
+            self._clock.now(),
+            journey=scope.get(JOURNEY),
+        )
+
+    def _handle(self, request: Request) -> None:
+        try:
+            self._application.handle(request)
+        except Exception:  # noqa: BLE001 - the client gets its answer
+            _log.exception("the application raised while it took a request")
+            error = HeadwayError("The server failed; the log says why.")
+            request.respond(*self._application.reject(error, request))
+
+    async def _read_body(self, head: Head, receive: Receive) -> bytes | None:
+        """Return the body; None if the client has gone before its end.
+
+        Raises:
+            RequestError: It is too large, or too slow.
+        """
+        limits = self._limits
+        if head.length > limits.max_body_bytes:
+            raise body_too_large(limits)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(limits.request_timeout_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    if len(body) > limits.max_body_bytes:
+                        raise body_too_large(limits)
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError as error:
+            raise RequestTimeoutError(
+                "The request was not complete after request_timeout_s = "
+                f"{limits.request_timeout_s:g} seconds."
+            ) from error
+
+
+class _Desk:
+    """Where the answer to one request arrives."""
+
+    __slots__ = ("answered",)
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[Answer] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def answer(
+        self,
+        request: Request,
+        status: int,
+        content_type: bytes,
+        body: bytes,
+        headers: Headers,
+    ) -> None:
+        """Take the answer; `Request.respond` calls this."""
+        if not self.answered.done():  # done: the server has dropped the request
+            self.answered.set_result((status, content_type, body, headers))
+
+
+async def _await_answer(
+    desk: _Desk, request: Request, receive: Receive
+) -> Answer | None:
+    """Return the answer; None if the client hangs up before, whose work is dropped."""
+    answered = desk.answered
+    if not answered.done():
+        hung_up = asyncio.get_running_loop().create_task(_until_gone(receive))
+        try:
+            await asyncio.wait((answered, hung_up), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not answered.done():
+                request.hang_up()
+            hung_up.cancel()
+            await asyncio.wait((hung_up,))
+    return answered.result() if answered.done() else None
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def send_answer(answer: Answer, method: str, send: Send) -> None:
+    """Send a whole answer to a request of that method."""
+    status, content_type, body, others = answer
+    headers: list[tuple[bytes, bytes]] = []
+    if content_type:
+        headers.append((b"content-type", content_type))
+    headers.extend(others)
+    if status not in BODILESS:
+        headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    has_body = method != "HEAD" and status not in BODILESS
+    await send({"type": "http.response.body", "body": body if has_body else b""})
+
+
+def _head(scope: Scope) -> Head:
+    headers = tuple((bytes(name), bytes(value)) for name, value in scope["headers"])
+    fields = join_fields(headers)
+    length = fields.get(b"content-length", b"")
+    return Head(
+        method=scope["method"],
+        path=path_below_root(scope),
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=headers,
+        fields=fields,
+        length=int(length) if length.isdigit() else CHUNKED,
+        is_http_11=scope.get("http_version") != "1.0",
+        keep_alive=True,
+        plain=False,
+        expects_continue=False,
+    )

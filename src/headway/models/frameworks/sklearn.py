@@ -1,0 +1,58 @@
+"""`headway.sklearn`: scikit-learn estimators, and others that behave like them.
+
+Users call save_model, get and load_model; it pickles as picklable_model does.
+"""
+
+import importlib.util
+from typing import Any, ClassVar
+
+import numpy as np
+
+from headway.errors import ConfigError
+from headway.models.frameworks.picklable_model import PicklableFramework
+from headway.models.frameworks.signatures import Signatures
+
+__all__ = ["FRAMEWORK", "get", "load_model", "save_model"]
+
+
+class SklearnFramework(PicklableFramework):
+    """Estimators, pipelines, transformers."""
+
+    name: ClassVar[str] = "sklearn"
+    package: ClassVar[str] = "sklearn"
+    distribution: ClassVar[str] = "scikit-learn"
+    default_signatures: ClassVar[Signatures] = {"predict": {"batchable": False}}
+    multi_threading: ClassVar[bool] = True
+
+    def check(self, model: Any, *, what: str) -> None:
+        """Refuse what is no estimator, such as a class or an xgboost.Booster."""
+        if isinstance(model, type) or not hasattr(model, "fit"):
+            kind = model.__name__ if isinstance(model, type) else type(model).__name__
+            found = f"the class {kind}" if isinstance(model, type) else f"a {kind}"
+            raise ConfigError(
+                f"{what}: headway.sklearn saves fitted estimators, not {found}; other "
+                "objects go to their framework's or headway.picklable_model.save_model"
+            )
+
+    def zero_row(self, loaded: Any) -> Any:
+        """Return zeros of the width that the estimator was fitted with, if it has it.
+
+        One that was fitted with a data frame gets a data frame: it would warn of
+        anything else.
+        """
+        width = getattr(loaded, "n_features_in_", None)
+        if not isinstance(width, int):
+            return None
+        zeros = np.zeros((1, width))
+        names = getattr(loaded, "feature_names_in_", None)
+        if names is None or importlib.util.find_spec("pandas") is None:
+            return zeros
+        import pandas as pd
+
+        return pd.DataFrame(zeros, columns=names)
+
+
+FRAMEWORK = SklearnFramework()
+save_model = FRAMEWORK.save_model
+get = FRAMEWORK.get
+load_model = FRAMEWORK.load_model

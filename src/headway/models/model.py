@@ -1,0 +1,163 @@
+"""A saved model as services see it: its record, its custom objects, its runner.
+
+models and frameworks/ make it; service.py files use it. Nothing here loads the model
+itself: only the runnable does, in a runner process.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from headway.errors import ConfigError, StoreError
+from headway.models.store import pickling
+from headway.models.store.record import ModelRecord
+from headway.models.store.store import ModelStore
+from headway.models.store.tag import Tag
+from headway.service.runnable import Runnable
+from headway.service.runner import Runner
+
+__all__ = ["CUSTOM_OBJECTS_FILE", "SAMPLES_FILE", "Model", "ModelFramework"]
+
+CUSTOM_OBJECTS_FILE = "custom_objects.pkl"
+SAMPLES_FILE = "samples.pkl"
+
+
+class ModelFramework(Protocol):
+    """What a model needs of the framework that saved it."""
+
+    def runnable_class(self, record: ModelRecord) -> type[Runnable]:
+        """Return the class that loads the model, with a method for each signature."""
+        ...
+
+
+class Model:
+    """A model in the store.
+
+    Args:
+        record: What its `model.yaml` says.
+        store: Where it is.
+        framework: What saved it; None for a model of the user's own format.
+    """
+
+    def __init__(
+        self,
+        *,
+        record: ModelRecord,
+        store: ModelStore,
+        framework: ModelFramework | None,
+    ) -> None:
+        self._record = record
+        self._store = store
+        self._framework = framework
+
+    @property
+    def tag(self) -> Tag:
+        """Name and full version."""
+        return self._record.tag
+
+    @property
+    def info(self) -> ModelRecord:
+        """Labels, metadata, signatures, creation time and the rest of its record."""
+        return self._record
+
+    @property
+    def path(self) -> Path:
+        """Directory of the model's files."""
+        return self._store.directory(self.tag)
+
+    def path_of(self, name: str) -> Path:
+        """Return where one of the model's files is, once its sum is verified.
+
+        Args:
+            name: Path relative to the model's directory.
+
+        Raises:
+            CorruptModelError: If it is missing or its SHA-256 differs.
+        """
+        self._store.verify(self._record, name)
+        return self.path / name
+
+    @functools.cached_property
+    def custom_objects(self) -> Mapping[str, Any]:
+        """The objects saved beside the model, loaded when they are first asked for.
+
+        Raises:
+            CorruptModelError: If their file is damaged.
+            StoreError: If this process lacks what they need.
+        """
+        return self._unpickled(CUSTOM_OBJECTS_FILE, "custom objects")
+
+    def samples(self) -> Mapping[str, tuple[Any, ...]]:
+        """Return the signatures' samples by method; a runner's warm-up reads them.
+
+        Raises:
+            CorruptModelError: If their file is damaged.
+            StoreError: If this process lacks what they need.
+        """
+        return self._unpickled(SAMPLES_FILE, "samples")
+
+    def _unpickled(self, name: str, what: str) -> dict[str, Any]:
+        if name not in self._record.files:
+            return {}
+        what = f"model {self.tag}: its {what}"
+        objects = pickling.load(self.path_of(name), what=what)
+        if not isinstance(objects, dict):
+            raise StoreError(f"{what} are a {type(objects).__name__}, not a dict")
+        return objects
+
+    def to_runner(
+        self,
+        name: str = "",
+        max_batch_size: int | None = None,
+        max_latency_ms: float | None = None,
+        method_configs: Mapping[str, Mapping[str, Any]] | None = None,
+        embedded: bool = False,
+        scheduling_strategy: object = None,
+    ) -> Runner:
+        """Return a runner of this version of the model.
+
+        Args:
+            name: Unique within a service; the model's name if empty.
+            max_batch_size: Rows in a batch at the most, for every method.
+            max_latency_ms: Time in the runner at the most, for every method.
+            method_configs: The last two by method.
+            embedded: Accepted for the sake of existing services; unused.
+            scheduling_strategy: Accepted for the sake of existing services; unused.
+
+        Raises:
+            ConfigError: If the model is of the user's own format, or an argument is
+                wrong.
+        """
+        if self._framework is None:
+            raise ConfigError(
+                f"model {self.tag} was not saved by a framework that this Headway has "
+                f"(its module is {self.info.module!r}): write a headway.Runnable that "
+                "loads it, and make a runner with headway.Runner(...)"
+            )
+        return Runner(
+            self._framework.runnable_class(self._record),
+            # Plain text, so that any process can load it; never "latest".
+            runnable_init_params={
+                "tag": str(self.tag),
+                "store_root": str(self._store.root),
+            },
+            name=name or self.tag.name,
+            models=[self],
+            max_batch_size=max_batch_size,
+            max_latency_ms=max_latency_ms,
+            method_configs=method_configs,
+            embedded=embedded,
+            scheduling_strategy=scheduling_strategy,
+        )
+
+    def __repr__(self) -> str:
+        return f"Model(tag={str(self.tag)!r}, path={str(self.path)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Model):
+            return NotImplemented
+        return (self.tag, self.path) == (other.tag, other.path)
+
+    def __hash__(self) -> int:
+        return hash((self.tag, self.path))

@@ -1,0 +1,379 @@
+"""The only place where objects are wired together.
+
+embedded and worker (the main module of a process) call it; see docs/architecture.md for
+the path of a request through what is built here.
+"""
+
+import asyncio
+import math
+import os
+import platform
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from headway.api.admission import Admission
+from headway.api.application import ApiApplication
+from headway.api.meters import EndpointMeters
+from headway.api.pages import make_pages
+from headway.api.runner_client import RunnerClient
+from headway.api.thread_pool import ThreadPool
+from headway.api.worker import ApiWorker, Part
+from headway.config.resolved import ResolvedConfig
+from headway.config.schema import RunnerConfig
+from headway.core.clock import Clock
+from headway.core.method_spec import MethodSpec
+from headway.core.run_dir import RunDir
+from headway.core.version import __version__
+from headway.errors import HeadwayError, RunnerStartError
+from headway.ipc.message_records import ReadyRecord
+from headway.ipc.unix import UnixLink
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
+from headway.observability.tracing import Tracing
+from headway.runner.cost_curve import make_curves
+from headway.runner.dispatcher import Dispatcher
+from headway.runner.executor import InlineExecutor
+from headway.runner.isolation import Isolation
+from headway.runner.meters import RunnerMeters
+from headway.runner.receiver import MethodLimits, RunnerReceiver
+from headway.runner.replica import Replica
+from headway.runner.replica_link import ReplicaLink
+from headway.runner.server import ReplicaServer, RunnerServer
+from headway.runner.traced_meters import TracedMeters
+from headway.runner.warmup import warm_up
+from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from headway.server.edge_assembly import Listening, build_server
+from headway.server.telemetry_assembly import (
+    build_observation,
+    client_type,
+    endpoint_type,
+)
+from headway.service.runnable import Runnable
+from headway.service.runner import Runner
+from headway.service.service import Service
+
+__all__ = [
+    "RunnerCore",
+    "build_api_worker",
+    "build_clients",
+    "build_replica",
+    "build_runner_core",
+    "build_runner_server",
+    "load_model",
+]
+
+
+class RunnerCore(msgspec.Struct):
+    """The parts of a runner that do not depend on where its replicas are."""
+
+    specs: dict[str, MethodSpec]
+    limits: dict[str, MethodLimits]
+    scheduler: Scheduler
+    dispatcher: Dispatcher
+    inbox: RunnerReceiver
+    tracing: Tracing | None
+
+
+def _or_infinite(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
+
+
+def load_model(runner: Runner) -> Runnable:
+    """Construct a runner's model.
+
+    Raises:
+        RunnerStartError: If that raises anything.
+    """
+    try:
+        return runner.load()
+    except HeadwayError as error:
+        raise RunnerStartError(f"runner {runner.name!r}: {error.message}") from error
+    except Exception as error:
+        # A user's model may raise anything.
+        raise RunnerStartError(
+            f"runner {runner.name!r} cannot load its model: {type(error).__name__}: "
+            f"{error}"
+        ) from error
+
+
+def build_runner_core(
+    *,
+    runner: Runner,
+    config: RunnerConfig,
+    registry: MetricsRegistry,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    tracing: Tracing | None = None,
+) -> RunnerCore:
+    """Return the queue, the scheduler and what feeds them."""
+    specs = {name: method.spec for name, method in runner.methods.items()}
+    limits = {name: _method_limits(spec, config) for name, spec in specs.items()}
+    batching = config.batching
+    wait_ms = batching.max_wait_ms
+    scheduler = Scheduler(
+        limits=SchedulerLimits(
+            max_queue_rows=batching.max_queue_rows,
+            max_queue_bytes=batching.max_queue_bytes,
+            max_wait_s=None if wait_ms is None else wait_ms / 1000,
+        ),
+        replicas=0,
+    )
+    make_meters: Callable[..., RunnerMeters] = RunnerMeters
+    if tracing is not None:
+        make_meters = partial(TracedMeters, tracing=tracing)
+    dispatcher = Dispatcher(
+        name=runner.name,
+        scheduler=scheduler,
+        meters=make_meters(
+            registry=registry,
+            runner=runner.name,
+            methods=list(specs),
+            curves=make_curves(registry, runner.name, scheduler, limits),
+        ),
+        clock=clock,
+        loop=loop,
+    )
+    inbox = RunnerReceiver(
+        ready=ReadyRecord(runner=runner.name, pid=os.getpid()),
+        limits=limits,
+        sink=dispatcher,
+    )
+    return RunnerCore(specs, limits, scheduler, dispatcher, inbox, tracing)
+
+
+def _method_limits(spec: MethodSpec, config: RunnerConfig) -> MethodLimits:
+    batching = config.batching_of(spec.name)
+    joins = spec.batchable and batching.enabled
+    return MethodLimits(
+        max_rows=batching.max_batch_size,
+        max_latency_s=batching.max_latency_ms / 1000 if joins else math.inf,
+        joins=joins,
+    )
+
+
+def warm_core(core: RunnerCore, name: str, runnable: Runnable, clock: Clock) -> None:
+    """Run the model on warm-up batches, which seeds the scheduler's cost model."""
+    warm_up(
+        runner=name,
+        runnable=runnable,
+        specs=core.specs,
+        limits=core.limits,
+        scheduler=core.scheduler,
+        clock=clock,
+    )
+
+
+def build_runner_server(
+    *,
+    core: RunnerCore,
+    runner: Runner,
+    config: RunnerConfig,
+    listening: socket.socket,
+    replica_paths: Sequence[str],
+    registry: MetricsRegistry,
+    clock: Clock,
+) -> RunnerServer:
+    """Return a runner's process: with its one model, or with links to replicas.
+
+    Raises:
+        RunnerStartError: If its model cannot be loaded or warmed.
+    """
+    if replica_paths:
+        links = [
+            UnixLink(
+                path=path,
+                owner=ReplicaLink(
+                    dispatcher=core.dispatcher, clock=clock, number=number
+                ),
+                memory_bytes=config.shared_memory_bytes,
+                share_from=config.shared_memory_from_bytes,
+            )
+            for number, path in enumerate(replica_paths)
+        ]
+        return RunnerServer(
+            listening=listening,
+            inbox=core.inbox,
+            dispatcher=core.dispatcher,
+            links=links,
+            tracing=core.tracing,
+        )
+    runnable = load_model(runner)
+    warm_core(core, runner.name, runnable, clock)
+    executor = InlineExecutor(
+        isolation=Isolation(
+            runner=runner.name,
+            runnable=runnable,
+            specs=core.specs,
+            registry=registry,
+            clock=clock,
+        )
+    )
+    return RunnerServer(
+        listening=listening,
+        inbox=core.inbox,
+        dispatcher=core.dispatcher,
+        attach=lambda: core.dispatcher.add_replica(executor),
+        tracing=core.tracing,
+    )
+
+
+def build_replica(
+    *,
+    runner: Runner,
+    config: RunnerConfig,
+    listening: socket.socket,
+    registry: MetricsRegistry,
+    clock: Clock,
+) -> ReplicaServer:
+    """Return a replica's process.
+
+    Raises:
+        RunnerStartError: If its model cannot be loaded or warmed.
+    """
+    specs = {name: method.spec for name, method in runner.methods.items()}
+    runnable = load_model(runner)
+    scheduler = Scheduler(limits=SchedulerLimits())
+    warm_up(
+        runner=runner.name,
+        runnable=runnable,
+        specs=specs,
+        limits={name: _method_limits(spec, config) for name, spec in specs.items()},
+        scheduler=scheduler,
+        clock=clock,
+    )
+    costs = {name: scheduler.cost(name).samples for name in specs}
+    return ReplicaServer(
+        listening=listening,
+        replica=Replica(
+            ready=ReadyRecord(runner=runner.name, pid=os.getpid(), costs=costs),
+            isolation=Isolation(
+                runner=runner.name,
+                runnable=runnable,
+                specs=specs,
+                registry=registry,
+                clock=clock,
+            ),
+        ),
+    )
+
+
+def build_clients(
+    *,
+    service: Service,
+    config: ResolvedConfig,
+    registry: MetricsRegistry,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+) -> list[RunnerClient]:
+    """Return a client for each runner of the service, in order."""
+    clients = []
+    make = client_type(config.config)
+    for runner in service.runners:
+        settings = config.runner(runner.name)
+        clients.append(
+            make(
+                name=runner.name,
+                timeout_s=_or_infinite(settings.timeout),
+                max_bytes=settings.batching.max_queue_bytes,
+                clock=clock,
+                loop=loop,
+                wasted_rows=registry.counter(WASTED_ROWS, (runner.name,)),
+                refused=lambda reason: registry.counter(REFUSED, (reason,)),
+            )
+        )
+    return clients
+
+
+def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded differ in
+    *,
+    service: Service,
+    config: ResolvedConfig,
+    workers: int,
+    listening: Listening | None,
+    clients: Sequence[RunnerClient],
+    links: Sequence[Part],
+    registry: MetricsRegistry,
+    run_dir: RunDir,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    tracing: Tracing | None,
+) -> ApiWorker:
+    """Return an API worker; if it listens nowhere, one that another ASGI server serves.
+
+    Raises:
+        ConfigError: If a file of TLS cannot be used.
+    """
+    registry.gauge(BUILD_INFO, (__version__, platform.python_version())).set(1)
+    settings = config.config.api_server
+    state: dict[str, Any] = {}
+    pool = ThreadPool(
+        threads=settings.threads, refused=registry.counter(REFUSED, ("threads",))
+    )
+    most = settings.max_concurrency
+    admission = Admission(
+        max_concurrency=None if most is None else math.ceil(most / workers),
+        timeout_s=_or_infinite(settings.timeout),
+        clock=clock,
+        loop=loop,
+        refused=lambda reason: registry.counter(REFUSED, (reason,)),
+    )
+    make_endpoint = partial(
+        endpoint_type(config.config),
+        admission=admission,
+        pool=pool,
+        clock=clock,
+        loop=loop,
+        state=state,
+    )
+    observation = build_observation(
+        config=config.config,
+        routes=[api.route for api in service.apis.values()],
+        tracing=tracing,
+        registry=registry,
+        clock=clock,
+        loop=loop,
+    )
+    built: list[ApiWorker] = []
+    is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
+    application = ApiApplication(
+        endpoints={
+            api.route: make_endpoint(
+                api=api,
+                meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
+            )
+            for api in service.apis.values()
+        },
+        pages=make_pages(
+            service=service,
+            clients=clients,
+            metrics_dir=run_dir.metrics if settings.metrics.enabled else None,
+            history=run_dir.history if settings.live else None,
+            is_draining=is_draining,
+        ),
+        loop=loop,
+    )
+    server = build_server(
+        service=service,
+        application=application,
+        observation=observation,
+        settings=settings,
+        listening=listening,
+        clock=clock,
+        loop=loop,
+    )
+    built.append(
+        ApiWorker(
+            service=service,
+            server=server,
+            clients=clients,
+            parts=[part for part in (tracing, observation, *links) if part],
+            admission=admission,
+            pool=pool,
+            state=state,
+        )
+    )
+    return built[0]

@@ -1,0 +1,189 @@
+"""One process of the supervisor: started, told to drain, started again when it dies.
+
+The supervisor has one for each API worker, runner and replica.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from headway.config.schema import RestartConfig
+from headway.core.clock import Clock
+from headway.errors import StartError
+from headway.server.control import ControlChannel, Drain, Failed, ProcessSpec, Ready
+
+__all__ = ["Child"]
+
+_log = logging.getLogger(__name__)
+
+
+class Child:
+    """A process and its control channel.
+
+    Args:
+        spec: What it is to be.
+        environment: Variables besides the supervisor's own.
+        startup_timeout_s: Seconds from its start to Ready.
+        restart: Back-off between starts.
+        on_restart: Called when it died and is started again.
+        clock: Times the back-off.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: ProcessSpec,
+        environment: Mapping[str, str],
+        startup_timeout_s: float,
+        restart: RestartConfig,
+        on_restart: Callable[["Child"], None],
+        clock: Clock,
+    ) -> None:
+        self.spec = spec
+        self._environment = environment
+        self._startup_timeout_s = startup_timeout_s
+        self._restart = restart
+        self._on_restart = on_restart
+        self._clock = clock
+        self._process: asyncio.subprocess.Process | None = None
+        self._control: ControlChannel | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._is_up = False
+        self._started_at = 0.0
+
+    @property
+    def name(self) -> str:
+        """Names it in the log."""
+        return self.spec.name
+
+    async def start(self) -> Any:
+        """Start the process and return its first message: Ready or Described.
+
+        Raises:
+            StartError: If it fails, ends or takes too long.
+        """
+        self._is_up = False
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "headway.server.process",
+                self.name,
+                str(theirs.fileno()),
+                str(os.getpid()),
+                pass_fds=(theirs.fileno(), *self.spec.sockets),
+                env={**os.environ, **self._environment},
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        finally:
+            theirs.close()
+        self._started_at = self._clock.now()
+        self._control = ControlChannel(connection=ours)
+        await self._control.start()
+        await self._control.send(self.spec)
+        try:
+            async with asyncio.timeout(self._startup_timeout_s):
+                message = await self._control.receive()
+        except TimeoutError:
+            self.kill()
+            raise StartError(
+                f"{self.name} was not ready within {self._startup_timeout_s:g} s: "
+                "look at its log above, or raise startup_timeout_s"
+            ) from None
+        if isinstance(message, Failed):
+            raise StartError(message.message)
+        if message is None:
+            code = await self._process.wait()
+            raise StartError(f"{self.name} {_ended(code)} before it was ready")
+        self._is_up = True
+        return message
+
+    def keep(self) -> None:
+        """From now on, start it again whenever it ends by itself."""
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def _keep(self) -> None:
+        delay_s = self._restart.delay_s
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            await self._close_control()
+            if self._stopping.is_set():
+                return
+            if self._clock.now() - self._started_at > self._restart.healthy_after_s:
+                delay_s = self._restart.delay_s
+            self._on_restart(self)
+            _log.error(
+                "%s %s; it is started again in %.2f s", self.name, _ended(code), delay_s
+            )
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, self._restart.max_delay_s)
+            if self._stopping.is_set():
+                return
+            try:
+                if isinstance(await self.start(), Ready):
+                    _log.info("%s is ready again", self.name)
+            except (StartError, OSError) as error:
+                _log.error("%s", error)
+
+    def let_end(self) -> None:
+        """From now on, do not start it again when it ends."""
+        self._stopping.set()
+
+    async def stop(self, timeout_s: float) -> None:
+        """Let it drain and end; kill it after `timeout_s`."""
+        self.let_end()
+        if self._keeper is not None and self._control is None:
+            self._keeper.cancel()
+        if self._process is None:
+            return
+        if self._control is not None:
+            await self._control.send(Drain())
+        if not self._is_up:
+            # It may be loading a model, and so not listen to messages.
+            self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._process.wait()
+        except TimeoutError:
+            _log.warning(
+                "%s did not end within %.1f s and is killed", self.name, timeout_s
+            )
+            self.kill()
+            await self._process.wait()
+        await self._close_control()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Not by the methods of the process: they reap one that has just ended, and
+        # asyncio then never learns its exit code.
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
+
+    async def _close_control(self) -> None:
+        control, self._control = self._control, None
+        if control is not None:
+            await control.aclose()
+
+
+def _ended(code: int) -> str:
+    """Say how a process ended."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+    return f"was killed by {name}"

@@ -1,0 +1,154 @@
+"""What will be served and by how many processes, from a service and its settings.
+
+A short-lived process describes the service, so that the supervisor never imports the
+user's code; the supervisor plans replicas from the description.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from headway.config.schema import RunnerConfig
+from headway.core.method_spec import MethodSpec
+from headway.service.service import Service
+
+__all__ = [
+    "ReplicaPlan",
+    "RunnerPlan",
+    "ServicePlan",
+    "describe",
+    "plan_replicas",
+    "warn_of_ignored",
+]
+
+_log = logging.getLogger(__name__)
+_GPU = "nvidia.com/gpu"
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+class RunnerPlan(msgspec.Struct, frozen=True):
+    """One runner of a service."""
+
+    name: str
+    methods: dict[str, MethodSpec]
+    options: dict[str, Any]
+    """What code gave, as config.resolve takes it."""
+    uses_gpu: bool
+    multi_threaded: bool
+
+
+class ServicePlan(msgspec.Struct, frozen=True):
+    """A service without its code."""
+
+    name: str
+    runners: list[RunnerPlan]
+
+
+class ReplicaPlan(msgspec.Struct, frozen=True):
+    """One replica of a runner."""
+
+    threads: int
+    gpus: tuple[str, ...] = ()
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that hold the model to its share of the machine."""
+        variables = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
+        return variables
+
+
+def describe(service: Service) -> ServicePlan:
+    """Return the description of a service."""
+    runners = []
+    for runner in service.runners:
+        supported = runner.runnable_class.SUPPORTED_RESOURCES
+        options: dict[str, Any] = {}
+        for name, method in runner.options.items():
+            for option, value in msgspec.structs.asdict(method).items():
+                if value is not None:
+                    options[f"methods.{name}.{option}"] = value
+        runners.append(
+            RunnerPlan(
+                name=runner.name,
+                methods={name: method.spec for name, method in runner.methods.items()},
+                options=options,
+                uses_gpu=_GPU
+                in ((supported,) if isinstance(supported, str) else supported),
+                multi_threaded=runner.runnable_class.SUPPORTS_CPU_MULTI_THREADING,
+            )
+        )
+    return ServicePlan(name=service.name, runners=runners)
+
+
+def plan_replicas(
+    runner: RunnerPlan, config: RunnerConfig, cores: int
+) -> list[ReplicaPlan]:
+    """Return the replicas of a runner.
+
+    With GPUs there are `workers_per_resource` for each of them (0.5: one replica on
+    two). A model that can use several cores gets its `cpu` as threads, shared by
+    `workers_per_resource` replicas; one that cannot gets a replica for each `cpu`.
+    Without `cpu`, the models of a service leave half of the cores to the rest of it.
+    """
+    resources, each = config.resources, config.workers_per_resource
+    gpus = _gpu_ids(resources.gpu) if runner.uses_gpu else []
+    default = max(cores // 2, 1)
+    if gpus:
+        threads = max(int(resources.cpu or default), 1)
+        if each >= 1:
+            return [
+                ReplicaPlan(threads, (gpu,)) for gpu in gpus for _ in range(int(each))
+            ]
+        share = max(round(1 / each), 1)
+        return [
+            ReplicaPlan(threads, tuple(gpus[start : start + share]))
+            for start in range(0, len(gpus), share)
+        ]
+    cpu = resources.cpu
+    if runner.multi_threaded or cpu is None:
+        replicas = max(int(each), 1)
+        threads = max(int((cpu or default) / replicas), 1)
+        return [ReplicaPlan(threads if runner.multi_threaded else 1)] * replicas
+    return [ReplicaPlan(1)] * max(int(cpu * each), 1)
+
+
+def warn_of_ignored(runner: RunnerPlan, config: RunnerConfig) -> None:
+    """Log which of a runner's resources are given in vain."""
+    if config.resources.gpu and not runner.uses_gpu:
+        _log.warning(
+            "runner %r: resources.%s is %r, which has no effect: its model cannot use "
+            "GPUs (SUPPORTED_RESOURCES of its runnable does not name %s)",
+            runner.name,
+            _GPU,
+            config.resources.gpu,
+            _GPU,
+        )
+
+
+def _gpu_ids(gpu: int | list[Any] | tuple[Any, ...] | None) -> list[str]:
+    if gpu is None:
+        return []
+    return [str(i) for i in (range(gpu) if isinstance(gpu, int) else gpu)]
+
+
+def api_worker_environment() -> Mapping[str, str]:
+    """Return the variables of an API worker: it computes nothing, nor sees a GPU."""
+    return ReplicaPlan(1).environment()
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

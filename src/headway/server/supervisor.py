@@ -1,0 +1,292 @@
+"""`headway serve --production`: starts the processes, keeps them, drains them.
+
+The CLI runs it. It never imports the user's code: a short-lived process describes the
+service first.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from headway.config.resolved import ResolvedConfig
+from headway.config.schema import RestartConfig
+from headway.core.clock import Clock
+from headway.core.run_dir import RunDir
+from headway.errors import StartError
+from headway.metrics import MetricsRegistry, zero_gauges
+from headway.metrics.families import PROCESS_RESTARTS
+from headway.models.store.version_lock import PINS_VARIABLE
+from headway.observability.live.recorder import Recorder
+from headway.server.child import Child
+from headway.server.control import Described, ProcessSpec
+from headway.server.placement import (
+    ReplicaPlan,
+    RunnerPlan,
+    ServicePlan,
+    api_worker_environment,
+    available_cores,
+    plan_replicas,
+    warn_of_ignored,
+)
+from headway.server.sockets import allow_connections, bind_http, bind_unix, url_of
+
+__all__ = ["Supervisor"]
+
+_log = logging.getLogger(__name__)
+_DESCRIBE_TIMEOUT_S = 120.0
+_RUNNER_STOP_S = 5.0
+
+
+class Supervisor:
+    """A server of several processes.
+
+    Args:
+        service: `module:svc`.
+        working_dir: Where modules are looked for.
+        resolve: Makes the settings once the service's runners are known.
+        run_dir: For sockets and metrics; removed at the end.
+        clock: Times the back-off of restarts.
+        announce: Told the line that says where the server is.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        working_dir: Path,
+        resolve: Callable[[ServicePlan], ResolvedConfig],
+        run_dir: RunDir,
+        clock: Clock,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._service = service
+        self._working_dir = working_dir
+        self._resolve = resolve
+        self._run_dir = run_dir
+        self._clock = clock
+        self._announce = announce
+        self._registry = MetricsRegistry(run_dir.metrics_slot("supervisor"))
+        self._recorder: Recorder | None = None
+        self._sockets: list[socket.socket] = []
+        self._api_workers: list[Child] = []
+        self._runners: list[Child] = []
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain.
+
+        Raises:
+            StartError: If the server cannot start.
+        """
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
+        allow_connections()
+        self._registry.start()
+        starting = loop.create_task(self._start())
+        waiting = loop.create_task(told.wait())
+        try:
+            await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await waiting
+                _log.info("draining: finishing the requests that were accepted")
+        finally:
+            for task in (starting, waiting):
+                task.cancel()
+            await asyncio.gather(starting, waiting, return_exceptions=True)
+            await self._stop()
+
+    async def _start(self) -> None:
+        plan = await self._describe()
+        config = self._resolve(plan)
+        settings = config.config.api_server
+        workers = settings.workers or available_cores()
+        http = bind_http(settings.host, settings.port, workers)
+        self._sockets.extend(http)
+        for index, runner in enumerate(plan.runners):
+            self._plan_runner(index, runner, config)
+        if settings.live:
+            self._recorder = Recorder(
+                metrics_dir=self._run_dir.metrics,
+                history=self._run_dir.history,
+                runners=[runner.name for runner in plan.runners],
+                clock=self._clock,
+            )
+            self._recorder.start()
+        # An API worker is ready when the slowest runner is.
+        startup_timeout_s = max(
+            settings.startup_timeout_s,
+            0.0,
+            *(config.runner(runner.name).startup_timeout_s for runner in plan.runners),
+        )
+        for index, listening in enumerate(http):
+            spec = msgspec.structs.replace(
+                self._spec("api", f"api-{index}", config, [listening]),
+                workers=workers,
+                index=index,
+            )
+            self._api_workers.append(
+                self._child(
+                    spec,
+                    api_worker_environment(),
+                    startup_timeout_s,
+                    settings.restart,
+                )
+            )
+        children = [*self._runners, *self._api_workers]
+        # The first failure ends the start; the other processes are stopped by `run`.
+        async with _first_error(), asyncio.TaskGroup() as group:
+            for child in children:
+                group.create_task(child.start())
+        for child in children:
+            child.keep()
+        url = url_of(http[0], settings.host, tls=settings.ssl_certfile is not None)
+        api_workers = _counted(workers, "API worker", "API workers")
+        runners = _counted(len(self._runners), "runner process", "runner processes")
+        self._announce(f"{plan.name} is ready at {url} ({api_workers}, {runners})")
+
+    async def _describe(self) -> ServicePlan:
+        spec = self._spec("describe", "describe", ResolvedConfig(), [])
+        child = self._child(spec, {}, _DESCRIBE_TIMEOUT_S, RestartConfig())
+        try:
+            message = await child.start()
+        finally:
+            await child.stop(_RUNNER_STOP_S)
+        if not isinstance(message, Described):
+            raise StartError(f"{self._service}: the service could not be described")
+        return message.plan
+
+    def _plan_runner(
+        self, index: int, runner: RunnerPlan, config: ResolvedConfig
+    ) -> None:
+        """Add the processes of a runner."""
+        settings = config.runner(runner.name)
+        warn_of_ignored(runner, settings)
+        replicas = plan_replicas(runner, settings, available_cores())
+        listening = self._bind(self._run_dir.runner_socket(index))
+        spec = self._spec(
+            "runner",
+            f"runner-{runner.name}",
+            config,
+            [listening],
+            runner=runner.name,
+            replicas=len(replicas),
+        )
+        # With replicas elsewhere, the runner's own process computes nothing.
+        own = replicas[0] if len(replicas) == 1 else ReplicaPlan(1)
+        self._runners.append(
+            self._child(
+                spec, own.environment(), settings.startup_timeout_s, settings.restart
+            )
+        )
+        paths = self._run_dir.replica_sockets(index, len(replicas))
+        for number, path in enumerate(paths):
+            spec = self._spec(
+                "replica",
+                f"replica-{runner.name}-{number}",
+                config,
+                [self._bind(path)],
+                runner=runner.name,
+            )
+            self._runners.append(
+                self._child(
+                    spec,
+                    replicas[number].environment(),
+                    settings.startup_timeout_s,
+                    settings.restart,
+                )
+            )
+
+    def _bind(self, path: str) -> socket.socket:
+        made = bind_unix(path)
+        self._sockets.append(made)
+        return made
+
+    def _spec(
+        self,
+        role: str,
+        name: str,
+        config: ResolvedConfig,
+        sockets: Sequence[socket.socket],
+        *,
+        runner: str = "",
+        replicas: int = 1,
+    ) -> ProcessSpec:
+        return ProcessSpec(
+            role=role,
+            name=name,
+            service=self._service,
+            working_dir=str(self._working_dir),
+            config=config,
+            run_dir=str(self._run_dir.path),
+            runner=runner,
+            sockets=tuple(listening.fileno() for listening in sockets),
+            replicas=replicas,
+        )
+
+    def _child(
+        self,
+        spec: ProcessSpec,
+        environment: Mapping[str, str],
+        startup_timeout_s: float,
+        restart: RestartConfig,
+    ) -> Child:
+        return Child(
+            spec=spec,
+            environment={**environment, PINS_VARIABLE: str(self._run_dir.pins)},
+            startup_timeout_s=startup_timeout_s,
+            restart=restart,
+            on_restart=self._count_restart,
+            clock=self._clock,
+        )
+
+    def _count_restart(self, child: Child) -> None:
+        self._registry.counter(PROCESS_RESTARTS, (child.name,)).add()
+        slot = self._run_dir.metrics_slot(child.name)
+        if slot.exists():
+            zero_gauges(slot)
+
+    async def _stop(self) -> None:
+        """End all processes: first those that accept requests, then the runners."""
+        timeout_s = self._drain_timeout_s()
+        for child in self._runners:
+            # A signal to the whole process group reaches them as well.
+            child.let_end()
+        await asyncio.gather(*(child.stop(timeout_s) for child in self._api_workers))
+        await asyncio.gather(*(child.stop(_RUNNER_STOP_S) for child in self._runners))
+        for listening in self._sockets:
+            listening.close()
+        if self._recorder is not None:
+            await self._recorder.aclose()
+        self._registry.close()
+        self._run_dir.remove()
+
+    def _drain_timeout_s(self) -> float:
+        if not self._api_workers:
+            return _RUNNER_STOP_S
+        config = self._api_workers[0].spec.config.config
+        # A worker gives up by itself at its own time-out, a little earlier.
+        return config.api_server.shutdown_timeout_s + _RUNNER_STOP_S
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
+
+
+class _first_error:
+    """Raises the first error of a group in place of the group."""
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self, _: object, error: BaseException | None, __: object
+    ) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            raise error.exceptions[0] from None

@@ -1,0 +1,1 @@
+"""What a user writes: a Service, its API functions, Runnables and Runners."""

@@ -1,0 +1,216 @@
+"""Exported models: they come back the same, or are refused; never a file outside."""
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headway.errors import CorruptModelError, ModelExistsError, StoreError
+from headway.models.store.record import ModelRecord
+from headway.models.store.store import ModelStore
+from headway.models.store.tag import Tag
+
+FILES = st.dictionaries(
+    st.from_regex(r"[a-z]{1,4}(/[a-z0-9 ._-]{0,4}[a-z])?", fullmatch=True),
+    st.binary(max_size=64),
+    max_size=4,
+).filter(lambda files: not any(a.startswith(b + "/") for a in files for b in files))
+
+
+def make(root: Path, files: dict[str, bytes], version: str = "1") -> ModelStore:
+    store = ModelStore(root / "from")
+    record = ModelRecord(name="m", version=version, metadata={"note": "kept"})
+    with store.create(record) as draft:
+        for name, content in files.items():
+            path = draft / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return store
+
+
+@settings(deadline=None, max_examples=25)
+@given(FILES)
+def test_what_is_exported_is_imported(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]
+) -> None:
+    root = tmp_path_factory.mktemp("archive")
+    source = make(root, files)
+    path = source.export_model("m", root)
+    assert path == root / "m-1.hwmodel"
+    target = ModelStore(root / "to")
+    record = target.import_model(path)
+    assert record == source.get("m") == target.get("m:latest")
+    target.verify(record)
+    for name, content in files.items():
+        assert (target.directory(record.tag) / name).read_bytes() == content
+    assert sorted(p.name for p in root.iterdir()) == ["from", "m-1.hwmodel", "to"]
+
+
+def test_the_suffix_is_added_and_the_model_is_not_imported_twice(
+    tmp_path: Path,
+) -> None:
+    store = make(tmp_path, {"w": b"x"})
+    path = store.export_model("m", tmp_path / "mine")
+    assert path == tmp_path / "mine.hwmodel"
+    assert store.export_model("m", path) == path
+    with pytest.raises(ModelExistsError, match="m:1 is already in"):
+        store.import_model(path)
+
+
+def test_an_older_import_does_not_become_latest(tmp_path: Path) -> None:
+    path = make(tmp_path, {"w": b"x"}, version="old").export_model("m", tmp_path)
+    target = ModelStore(tmp_path / "to")
+    with target.create(ModelRecord(name="m", version="new")):
+        pass
+    target.import_model(path)
+    assert target.resolve("m") == Tag("m", "new")
+    target.delete("m")
+    assert target.resolve("m") == Tag("m", "old")
+
+
+def test_a_corrupt_model_is_not_exported(tmp_path: Path) -> None:
+    store = make(tmp_path, {"w": b"x"})
+    (store.directory(Tag("m", "1")) / "w").write_bytes(b"y")
+    with pytest.raises(CorruptModelError, match="w is not what"):
+        store.export_model("m", tmp_path)
+    assert not list(tmp_path.glob("*.hwmodel"))
+
+
+def test_an_export_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    store = make(tmp_path, {"w": b"x"})
+    with pytest.raises(StoreError, match=r"cannot write .*gone.*No such file"):
+        store.export_model("m", tmp_path / "gone" / "m.hwmodel")
+
+
+def rewrite(path: Path, change: dict[str, bytes | None], **extra: int) -> None:
+    """Write the archive again with entries replaced, added or (None) removed."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    for name, content in change.items():
+        entries.pop(name, None)
+        if content is not None:
+            entries[name] = content
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            entry = zipfile.ZipInfo(name)
+            if name in change:
+                entry.external_attr = extra.get("mode", 0) << 16
+            archive.writestr(entry, content)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("../outside", id="parent"),
+        pytest.param("/tmp/outside", id="absolute"),
+        pytest.param("a/../../outside", id="parent inside"),
+        pytest.param("..\\outside", id="backslash"),
+        pytest.param("./outside", id="dot"),
+        pytest.param("folder/", id="folder"),
+        pytest.param("surplus", id="not listed"),
+    ],
+)
+def test_an_entry_with_a_foreign_name_is_refused(tmp_path: Path, name: str) -> None:
+    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
+    rewrite(path, {name: b"evil"})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CorruptModelError, match=r"m-1\.hwmodel"):
+        ModelStore(tmp_path / "to").import_model(path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_foreign_name_in_the_record_is_refused(tmp_path: Path) -> None:
+    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        record = archive.read("model.yaml")
+    rewrite(
+        path,
+        {"model.yaml": record.replace(b"  w:", b"  ../w:"), "w": None, "../w": b"x"},
+    )
+    with pytest.raises(CorruptModelError, match="outside the model's directory"):
+        ModelStore(tmp_path / "to").import_model(path)
+
+
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
+    rewrite(path, {"w": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777)
+    with pytest.raises(CorruptModelError, match="'w' is no plain file"):
+        ModelStore(tmp_path / "to").import_model(path)
+
+
+def test_an_entry_twice_is_refused(tmp_path: Path) -> None:
+    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
+    with (
+        zipfile.ZipFile(path, "a") as archive,
+        pytest.warns(UserWarning, match="Duplicate name"),
+    ):
+        archive.writestr("w", b"x")
+    with pytest.raises(CorruptModelError, match="not those that"):
+        ModelStore(tmp_path / "to").import_model(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param({"w": b"y"}, "the file 'w' is not what", id="content"),
+        pytest.param({"w": None}, "not those that", id="missing"),
+        pytest.param({"model.yaml": None}, "no exported model", id="no record"),
+        pytest.param({"model.yaml": b"- 1"}, "not a model's record", id="bad record"),
+    ],
+)
+def test_a_changed_archive_is_refused(
+    tmp_path: Path, change: dict[str, bytes | None], reason: str
+) -> None:
+    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
+    rewrite(path, change)
+    target = ModelStore(tmp_path / "to")
+    with pytest.raises(CorruptModelError, match=reason):
+        target.import_model(path)
+    assert target.records() == []
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "to")
+    (tmp_path / "text").write_text("no archive")
+    with pytest.raises(CorruptModelError, match="no exported model"):
+        store.import_model(tmp_path / "text")
+    with pytest.raises(StoreError, match=r"cannot read .*gone: No such file"):
+        store.import_model(tmp_path / "gone")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    root = tmp_path_factory.mktemp("exported")
+    store = make(root, {"w": b"weights" * 9})
+    return store.export_model("m", root).read_bytes()
+
+
+@settings(deadline=None, max_examples=25)
+@given(position=st.integers(0, 1 << 16), change=st.integers(0, 255))
+def test_any_damage_is_refused_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory,
+    exported: bytes,
+    position: int,
+    change: int,
+) -> None:
+    """Some bytes of a zip mean nothing; what is imported must be the model."""
+    root = tmp_path_factory.mktemp("damage")
+    content = bytearray(exported)
+    position %= len(content)
+    if change:
+        content[position] ^= change
+    else:
+        del content[position:]
+    path = root / "m.hwmodel"
+    path.write_bytes(content)
+    target = ModelStore(root / "to")
+    try:
+        record = target.import_model(path)
+    except StoreError:
+        assert target.records() == []
+        return
+    target.verify(target.get(record.tag))
+    assert (target.directory(record.tag) / "w").read_bytes() == b"weights" * 9

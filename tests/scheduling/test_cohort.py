@@ -1,0 +1,138 @@
+"""Cohorts are cut into pieces without losing, doubling or reordering a row."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.scheduling.call_group import BatchSlice, CallGroup
+
+
+def group(*rows: int, max_rows: int = 10, alone: bool = False) -> CallGroup:
+    return CallGroup(
+        key=b"k",
+        method="predict",
+        rows=rows,
+        due=1.0,
+        arrived_at=0.0,
+        max_rows=max_rows,
+        alone=alone,
+    )
+
+
+def shape(piece: BatchSlice) -> tuple[int, int, int, int]:
+    return (piece.first, piece.end, piece.skip, piece.rows)
+
+
+def cut(one: CallGroup, *most: int) -> list[list[tuple[int, int, int, int]]]:
+    return [[shape(piece) for piece in one.take(n)] for n in most]
+
+
+def test_a_cohort_that_fits_goes_whole() -> None:
+    one = group(3, 2, 4)
+    assert one.next_rows == 3
+    assert cut(one, 9) == [[(0, 3, 0, 9)]]
+    assert one.left == 0
+
+
+def test_calls_are_not_split_for_want_of_room() -> None:
+    one = group(3, 4, 5)
+    assert cut(one, 8, 8) == [[(0, 2, 0, 7)], [(2, 3, 0, 5)]]
+    assert cut(group(6, 3), 5, 10) == [[], [(0, 2, 0, 9)]]
+
+
+def test_a_call_larger_than_a_batch_is_split_in_order() -> None:
+    one = group(2, 25, 1)
+    pieces = [list(one.take(10)) for _ in range(3)]
+    assert [list(map(shape, batch)) for batch in pieces] == [
+        [(0, 1, 0, 2), (1, 2, 0, 8)],
+        [(1, 2, 8, 10)],
+        [(1, 2, 18, 7), (2, 3, 0, 1)],
+    ]
+    first, middle, last = pieces[0][1], pieces[1][0], pieces[2][0]
+    assert [first.start_row, middle.start_row, last.start_row] == [2, 10, 20]
+    assert [piece.is_partial for piece in (first, middle, last)] == [True] * 3
+    assert [piece.answered for piece in (first, middle, last)] == [0, 0, 1]
+    assert not pieces[2][1].is_partial
+    assert pieces[2][1].answered == 1
+
+
+def test_a_call_that_goes_alone_goes_whole() -> None:
+    one = group(25, 1, alone=True)
+    assert cut(one, 10, 10, 10) == [[(0, 1, 0, 25)], [(1, 2, 0, 1)], []]
+
+
+def test_withdrawn_calls_are_passed_over() -> None:
+    one = group(1, 2, 3, 4)
+    assert one.withdraw(0) == 1
+    assert one.withdraw(2) == 3
+    assert one.withdraw(2) == 0
+    assert one.withdraw(4) == 0
+    assert one.remaining_calls() == [1, 3]
+    assert one.next_rows == 2
+    assert cut(one, 10) == [[(1, 2, 0, 2), (3, 4, 0, 4)]]
+    assert one.withdraw(1) == 0
+
+
+def test_the_rest_of_a_split_call_can_be_withdrawn() -> None:
+    one = group(25, 1)
+    assert cut(one, 10) == [[(0, 1, 0, 10)]]
+    assert one.next_rows == 15
+    assert one.withdraw(0) == 15
+    assert cut(one, 10) == [[(1, 2, 0, 1)]]
+
+
+def check_piece(piece: BatchSlice, taken: dict[int, int]) -> None:
+    """Check a piece against what was taken before, and note it."""
+    one = piece.group
+    for call in range(piece.first, piece.end):
+        assert piece.skip == taken.get(call, 0)
+        part = piece.rows if piece.end - piece.first == 1 else one.rows[call]
+        taken[call] = taken.get(call, 0) + part
+    if piece.end - piece.first == 1:
+        assert piece.answered == (taken[piece.first] == one.rows[piece.first])
+    if piece.is_partial:
+        assert one.rows[piece.first] > one.max_rows
+        assert not one.alone
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    st.integers(1, 12),
+    st.booleans(),
+    st.data(),
+)
+def test_every_row_goes_once_and_in_order(
+    rows: list[int], max_rows: int, alone: bool, data: st.DataObject
+) -> None:
+    one = group(*rows, max_rows=max_rows, alone=alone)
+    taken: dict[int, int] = {}
+    withdrawn: dict[int, int] = {}
+    at = (0, 0)
+    while one.left:
+        if data.draw(st.booleans(), label="withdraw"):
+            call = data.draw(st.integers(0, len(rows) - 1))
+            expected = 0
+            if call in one.remaining_calls():
+                expected = rows[call] - taken.get(call, 0)
+            assert one.withdraw(call) == expected
+            withdrawn[call] = withdrawn.get(call, 0) + expected
+        most = data.draw(st.integers(1, max_rows), label="most")
+        pieces = list(one.take(most))
+        total = sum(piece.rows for piece in pieces)
+        if alone:
+            assert len(pieces) <= 1
+        else:
+            assert total <= most
+        for piece in pieces:
+            assert (piece.first, piece.skip) >= at
+            at = (piece.first, piece.skip)
+            check_piece(piece, taken)
+        left = sum(
+            rows[call] - taken.get(call, 0) - withdrawn.get(call, 0)
+            for call in range(len(rows))
+        )
+        assert one.left == left
+        assert bool(one.left) == bool(one.remaining_calls())
+        if not total and one.left and not alone:
+            assert most < one.next_rows <= max_rows  # it waits for a larger batch
+    for call, size in enumerate(rows):
+        assert taken.get(call, 0) + withdrawn.get(call, 0) == size

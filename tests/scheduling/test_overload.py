@@ -1,0 +1,183 @@
+"""The scheduler when more comes than it can do: who is refused, and who makes room."""
+
+import pytest
+
+from headway.scheduling.scheduler import Evict, Scheduler, Wait
+from tests.scheduling.asking import NOW, dispatched, group, scheduler, teach
+
+
+def test_a_burst_may_queue_for_longer_than_a_backlog_that_stands() -> None:
+    queued = {}
+    for stands in (False, True):
+        made = scheduler()
+        teach(made, 10, 0.01)
+        made.arrive(group(1, due=NOW + 1), NOW)
+        now = NOW
+        if stands:  # for three seconds, half of what each request has is gone
+            made.arrive(group(*[10] * 30, due=NOW + 0.5), now)
+            for _ in range(30):
+                now += 0.1
+                teach(made, 10, 0.01, now)
+                made.arrive(group(1, due=now + 1, arrived_at=now), now)
+        taken_of_burst(made, now)
+        queued[stands] = made.queue.rows
+    assert queued[False] == pytest.approx(10 / (1.4 * 0.01), abs=20)
+    assert queued[True] < 0.75 * queued[False]
+
+
+def taken_of_burst(made: Scheduler, now: float) -> int:
+    """Return how many of 200 full batches, due in a second, are let in."""
+    made.started(1, "predict", 10, now)
+    return sum(
+        made.arrive(group(10, due=now + 1, arrived_at=now), now) is None
+        for _ in range(200)
+    )
+
+
+def test_a_burst_after_a_pause_is_no_backlog_that_stands() -> None:
+    made = scheduler()
+    teach(made, 10, 0.01, NOW - 60)
+    made.arrive(group(1, due=NOW - 59), NOW - 60)
+    dispatched(made, NOW - 60)
+    # What was learned a minute ago refuses nobody, until the first batch is done.
+    for _ in range(20):
+        assert made.arrive(group(10, due=NOW + 1), NOW) is None
+    teach(made, 10, 0.01, NOW)
+    assert 20 + taken_of_burst(made, NOW) == pytest.approx(1 / (1.4 * 0.01), abs=3)
+
+
+def test_a_full_queue_gives_the_places_of_less_urgent_ones_away() -> None:
+    made = scheduler(
+        group(4, priority=5, due=NOW + 9),
+        group(4, priority=5, due=NOW + 5),
+        group(2, priority=3),
+        max_queue_rows=10,
+    )
+    refusal = made.arrive(group(3, priority=5, due=NOW + 1), NOW)
+    assert refusal is not None
+    assert refusal.reason == "queue_full"
+    assert made.arrive(group(3, priority=4, due=NOW + 8), NOW) is None
+    evict = made.decide(NOW)
+    assert isinstance(evict, Evict)
+    assert [one.due for one in evict.groups] == [NOW + 9], "that would go last"
+    assert dispatched(made) == [2, 3, 4]
+    assert made.decide(NOW) is None
+
+
+def test_what_never_fits_evicts_nobody() -> None:
+    limits = {"max_queue_rows": 10, "max_queue_bytes": 100}
+    made = scheduler(group(1, priority=5, nbytes=1), **limits)
+    for oversize in (group(11, priority=0), group(1, priority=0, nbytes=101)):
+        refusal = made.arrive(oversize, NOW)
+        assert refusal is not None
+        assert refusal.reason == "queue_full"
+    assert dispatched(made) == [1]
+
+
+def test_the_bytes_of_less_urgent_ones_are_given_away_too() -> None:
+    made = scheduler(
+        *(group(1, priority=5, nbytes=40) for _ in range(2)), max_queue_bytes=100
+    )
+    assert made.arrive(group(1, priority=0, nbytes=90), NOW) is None
+    evict = made.decide(NOW)
+    assert isinstance(evict, Evict)
+    assert len(evict.groups) == 2
+    assert made.queue.nbytes == 90
+
+
+def test_more_urgent_ones_are_not_refused_for_a_backlog_of_others() -> None:
+    made = scheduler(*(group(10, priority=5, due=NOW + 1) for _ in range(100)))
+    teach(made, 10, 0.1)
+    assert made.arrive(group(1, priority=5, due=NOW + 1), NOW) is not None
+    assert made.arrive(group(1, priority=4, due=NOW + 1), NOW) is None
+
+
+def test_a_class_waits_for_its_turn_at_the_longest() -> None:
+    made = scheduler(*(group(10, priority=0) for _ in range(1000)))
+    teach(made, 10, 0.01)
+    # One class lower, every sixteenth batch is its own.
+    assert made.arrive(group(1, priority=1, due=NOW + 0.2), NOW) is not None
+    assert made.arrive(group(1, priority=1, due=NOW + 0.3), NOW) is None
+
+
+def test_a_row_adds_its_share_of_a_batch_to_the_backlog() -> None:
+    made = scheduler(group(30))
+    (piece,) = made.decide(NOW).pieces  # type: ignore[union-attr]
+    assert made.row_s(piece) == 0.0, "nothing is known"
+    teach(made, 10, 0.1)
+    one = made.row_s(piece)
+    assert one == pytest.approx(1.4 * 0.01, rel=0.1)
+    made.replicas = 4
+    assert made.row_s(piece) == pytest.approx(one / 4)
+    alone = scheduler(group(30, alone=True))
+    teach(alone, 30, 0.1)
+    (piece,) = alone.decide(NOW).pieces  # type: ignore[union-attr]
+    assert alone.row_s(piece) == pytest.approx(1.4 * 0.1 / 30, rel=0.1)
+
+
+def test_the_backlog_that_an_answer_tells_is_what_goes_before_one_like_it() -> None:
+    made = scheduler(group(10, due=NOW + 2, priority=5))
+    teach(made, 10, 0.1)
+    pieces = made.decide(NOW).pieces  # type: ignore[union-attr]
+    assert made.next_s(pieces, NOW) == 0.0
+    for _ in range(3):
+        assert made.arrive(group(10, due=NOW + 2, priority=5), NOW) is None
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.3 + 0.1)
+    # Those of a less urgent class, or with more time left, go after it.
+    for behind in ({"priority": 6}, {"priority": 5, "due": NOW + 9}):
+        made.arrive(group(10, **{"due": NOW + 2, **behind}), NOW)
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.3 + 0.1)
+    made.arrive(group(10, priority=4), NOW)
+    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.4 + 0.1)
+    made.arrive(group(1, method="other", key=b"o", due=NOW + 9), NOW)
+    assert made.next_s(pieces, NOW) == 0.0, "of another method nothing is known"
+
+
+def test_nobody_makes_room_for_one_who_will_be_late() -> None:
+    before = group(10, priority=5, due=NOW + 0.15)
+    made = scheduler(before, group(10, priority=9), max_queue_rows=20)
+    teach(made, 10, 0.1)
+    refusal = made.arrive(group(10, priority=5, due=NOW + 0.15), NOW)
+    assert refusal is not None
+    assert refusal.reason == "predicted_late"
+    assert made.queue.rows == 20
+
+
+def test_a_lone_row_does_not_wait_as_none_so_small_was_seen() -> None:
+    made = scheduler(replicas=2)
+    teach(made, 8, 0.001)
+    assert made.arrive(group(1, due=NOW + 30), NOW) is None
+    assert dispatched(made) == [1]
+
+
+def test_a_full_batch_does_not_wait_for_a_share_of_another() -> None:
+    made = scheduler(replicas=2)
+    for rows in (1, 2, 5, 10):
+        teach(made, rows, 0.001 + 0.0001 * rows)
+    for step in range(500):  # 9,000 rows a second
+        now = NOW + step / 1000
+        assert made.arrive(group(9, arrived_at=now), now) is None
+        made.queue.drop(made.queue.next_lane())  # type: ignore[arg-type]
+    first = group(1, due=now + 1, arrived_at=now)
+    assert made.arrive(first, now) is None
+    assert isinstance(made.decide(now), Wait)
+    other = group(10, key=b"other", due=now + 2, arrived_at=now)
+    assert made.arrive(other, now) is None
+    assert dispatched(made, now) == [1]
+    assert dispatched(made, now) == [10]
+
+
+def test_calls_of_a_quick_method_count_as_quick_before_one_of_a_slow() -> None:
+    made = scheduler()
+    teach(made, 10, 0.1)
+    for _ in range(10):
+        made.cost("quick").observe(10, 0.001, NOW)
+    for _ in range(50):
+        quick = group(10, key=b"q", method="quick", due=NOW + 0.5)
+        assert made.arrive(quick, NOW) is None
+    assert made.arrive(group(10, due=NOW + 0.5), NOW) is None, "0.07 s and its own"
+    for _ in range(10):
+        made.arrive(group(10, due=NOW + 2), NOW)
+    quick = group(10, key=b"q", method="quick", due=NOW + 2)
+    refusal = made.arrive(quick, NOW + 0.9)
+    assert refusal is not None, "behind ten slow batches it is late"

@@ -1,0 +1,246 @@
+"""The scheduler: bounds kept, no idling that is not paid for."""
+
+from typing import Any
+
+import pytest
+
+from headway.scheduling.call_group import CallGroup
+from headway.scheduling.gather_window import GatherWindow
+from headway.scheduling.scheduler import Dispatch, Late, Scheduler, Wait
+from tests.scheduling.asking import NOW, dispatched, group, scheduler, teach
+from tests.scheduling.simulation import Simulation
+
+
+def test_with_nothing_waiting_there_is_nothing_to_do() -> None:
+    assert scheduler().decide(NOW) is None
+
+
+def test_what_waits_goes_at_once_when_nothing_is_known() -> None:
+    assert dispatched(scheduler(group(1, 2), group(3))) == [3, 3]
+
+
+def test_a_batch_keeps_the_cap() -> None:
+    made = scheduler(group(6), group(3), group(2))
+    assert dispatched(made) == [6, 3]
+    assert dispatched(made) == [2]
+
+
+def test_an_oversize_call_goes_in_parts_in_order() -> None:
+    made = scheduler(group(25), group(4))
+    assert [dispatched(made) for _ in range(3)] == [[10], [10], [5, 4]]
+
+
+def test_busy_replicas_get_nothing() -> None:
+    made = scheduler(group(1), replicas=0)
+    assert made.decide(NOW) is None
+    made.replicas = 1
+    made.started(1, "predict", 5, NOW)
+    assert made.decide(NOW) is None
+    made.finished(1, "predict", 5, 5, 0.001, NOW)
+    assert dispatched(made) == [1]
+
+
+def test_while_all_are_busy_it_waits_for_the_first_that_is_due() -> None:
+    made = scheduler(group(1, due=NOW + 2), group(1, due=NOW + 1))
+    made.started(1, "predict", 1, NOW)
+    assert made.decide(NOW) == Wait(NOW + 1)
+    late = made.decide(NOW + 1)
+    assert isinstance(late, Late)
+    assert [one.due for one in late.groups] == [NOW + 1]
+    assert made.decide(NOW + 1) == Wait(NOW + 2)
+
+
+def test_what_is_due_is_refused_or_late() -> None:
+    made = scheduler(group(1, due=NOW + 1))
+    refusal = made.arrive(group(1, due=NOW), NOW)
+    assert refusal is not None
+    assert refusal.reason == "deadline_passed"
+    assert isinstance(made.decide(NOW + 1), Late)
+    assert made.decide(NOW + 1) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "queued"),
+    [({"max_queue_rows": 10}, group(8)), ({"max_queue_bytes": 99}, group(1))],
+    ids=["rows", "bytes"],
+)
+def test_a_full_queue_refuses(limits: dict[str, int], queued: CallGroup) -> None:
+    queued.nbytes = 60
+    made = scheduler(queued, **limits)
+    refusal = made.arrive(group(3, nbytes=50), NOW)
+    assert refusal is not None
+    assert refusal.reason == "queue_full"
+    assert refusal.retry_after_s >= 0
+
+
+def test_an_empty_queue_takes_whatever_comes() -> None:
+    scheduler(group(50, nbytes=500), max_queue_rows=10, max_queue_bytes=100)
+
+
+def test_a_deadline_that_the_backlog_breaks_is_refused_with_when_to_retry() -> None:
+    made = scheduler()
+    teach(made, 10, 0.1)
+    made.started(1, "predict", 10, NOW)
+    for _ in range(3):
+        assert made.arrive(group(10, due=NOW + 9), NOW) is None
+    # 0.1 s for the batch at hand, three batches ahead that count for more, as nobody
+    # knows how fast they will be, and its own.
+    assert made.backlog_s(NOW) == pytest.approx(0.1 + 1.4 * 0.3 + 0.1)
+    assert made.arrive(group(10, due=NOW + 9.1), NOW) is None
+    refusal = made.arrive(group(10, due=NOW + 9), NOW + 8.9)
+    assert refusal is None, "what was learned 8.9 s ago is not trusted"
+    refusal = made.arrive(group(10, due=NOW + 0.05), NOW)
+    assert refusal is not None
+    assert refusal.reason == "predicted_late"
+    assert refusal.retry_after_s == pytest.approx(0.15)
+
+
+def test_what_can_be_met_only_at_once_is_taken_by_an_idle_replica() -> None:
+    made = scheduler()
+    teach(made, 1, 0.1)
+    assert made.arrive(group(1, due=NOW + 0.11), NOW) is None
+    assert dispatched(made) == [1]
+
+
+def test_calls_that_go_alone_are_priced_as_they_go() -> None:
+    made = scheduler()
+    teach(made, 100, 0.002)
+    teach(made, 1, 0.001)
+    for _ in range(5):
+        # 100 rows each, alone: 2 ms a piece, though the cap is 10 rows; those ahead
+        # count for more than they take.
+        due = NOW + 0.0135
+        assert made.arrive(group(100, due=due, alone=True), NOW) is None
+    assert dispatched(made) == [100]
+    late = made.decide(NOW + 0.012)
+    assert isinstance(late, Late), "2 ms do not fit in 1.5"
+
+
+def test_the_backlog_is_that_of_one_row_more() -> None:
+    made = scheduler()
+    assert made.backlog_s(NOW) == 0.0
+    teach(made, 1, 0.1)
+    made.started(1, "predict", 1, NOW)
+    assert made.backlog_s(NOW + 0.04) == 0.0, "of nobody's method"
+    assert made.arrive(group(1), NOW) is None
+    # The rest of the batch at hand, and then two rows together: nothing is known of
+    # two, so their time is taken to be in proportion.
+    assert made.backlog_s(NOW + 0.04) == pytest.approx(0.06 + 0.2)
+    assert made.backlog_s(NOW + 5) == pytest.approx(0.2)
+    assert made.arrive(group(1, priority=3), NOW) is None
+    assert made.backlog_s(NOW) == 0.0, "it depends on the class"
+
+
+def test_a_head_that_cannot_be_met_any_more_is_late() -> None:
+    made = scheduler(group(1, due=NOW + 0.2), group(1, due=NOW + 9))
+    teach(made, 1, 0.1, NOW)
+    late = made.decide(NOW + 0.15)
+    assert isinstance(late, Late)
+    assert [one.due for one in late.groups] == [NOW + 0.2]
+    assert dispatched(made, NOW + 0.15) == [1]
+
+
+def test_a_batch_is_no_larger_than_the_earliest_deadline_allows() -> None:
+    made = scheduler(group(1, due=NOW + 0.5), *(group(1) for _ in range(9)))
+    for rows in range(1, 11):
+        teach(made, rows, 0.1 + 0.06 * rows)
+    pieces = dispatched(made)
+    assert 5 <= len(pieces) <= 6  # the tail of six is near 0.5 s
+    made = scheduler(group(2, due=NOW + 0.25), *(group(1) for _ in range(9)))
+    teach(made, 2, 0.24)
+    teach(made, 10, 9.0)
+    assert dispatched(made) == [2], "the head goes, though its tail is later"
+
+
+@pytest.mark.parametrize(("rate", "batch"), [(0, 1), (5000, 3)])
+def test_batches_grow_with_what_arrives(rate: int, batch: int) -> None:
+    made = scheduler()
+    for rows in (1, 2, 5, 10):
+        teach(made, rows, 0.00001 + 0.001 * rows)
+    for step in range(rate // 10):
+        now = NOW + step * 10 / rate
+        assert made.arrive(group(10, arrived_at=now), now) is None
+        made.queue.drop(made.queue.next_lane())  # type: ignore[arg-type]
+    now = NOW + 1
+    teach(made, 1, 0.00101, now)
+    made.arrive(group(*[1] * 3, arrived_at=now), now)
+    decision = made.decide(now)
+    assert isinstance(decision, Dispatch)
+    assert decision.rows == batch
+
+
+def closed_loop(**limits: Any) -> Scheduler:
+    """Return a scheduler that saw 8 clients return 0.3 ms after each answer."""
+    made = scheduler(**limits)
+    for cycle in range(10):
+        now = NOW - 10 + cycle
+        for _ in range(8):
+            made.arrive(group(1, arrived_at=now + 0.0003), now + 0.0003)
+        assert dispatched(made, now + 0.0003) == [1] * 8
+        made.started(cycle, "predict", 8, now)
+        made.finished(cycle, "predict", 8, 8, 0.004, NOW if cycle == 9 else now + 1)
+    return made
+
+
+def test_the_first_of_a_closed_loop_waits_for_the_others() -> None:
+    made = closed_loop()
+    made.arrive(group(1, arrived_at=NOW + 0.0001), NOW + 0.0001)
+    decision = made.decide(NOW + 0.0001)
+    assert isinstance(decision, Wait)
+    assert NOW + 0.0003 <= decision.until < NOW + 0.0005
+    for _ in range(7):
+        made.arrive(group(1, arrived_at=NOW + 0.0003), NOW + 0.0003)
+    assert dispatched(made, NOW + 0.0003) == [1] * 8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"due": NOW + 0.0046}, {"alone": True}, {"max_rows": 1}],
+    ids=["due before", "alone", "full"],
+)
+def test_what_gains_nothing_by_waiting_goes(options: dict[str, Any]) -> None:
+    made = closed_loop()
+    assert made.arrive(group(1, **options), NOW + 0.0001) is None
+    assert dispatched(made, NOW + 0.0001) == [1]
+
+
+def test_with_a_second_idle_replica_nobody_waits_for_returns() -> None:
+    made = closed_loop()
+    made.replicas = 2
+    made.arrive(group(8, arrived_at=NOW), NOW + 0.0001)
+    assert dispatched(made, NOW + 0.0001) == [8]
+
+
+def test_a_lower_class_gets_its_turn_under_load() -> None:
+    simulation = Simulation(seconds_of=lambda rows: 0.01, max_rows=1)
+    answered: list[float] = []
+    simulation.scheduler.cost("predict")
+    for step in range(300):  # twice what one replica can do
+        simulation.at(100.0 + 0.005 * step, lambda: simulation.call(1))
+
+    def low() -> None:
+        one = group(1, key=b"low", priority=1, max_rows=1, arrived_at=simulation.now)
+        assert simulation.scheduler.arrive(one, simulation.now) is None
+        simulation.watch(one, lambda: answered.append(simulation.now))
+
+    simulation.at(100.1, low)
+    simulation.run(3.0)
+    assert len(answered) == 1
+    # One class up after 0.5 s, where equal (endless) deadlines go by arrival.
+    assert answered[0] < 100.1 + 0.5 + 0.25
+
+
+@pytest.mark.interpreted
+def test_the_window_is_the_methods_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = scheduler(replicas=2)
+    seen: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(
+        GatherWindow,
+        "arrived",
+        lambda window, calls, rows, **_: seen.append((id(window), calls, rows)),
+    )
+    made.arrive(group(1, 2), NOW)
+    made.arrive(group(5, method="other", key=b"o"), NOW)
+    made.arrive(group(4), NOW)
+    assert [(calls, rows) for _, calls, rows in seen] == [(2, 3), (1, 5), (1, 4)]
+    assert seen[0][0] == seen[2][0] != seen[1][0]

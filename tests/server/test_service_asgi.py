@@ -1,0 +1,78 @@
+"""Middleware and mounts as a service is told of them."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import starlette.middleware
+
+from headway.errors import ConfigError, MissingExtraError
+from headway.service.service import Middleware, Mount, Service
+
+
+async def an_app(scope: Any, receive: Any, send: Any) -> None:
+    """Stand for an ASGI application."""
+
+
+class AMiddleware:
+    def __init__(self, app: Any, *args: Any, **options: Any) -> None: ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def test_middleware_is_kept_in_order_with_its_options() -> None:
+    service = Service("svc")
+    service.add_asgi_middleware(AMiddleware, size=1)
+    service.add_asgi_middleware(
+        starlette.middleware.Middleware(AMiddleware, 2, a=3), b=4
+    )
+    assert service.middleware == [
+        Middleware(AMiddleware, (), {"size": 1}),
+        Middleware(AMiddleware, (2,), {"a": 3, "b": 4}),
+    ]
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "abc", (AMiddleware, (), 5)])
+def test_what_is_no_middleware_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="is no ASGI middleware"):
+        Service("svc").add_asgi_middleware(wrong)
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"), [("/", "/"), ("", "/"), ("a", "/a"), ("/a/b/", "/a/b")]
+)
+def test_mounts_have_plain_paths(path: str, kept: str) -> None:
+    service = Service("svc")
+    service.mount_asgi_app(an_app, path, name="a")
+    assert service.mounts == [Mount(an_app, kept, "a")]
+    with pytest.raises(ConfigError, match="two mounts have the path"):
+        service.mount_asgi_app(an_app, path)
+
+
+def test_a_mount_needs_an_application_and_a_path() -> None:
+    service = Service("svc")
+    with pytest.raises(ConfigError, match="is no ASGI application"):
+        service.mount_asgi_app(Middleware(AMiddleware, (), {}))
+    with pytest.raises(ConfigError, match="is no WSGI application"):
+        service.mount_wsgi_app(None)
+    with pytest.raises(ConfigError, match="is no plain path"):
+        service.mount_asgi_app(an_app, "/{x}")
+
+
+def test_a_wsgi_mount_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service("svc")
+    service.mount_wsgi_app(an_app, "/w")
+    assert service.mounts[0].path == "/w"
+    monkeypatch.setitem(sys.modules, "a2wsgi", None)
+    with pytest.raises(MissingExtraError, match=r"headway\[wsgi\]"):
+        service.mount_wsgi_app(an_app, "/x")
+
+
+def test_who_has_neither_imports_no_starlette() -> None:
+    code = (
+        "import sys, headway.server.process, headway.server.asgi_app\n"
+        "headway.asgi_app(headway.Service('svc'))\n"
+        "sys.exit('starlette' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

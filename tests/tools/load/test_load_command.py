@@ -1,0 +1,172 @@
+"""`headway load` as a process: what it measures, what it refuses, how it ends."""
+
+import signal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from headway.tools.load.result import LoadResult
+from tests.serving.processes import wait_gone
+from tests.tools.commands import Command
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def result(file: Path) -> LoadResult:
+    return msgspec.json.decode(file.read_bytes(), type=LoadResult)
+
+
+def test_ladder_is_climbed_and_joined_with_the_servers_figures(tmp_path: Path) -> None:
+    arguments = ("--ladder", "2/2,4/4", "--run-time", "3s", "--json", "load.json")
+    with Command("load", "paced:paced", *arguments, folder=tmp_path) as command:
+        assert command.wait() == 0, command.output
+        assert command.processes() == []
+    found = result(tmp_path / "load.json")
+    assert found.is_whole
+    assert found.errors == []
+    assert [rung.users for rung in found.rungs] == [2, 4]
+    for rung in found.rungs:
+        assert rung.whole.failures == 0
+        assert rung.steady is not None
+        assert rung.whole.requests >= rung.steady.requests > 0
+        steady = rung.steady
+        assert steady.rps == pytest.approx(steady.requests / steady.seconds, abs=0.02)
+        assert steady.p50_ms is not None
+        assert steady.p99_ms is not None
+        assert steady.max_ms is not None
+        assert 4 <= steady.p50_ms <= steady.p99_ms <= steady.max_ms
+        assert rung.server is not None
+        assert rung.server.mean_batch_rows == 1.0
+    for number, rung in enumerate(found.rungs):
+        seconds = [second for second in found.seconds if second.rung == number]
+        # The last one is what was left of a second.
+        assert 2 <= len(seconds) <= 5
+        asked = sum(second.figures.requests for second in seconds)
+        assert asked == rung.whole.requests > 0
+    assert found.server_seconds
+    assert "rung 2 of 2: 4 users" in command.output
+    assert "mean batch" in command.output
+
+
+def test_several_processes_make_one_load(tmp_path: Path) -> None:
+    arguments = ("--users", "4", "--run-time", "2s", "--workers", "2")
+    with Command(
+        *("load", "paced:paced", *arguments, "--json", "load.json"), folder=tmp_path
+    ) as command:
+        assert command.wait() == 0, command.output
+        assert command.processes() == []
+    [rung] = result(tmp_path / "load.json").rungs
+    assert rung.users == 4
+    assert rung.whole.requests > 0
+    assert rung.whole.failures == 0
+
+
+def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path: Path) -> None:
+    arguments = ("--ladder", "2/2,4/4", "--run-time", "2s")
+    files = ("--json", "load.json", "--report", "load.html")
+    with Command(
+        *("load", "paced:paced", *arguments, *files), folder=tmp_path
+    ) as command:
+        command.read_until("rung 2 of 2")
+        command.send(signal.SIGINT)
+        assert command.wait() == 130, command.output
+        assert command.processes() == []
+    found = result(tmp_path / "load.json")
+    assert not found.is_whole
+    assert len(found.rungs) == 2
+    assert found.rungs[0].steady is not None
+    assert "stopped" in command.output
+    assert "The load was stopped" in (tmp_path / "load.html").read_text()
+    assert "mean batch" in command.output
+
+
+def test_failed_requests_are_said_and_fail_the_command(tmp_path: Path) -> None:
+    (tmp_path / "users.py").write_text(
+        "from locust import FastHttpUser, constant, task\n"
+        "class Wrong(FastHttpUser):\n"
+        "    wait_time = constant(0.1)\n"
+        "    @task\n"
+        "    def ask(self):\n"
+        "        self.client.post('/nowhere')\n"
+    )
+    with Command(
+        *("load", "paced:paced", "-f", "users.py", "--users", "2"),
+        *("--run-time", "2s"),
+        folder=tmp_path,
+    ) as command:
+        assert command.wait() == 1
+        assert command.processes() == []
+    assert "requests failed" in command.output
+    assert "x POST /nowhere: " in command.output
+    assert "Traceback" not in command.output
+
+
+@pytest.mark.soak
+def test_page_of_locusts_own_stays_until_ctrl_c(tmp_path: Path, free_port: int) -> None:
+    arguments = ("--users", "2", "--run-time", "2s", "--ui", "--ui-port")
+    with Command(
+        *("load", "paced:paced", *arguments, str(free_port)), folder=tmp_path
+    ) as command:
+        command.read_until("stays until Ctrl-C")
+        assert command.processes() != []
+        command.send(signal.SIGINT)
+        assert command.wait() == 0, command.output
+        assert command.processes() == []
+    assert "mean batch" in command.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("paced:failing",), "POST /ask is answered 500: "),
+        (("paced:unloadable",), "the server did not start: "),
+        (("nowhere:svc",), "there is no module 'nowhere'"),
+        (("paced:paced", "--ladder", "5"), "'5' is no ladder: write users/users"),
+        (("paced:paced", "--ladder", "5/5", "--users", "2"), "leave out --users"),
+        (("paced:paced", "--spawn-rate", "0"), "is no ladder: write users/users"),
+        (("paced:paced", "--run-time", "soon"), "--run-time is 'soon': write a time"),
+        (("paced:paced", "-f", "none.py"), "none.py: there is no Locust user in it"),
+        (("paced:paced", "-f", "broken.py"), "broken.py: SyntaxError: "),
+        (("paced:paced", "-f", "none.py", "--rate", "5"), "leave out --rate"),
+        (("paced:paced", "--write-locustfile", "no/x.py"), "no/x.py: cannot be writ"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], line: str
+) -> None:
+    (tmp_path / "none.py").write_text("users = 0\n")
+    (tmp_path / "broken.py").write_text("def (\n")
+    with Command("load", *arguments, folder=tmp_path) as command:
+        assert command.wait() == 1, command.output
+        assert command.processes() == []
+    [error] = [
+        said for said in command.output.splitlines() if " is served at " not in said
+    ]
+    assert error.startswith("headway: error: ")
+    assert line in error
+
+
+def test_unreachable_server_is_one_line(tmp_path: Path, free_port: int) -> None:
+    with Command("load", f"127.0.0.1:{free_port}", folder=tmp_path) as command:
+        assert command.wait() == 1
+    assert command.output.count("\n") == 1
+    assert "cannot be reached" in command.output
+
+
+def test_users_are_written_for_who_wants_to_edit_them(tmp_path: Path) -> None:
+    with Command(
+        "load", "paced:paced", "--write-locustfile", "users.py", folder=tmp_path
+    ) as command:
+        assert command.wait() == 0, command.output
+    text = (tmp_path / "users.py").read_text()
+    assert "self.client.post('/ask', b'1'" in text
+
+
+@pytest.mark.soak
+def test_killed_command_leaves_nothing(tmp_path: Path) -> None:
+    with Command("load", "paced:paced", "--users", "2", folder=tmp_path) as command:
+        command.read_until("rung 1 of 1")
+        left = command.processes()
+        command.send(signal.SIGKILL)
+        wait_gone(left)

@@ -1,0 +1,229 @@
+"""The sender against a server that answers, refuses, stalls, hangs up, is silent."""
+
+import asyncio
+import itertools
+import select
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from headway.tools.load.arrivals import Constant
+from headway.tools.load.open_loop_sender import Limits, Sender, Turns
+from headway.tools.load.request import Request
+from tests.benchmarks.peer import Deed, Peer, Stall, answer, hang_up, ignore
+
+TURNS = Turns(
+    epoll=select.epoll,
+    select=select.select,
+    select_among_others=select.select,
+    let_others=lambda: None,
+)
+PER_S = 1000
+COUNT = 400
+
+
+class Visitor:
+    """Keeps what became of its requests."""
+
+    def __init__(self) -> None:
+        self.request = Request("/predict", [1])
+        self.outcomes: list[tuple[float, float, str]] = []
+        self.stop = threading.Event()
+
+    def next_request(self) -> Request:
+        return self.request
+
+    def failure_of(self, status: int, body: bytes) -> str | None:
+        return None if status == 200 else str(status)
+
+    def is_stopping(self) -> bool:
+        return self.stop.is_set()
+
+    def report(
+        self, request: Request, began: float, took_s: float, length: int, failure: str
+    ) -> None:
+        self.outcomes.append((began, took_s, failure))
+
+    @property
+    def failures(self) -> Counter[str]:
+        return Counter(failure for _, _, failure in self.outcomes)
+
+
+def send(
+    url: str,
+    *,
+    connections: int = 8,
+    most: int = 300,
+    timeout_s: float = 5.0,
+    times: Iterator[float] | None = None,
+    visitor: Visitor | None = None,
+) -> Visitor:
+    visitor = visitor or Visitor()
+    Sender(
+        origin=url.removesuffix("/predict"),
+        times=times or itertools.islice(Constant(PER_S).times(), COUNT),
+        limits=Limits(connections, most, timeout_s),
+        user=visitor,
+        turns=TURNS,
+    ).run()
+    return visitor
+
+
+def test_all_is_sent_when_it_is_due_and_each_once() -> None:
+    with Peer(lambda _: answer(200)) as peer:
+        visitor = send(peer.url)
+        assert set(peer.requests) == {
+            visitor.request.bytes_for(peer.url.removesuffix("/predict"))
+        }
+    assert visitor.failures == {"": COUNT}
+    dues = sorted(began for began, _, _ in visitor.outcomes)
+    assert dues[-1] - dues[0] == pytest.approx((COUNT - 1) / PER_S)
+    assert all(took > 0 for _, took, _ in visitor.outcomes)
+
+
+def test_each_is_reported_as_what_became_of_it() -> None:
+    kinds: list[int | Deed] = [200, 200, 503, 404, hang_up, ignore]
+
+    def deeds(number: int) -> Deed:
+        kind = kinds[number % len(kinds)]
+        return answer(kind) if isinstance(kind, int) else kind
+
+    with Peer(deeds) as peer:
+        visitor = send(peer.url, most=200, timeout_s=1.0)
+        came = len(peer.requests)
+    expected = Counter(str(kinds[number % len(kinds)]) for number in range(came))
+    found = visitor.failures
+    assert found.total() == COUNT
+    assert found[""] == expected["200"]
+    assert found["503"] == expected["503"]
+    assert found["404"] == expected["404"]
+    assert found["no answer in time"] == expected[str(ignore)]
+    lost = found.total() - sum(
+        found[key] for key in ("", "503", "404", "no answer in time", "never sent")
+    )
+    assert lost == expected[str(hang_up)]
+
+
+def test_stall_shows_in_all_that_were_due_during_it() -> None:
+    stalled = Stall(0.1)
+    with Peer(lambda number: stalled if number == 20 else answer(200)) as peer:
+        visitor = send(peer.url)
+    assert visitor.failures == {"": COUNT}
+    during = [
+        (began, took)
+        for began, took, _ in visitor.outcomes
+        if stalled.began <= began < stalled.over
+    ]
+    assert len(during) > 50
+    assert all(began + took >= stalled.over for began, took in during)
+
+
+def test_waiting_for_a_connection_counts() -> None:
+    stalled = Stall(0.1)
+    with Peer(lambda number: stalled if number == 20 else answer(200)) as peer:
+        visitor = send(peer.url, connections=2, most=4)
+        assert len(peer.requests) == COUNT
+    waited = [
+        took
+        for began, took, _ in visitor.outcomes
+        if stalled.began <= began < stalled.over
+    ]
+    assert len(waited) > 50
+    assert max(waited) > 0.09
+
+
+def test_what_finds_no_connection_for_too_long_has_failed() -> None:
+    with Peer(lambda _: ignore) as peer:
+        visitor = send(peer.url, connections=2, most=2, timeout_s=0.1)
+    assert visitor.failures.total() == COUNT
+    assert set(visitor.failures) == {"no answer in time", "never sent"}
+    assert visitor.failures["never sent"] > 100
+
+
+def test_nobody_listening_fails_each_request(free_port: int) -> None:
+    visitor = send(f"http://127.0.0.1:{free_port}")
+    assert visitor.failures == {"connection refused": COUNT}
+
+
+@pytest.mark.parametrize(
+    ("head", "failure"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", "no Content-Length"),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0", ""),
+    ],
+)
+def test_other_answers(head: bytes, failure: str) -> None:
+    def deed(number: int) -> Deed:
+        def do(transport: asyncio.Transport) -> None:
+            transport.write(head + b"\r\n\r\n")
+
+        return do
+
+    with Peer(deed) as peer:
+        visitor = send(peer.url, times=iter([0.0, 0.01, 0.02]))
+        assert len(peer.requests) == 3
+    assert len(visitor.outcomes) == 3
+    assert all(
+        said.endswith(failure) and bool(said) == bool(failure)
+        for _, _, said in visitor.outcomes
+    )
+
+
+def test_large_bodies_go_both_ways() -> None:
+    body = b"x" * 3_000_000
+    came = bytearray()  # of the request, which comes in pieces
+
+    class Eater(Peer):
+        def came(self, transport: asyncio.Transport, request: bytes) -> None:
+            came.extend(request)
+            if len(came) >= len(wire):
+                came.clear()
+                transport.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+                )
+
+    visitor = Visitor()
+    visitor.request = Request("/predict", body)
+    with Eater(lambda _: ignore) as peer:
+        wire = visitor.request.bytes_for(peer.url.removesuffix("/predict"))
+        send(peer.url, times=iter([0.0]), visitor=visitor)
+    assert visitor.failures == {"": 1}
+
+
+def test_stopping_user_waits_for_its_answers_only() -> None:
+    visitor = Visitor()
+
+    def deeds(number: int) -> Deed:
+        if number == 50:
+            visitor.stop.set()
+        return answer(200)
+
+    with Peer(deeds) as peer:
+        send(peer.url, times=Constant(PER_S).times(), visitor=visitor)
+        came = len(peer.requests)
+    assert visitor.failures == {"": came}
+
+
+def test_killed_user_tells_of_who_waits_for_long() -> None:
+    visitor = Visitor()
+    began = time.monotonic()
+
+    def killing() -> None:
+        if time.monotonic() > began + 1.8:
+            raise KeyboardInterrupt
+
+    turns = TURNS._replace(let_others=killing)
+    times: Callable[[], Iterator[float]] = Constant(100).times
+    with Peer(lambda _: ignore) as peer, pytest.raises(KeyboardInterrupt):
+        Sender(
+            origin=peer.url.removesuffix("/predict"),
+            times=times(),
+            limits=Limits(2, 1000, 30.0),
+            user=visitor,
+            turns=turns,
+        ).run()
+    assert set(visitor.failures) == {"no answer until the end"}
+    assert all(took > 1.0 for _, took, _ in visitor.outcomes)

@@ -1,0 +1,59 @@
+"""What is written is Python that sends just what it was to send."""
+
+import ast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.tools.load.users_file import closed_users, open_users
+from headway.tools.sample_request import Question
+
+questions = st.lists(
+    st.builds(
+        Question,
+        st.text().map(lambda text: f"/{text}"),
+        st.binary(),
+        st.text(),
+    ),
+    min_size=1,
+)
+
+
+@given(questions)
+def test_each_closed_user_has_a_task_for_each_question(asked: list[Question]) -> None:
+    [users] = [
+        node
+        for node in ast.parse(closed_users(asked)).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    tasks = [node for node in users.body if isinstance(node, ast.FunctionDef)]
+    assert len({task.name for task in tasks}) == len(asked)
+    found = []
+    for task in tasks:
+        assert isinstance(task.body[0], ast.Expr)
+        call = task.body[0].value
+        assert isinstance(call, ast.Call)
+        route, body = (ast.literal_eval(argument) for argument in call.args)
+        headers = ast.literal_eval(call.keywords[0].value)
+        found.append(Question(route, body, headers["Content-Type"]))
+    assert found == asked
+
+
+@given(questions, st.floats(min_value=0.001, max_value=1e6))
+def test_open_users_have_the_rate_and_all_questions(
+    asked: list[Question], per_s: float
+) -> None:
+    calls = [
+        node
+        for node in ast.walk(ast.parse(open_users(asked, per_s)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    [arrivals] = [call for call in calls if call.func.id == "Poisson"]  # type: ignore[attr-defined]  # all are names
+    assert ast.literal_eval(arrivals.args[0]) == per_s
+    found = []
+    for call in calls:
+        if call is not arrivals:
+            route, body = (ast.literal_eval(argument) for argument in call.args)
+            content_type = ast.literal_eval(call.keywords[0].value)
+            found.append(Question(route, body, content_type))
+    assert found == asked
