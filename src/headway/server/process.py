@@ -1,8 +1,7 @@
 """The main module of the supervisor's processes: API workers, runners, replicas.
 
 `python -m headway.server.process NAME CONTROL_FD SUPERVISOR_PID`: the first message on
-the
-control socket says what to be; assemble builds it.
+the control socket is a ProcessSpec, whose role decides what assembly builds.
 """
 
 import asyncio
@@ -40,7 +39,7 @@ from headway.service.loader import load_service
 from headway.service.runner import Runner
 from headway.service.service import Service
 
-__all__ = ["main"]
+__all__ = ["build", "main"]
 
 _log = logging.getLogger(__name__)
 _API_NICENESS = 2
@@ -78,7 +77,12 @@ async def _run(name: str, control: ControlChannel) -> int:
         if spec.role == "describe":
             await control.send(Described(describe(service)))
             return 0
-        serving = _build(spec, service)
+        if spec.role == "api":
+            # Where they compete for a core, the model goes first: it sets the
+            # throughput, and what it does not get is lost (benchmarks/overload.py,
+            # four times the capacity).
+            os.nice(_API_NICENESS)
+        serving = build(spec, service)
         await serving.start()
         tune_gc()
     except HeadwayError as error:
@@ -121,7 +125,12 @@ async def _until_told(control: ControlChannel) -> None:
     await asyncio.wait([listening])
 
 
-def _build(spec: ProcessSpec, service: Service) -> _Serving:
+def build(spec: ProcessSpec, service: Service) -> _Serving:
+    """Return an API worker, a runner or a replica, not started yet.
+
+    Raises:
+        StartError: If a model cannot be loaded or warmed, or a setting not be kept.
+    """
     loop = asyncio.get_running_loop()
     clock = MonotonicClock()
     run_dir = RunDir(path=Path(spec.run_dir))
@@ -162,9 +171,6 @@ def _build(spec: ProcessSpec, service: Service) -> _Serving:
             registry=registry,
             clock=clock,
         )
-    # Where they compete for a core, the model goes first: it sets the throughput, and
-    # what it does not get is lost (benchmarks/overload.py, four times the capacity).
-    os.nice(_API_NICENESS)
     clients = build_clients(
         service=service, config=spec.config, registry=registry, clock=clock, loop=loop
     )
