@@ -16,7 +16,6 @@ import uvloop
 import headway
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
-from headway.api.meters import EndpointMeters
 from headway.api.observer import TelemetryApplication
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
@@ -35,6 +34,7 @@ from headway.ipc.message_records import ReadyRecord
 from headway.ipc.result import encode_array
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
+from headway.metrics.meters import EndpointMeters
 from headway.observability.tracing import Tracing
 from headway.server.telemetry_assembly import (
     build_observation,

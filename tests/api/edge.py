@@ -8,7 +8,6 @@ from typing import Any
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
 from headway.api.endpoint import Endpoint
-from headway.api.meters import EndpointMeters
 from headway.api.observed_task import ObservedEndpoint
 from headway.api.observer import TelemetryApplication
 from headway.api.request_ids import RequestIds
@@ -21,6 +20,7 @@ from headway.http.request import Request
 from headway.io import JSON
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED
+from headway.metrics.meters import EndpointMeters
 from headway.service.service import Api
 
 __all__ = ["Edge"]

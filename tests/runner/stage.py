@@ -13,10 +13,10 @@ from headway.ipc.call import Buffer, EncodedCall
 from headway.ipc.frames import encode_calls, encode_cancel
 from headway.ipc.message_records import ReadyRecord
 from headway.metrics import MetricsRegistry
+from headway.metrics.meters import RunnerMeters
 from headway.runner.batch import Batch
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
-from headway.runner.meters import RunnerMeters
 from headway.runner.receiver import MethodLimits, RunnerReceiver
 from headway.scheduling.scheduler import Scheduler, SchedulerLimits
 from tests.ipc.payload.hop import Named, Recorder, answers_of, encode, isolate, spec

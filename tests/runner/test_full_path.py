@@ -30,9 +30,9 @@ from headway.ipc.message_records import ReadyRecord
 from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
+from headway.metrics.meters import RunnerMeters
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor, ThreadExecutor
-from headway.runner.meters import RunnerMeters
 from headway.runner.receiver import MethodLimits, RunnerReceiver
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink

@@ -14,7 +14,6 @@ import pytest
 import headway
 from headway.api.admission import Admission
 from headway.api.endpoint import Endpoint
-from headway.api.meters import EndpointMeters
 from headway.api.thread_pool import ThreadPool
 from headway.core.clock import MonotonicClock
 from headway.errors import ConfigError
@@ -24,6 +23,7 @@ from headway.io import JSON, NumpyNdarray, Text
 from headway.io.nothing import Nothing
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED
+from headway.metrics.meters import EndpointMeters
 from headway.service.context import Context
 from headway.service.service import Api, Service
 

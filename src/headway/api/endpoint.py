@@ -16,7 +16,6 @@ from headway.api.admission import Admission
 from headway.api.early_rejection import EarlyRejection
 from headway.api.error_answer import render_error, signed
 from headway.api.function_task import FunctionTask
-from headway.api.meters import EndpointMeters
 from headway.api.request_options import HeaderOptions, asked_by
 from headway.api.thread_pool import ThreadPool
 from headway.core.clock import Clock
@@ -28,6 +27,7 @@ from headway.errors import (
 )
 from headway.http.head import Headers
 from headway.http.request import Request
+from headway.metrics.meters import EndpointMeters
 from headway.service.context import Context, RequestInfo
 from headway.service.service import Api
 

@@ -2,7 +2,7 @@
 
 api/request_spans parses it; api/pending_calls packs the spans of calls into CALLS
 frames, and
-runner/traced_meters unpacks them.
+runner/batch_spans unpacks them.
 """
 
 import re

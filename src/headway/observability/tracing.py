@@ -1,6 +1,6 @@
 """The SDK of OpenTelemetry in one process: makes spans, and exports them by OTLP.
 
-api/request_spans and runner/traced_meters make spans by it. Only here is the SDK
+api/request_spans and runner/batch_spans make spans by it. Only here is the SDK
 imported, which needs the extra `otel`.
 """
 

@@ -16,9 +16,10 @@ from headway.errors import (
     RunnerLostError,
     UnavailableError,
 )
+from headway.metrics.meters import RunnerMeters
 from headway.runner.batch import Batch, GroupPayload
+from headway.runner.batch_spans import BatchSpans
 from headway.runner.executor import Executor
-from headway.runner.meters import RunnerMeters
 from headway.runner.outcome import Failure, Outcome
 from headway.runner.precise_timer import PreciseTimer
 from headway.runner.receiver import RunnerReceiver
@@ -46,6 +47,7 @@ class Dispatcher:
         name: The runner's.
         scheduler: Decides.
         meters: Counts.
+        spans: Records a span for each batch that has traced calls.
         clock: What the scheduler's `now` is.
         loop: Runs the turns.
     """
@@ -58,10 +60,12 @@ class Dispatcher:
         meters: RunnerMeters,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        spans: BatchSpans | None = None,
     ) -> None:
         self._name = name
         self._scheduler = scheduler
         self._meters = meters
+        self._spans = spans
         self._clock = clock
         self._loop = loop
         self._alarm = PreciseTimer(loop=loop, callback=self._turn)
@@ -231,8 +235,12 @@ class Dispatcher:
             None if failed else took_s,
             self._clock.now(),
         )
-        self._finish(batch, outcomes, flying[1], took_s)
-        self._meters.batch_done(batch, flying[1], took_s)
+        started_at = flying[1]
+        self._finish(batch, outcomes, started_at, took_s)
+        waits = [max(started_at - one.group.arrived_at, 0.0) for one in batch.pieces]
+        self._meters.batch_done(batch.key.method, batch.rows, waits, started_at, took_s)
+        if self._spans is not None:
+            self._spans.batch_done(batch, started_at, took_s)
         if not executor.blocks:
             self._wake()
 

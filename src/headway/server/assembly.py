@@ -17,7 +17,6 @@ import msgspec
 
 from headway.api.admission import Admission
 from headway.api.application import ApiApplication
-from headway.api.meters import EndpointMeters
 from headway.api.pages import make_pages
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
@@ -33,17 +32,16 @@ from headway.ipc.message_records import ReadyRecord
 from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
+from headway.metrics.meters import EndpointMeters, RunnerMeters
 from headway.observability.tracing import Tracing
-from headway.runner.cost_curve import make_curves
+from headway.runner.batch_spans import BatchSpans
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor
 from headway.runner.isolation import Isolation
-from headway.runner.meters import RunnerMeters
 from headway.runner.receiver import MethodLimits, RunnerReceiver
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
-from headway.runner.traced_meters import TracedMeters
 from headway.runner.warmup import warm_up
 from headway.scheduling.scheduler import Scheduler, SchedulerLimits
 from headway.server.edge_assembly import Listening, build_server
@@ -122,20 +120,25 @@ def build_runner_core(
         ),
         replicas=0,
     )
-    make_meters: Callable[..., RunnerMeters] = RunnerMeters
-    if tracing is not None:
-        make_meters = partial(TracedMeters, tracing=tracing)
+    costs = {
+        name: (scheduler.cost(name), limit.max_rows)
+        for name, limit in limits.items()
+        if limit.joins
+    }
     dispatcher = Dispatcher(
         name=runner.name,
         scheduler=scheduler,
-        meters=make_meters(
+        meters=RunnerMeters(
             registry=registry,
             runner=runner.name,
             methods=list(specs),
-            curves=make_curves(registry, runner.name, scheduler, limits),
+            costs=costs,
         ),
         clock=clock,
         loop=loop,
+        spans=None
+        if tracing is None
+        else BatchSpans(runner=runner.name, tracing=tracing),
     )
     inbox = RunnerReceiver(
         ready=ReadyRecord(runner=runner.name, pid=os.getpid()),

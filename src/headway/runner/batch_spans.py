@@ -1,48 +1,30 @@
-"""Meters that also make a span of each batch that has calls of traced requests.
+"""The span of each batch that holds calls of traced requests.
 
-assemble makes meters of this kind if `tracing.enabled` is on.
+The dispatcher calls it after each batch; assembly creates it if `tracing.enabled` is
+on.
 """
 
-from collections.abc import Sequence
-
-from headway.metrics import MetricsRegistry
 from headway.observability.trace_context import SpanIds, unpack_calls
 from headway.observability.tracing import Tracing
 from headway.runner.batch import Batch
-from headway.runner.cost_curve import CostCurve
-from headway.runner.meters import RunnerMeters
 
-__all__ = ["TracedMeters"]
+__all__ = ["BatchSpans"]
 
 
-class TracedMeters(RunnerMeters):
-    """The meters of one runner, and the spans of its batches.
+class BatchSpans:
+    """Records the spans of a runner's batches.
 
     Args:
-        registry: Keeps the numbers.
         runner: The runner's name.
-        methods: Names of its methods.
-        curves: What is learned of them.
         tracing: Records the spans.
     """
 
-    def __init__(
-        self,
-        *,
-        registry: MetricsRegistry,
-        runner: str,
-        methods: list[str],
-        curves: Sequence[CostCurve],
-        tracing: Tracing,
-    ) -> None:
-        super().__init__(
-            registry=registry, runner=runner, methods=methods, curves=curves
-        )
+    def __init__(self, *, runner: str, tracing: Tracing) -> None:
+        self._runner = runner
         self._tracing = tracing
 
     def batch_done(self, batch: Batch, started_at: float, took_s: float) -> None:
-        """Count a batch that was computed, and make its span."""
-        super().batch_done(batch, started_at, took_s)
+        """Record the span of a computed batch, linked to its traced calls."""
         links = _span_ids(batch)
         if not links:
             return
@@ -64,7 +46,7 @@ class TracedMeters(RunnerMeters):
 
 
 def _span_ids(batch: Batch) -> list[SpanIds]:
-    """Return the spans of the batch's calls that have one."""
+    """Return the spans of the batch's traced calls."""
     return [
         ids
         for piece in batch.pieces

@@ -1,4 +1,4 @@
-"""What is published of a cost model is what the model says, as far as it knows."""
+"""Meters publish the predictions of the cost models, as far as they are known."""
 
 from itertools import pairwise
 
@@ -8,32 +8,32 @@ from hypothesis import strategies as st
 
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BATCH_COST_SECONDS
-from headway.runner.cost_curve import curve_sizes, make_curves
-from headway.runner.receiver import MethodLimits
+from headway.metrics.meters import RunnerMeters, published_sizes
 from headway.scheduling.scheduler import Scheduler, SchedulerLimits
 
 
 @given(max_rows=st.integers(1, 2**31 - 1))
 def test_sizes_double_up_to_the_largest(max_rows: int) -> None:
-    sizes = curve_sizes(max_rows)
+    sizes = published_sizes(max_rows)
     assert (sizes[0], sizes[-1]) == (1, max_rows)
     assert len(sizes) <= 32
     assert all(a < b <= 2 * a for a, b in pairwise(sizes))
 
 
-def test_the_gauges_are_the_models_predictions() -> None:
+def test_cost_gauges_are_predictions_of_the_cost_model() -> None:
     registry = MetricsRegistry()
     registry.start()
     scheduler = Scheduler(limits=SchedulerLimits(), replicas=1)
-    limits = {
-        "predict": MethodLimits(100, 1.0, joins=True),
-        "alone": MethodLimits(100, 1.0, joins=False),
-    }
-    [curve] = make_curves(registry, "iris", scheduler, limits)
     cost = scheduler.cost("predict")
+    meters = RunnerMeters(
+        registry=registry,
+        runner="iris",
+        methods=["predict", "alone"],
+        costs={"predict": (cost, 100)},
+    )
 
     def published() -> dict[tuple[str, str], float]:
-        curve.publish()
+        meters.replica_up(0)
         return {
             (rows, statistic): sample.value
             for sample in registry.samples()
