@@ -1,3 +1,5 @@
+"""JSON: validation by pydantic and msgspec, errors, documentation."""
+
 import dataclasses
 import json
 from contextlib import suppress
@@ -76,20 +78,20 @@ _DESCRIPTORS = [
 ]
 
 
-def test_plain_json_is_plain_values() -> None:
+def test_json_without_a_type_decodes_to_plain_values() -> None:
     body = b'{"a": [1, 2.5, "x", null, true]}'
     for content_type in (None, "application/json", "application/json; charset=UTF-8"):
         assert JSON().decode(body, content_type) == {"a": [1, 2.5, "x", None, True]}
 
 
-def test_pydantic_gives_the_model() -> None:
+def test_pydantic_type_decodes_to_the_model() -> None:
     application = JSON(pydantic_model=Application).decode(
         b'{"seniority": 3, "job": {"title": "clerk"}}', None
     )
     assert application == Application(seniority=3, job=Job(title="clerk"))
 
 
-def test_pydantic_names_every_field_and_reason() -> None:
+def test_pydantic_errors_name_every_field_and_reason() -> None:
     with pytest.raises(BadInputError) as caught:
         JSON(pydantic_model=list[Application]).decode(
             b'[{"seniority": -1, "job": {"years": "x"}, "tags": ["a", "b", "c"]}]', None
@@ -101,7 +103,7 @@ def test_pydantic_names_every_field_and_reason() -> None:
     assert "[0].tags: Value error, at most 2 tags" in message
 
 
-def test_pydantic_lists_only_so_many_fields() -> None:
+def test_pydantic_errors_are_limited_in_number() -> None:
     body = json.dumps([{}] * 1000).encode()
     with pytest.raises(BadInputError, match="and 1980 more") as caught:
         JSON(pydantic_model=list[Application]).decode(body, None)
@@ -116,7 +118,7 @@ def test_pydantic_lists_only_so_many_fields() -> None:
         (b"[]", "Expected `object`, got `array`"),
     ],
 )
-def test_msgspec_says_what_and_where(body: bytes, message: str) -> None:
+def test_msgspec_errors_name_the_place_and_reason(body: bytes, message: str) -> None:
     with pytest.raises(BadInputError) as caught:
         JSON(msgspec_type=Row).decode(body, None)
     assert message in caught.value.message
@@ -136,16 +138,14 @@ def test_msgspec_says_what_and_where(body: bytes, message: str) -> None:
         (b"1" * 5000, "malformed|does not fit|out of range"),
     ],
 )
-def test_malformed_json_is_bad_input(
-    descriptor: JSON, body: bytes, message: str
-) -> None:
+def test_malformed_json_is_refused(descriptor: JSON, body: bytes, message: str) -> None:
     with pytest.raises(BadInputError, match=message):
         descriptor.decode(body, "application/json")
 
 
 @pytest.mark.parametrize("descriptor", _DESCRIPTORS)
 @given(body=st.binary() | st.text().map(str.encode), header=st.none() | st.text())
-def test_garbage_raises_a_client_error_or_nothing(
+def test_random_bodies_raise_only_client_errors(
     descriptor: JSON, body: bytes, header: str | None
 ) -> None:
     with suppress(BadInputError, UnsupportedMediaTypeError):
@@ -168,9 +168,7 @@ _values = st.recursive(
 
 @pytest.mark.parametrize("descriptor", _DESCRIPTORS)
 @given(value=_values)
-def test_wrong_shapes_of_json_raise_bad_input_or_nothing(
-    descriptor: JSON, value: Any
-) -> None:
+def test_random_json_raises_only_bad_input(descriptor: JSON, value: Any) -> None:
     with suppress(BadInputError):
         descriptor.decode(json.dumps(value).encode(), None)
 
@@ -211,32 +209,32 @@ def test_pydantic_dataclasses_are_validated() -> None:
         JSON.of_type(Checked).decode(b'{"value": 0}', None)
 
 
-def test_a_union_of_pydantic_models_is_served() -> None:
+def test_union_of_pydantic_models_is_supported() -> None:
     descriptor = JSON.of_type(Job | Application)
     assert descriptor.decode(b'{"title": "clerk"}', None) == Job(title="clerk")
 
 
-def test_unvalidated_json_keeps_the_model_as_documentation() -> None:
+def test_validate_json_false_keeps_the_type_as_documentation() -> None:
     descriptor = JSON(pydantic_model=Application, validate_json=False)
     assert descriptor.decode(b'{"x": 1}', None) == {"x": 1}
     assert "Application" in descriptor.openapi_components()
 
 
-def test_bodies_of_other_media_types_are_refused() -> None:
+def test_other_media_types_are_refused() -> None:
     with pytest.raises(UnsupportedMediaTypeError, match="image/png"):
         JSON().decode(b"{}", "image/png")
 
 
-def test_the_output_is_json_and_errors_are_named() -> None:
+def test_output_is_json_and_unsupported_values_are_refused() -> None:
     assert JSON().encode({"p": np.float64(0.5)}, "*/*") == (
         "application/json",
         b'{"p":0.5}',
     )
-    with pytest.raises(OutputError, match="does not go into JSON"):
+    with pytest.raises(OutputError, match="cannot be encoded as JSON"):
         JSON().encode(object(), None)
 
 
-def test_the_users_json_encoder_is_used() -> None:
+def test_custom_json_encoder_is_used() -> None:
     class Encoder(json.JSONEncoder):
         def default(self, o: Any) -> Any:
             return "mine"
@@ -253,19 +251,19 @@ def test_the_users_json_encoder_is_used() -> None:
         {"pydantic_model": Unservable},
     ],
 )
-def test_types_that_cannot_be_decoded_are_config_errors(
+def test_unsupported_types_are_config_errors(
     arguments: dict[str, Any],
 ) -> None:
     with pytest.raises(ConfigError):
         JSON(**arguments)
 
 
-def test_a_strange_class_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"it holds numpy\.ndarray"):
+def test_unsupported_class_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"it contains numpy\.ndarray"):
         JSON.of_type(list[Unservable])
 
 
-def test_samples_document_and_structured_ones_validate() -> None:
+def test_samples_give_examples_and_typed_samples_validate() -> None:
     plain = JSON.from_sample({"a": 1, "b": [0.5], "c": {"d": None, "e": True}})
     content = plain.openapi_content()["application/json"]
     assert content["example"] == {"a": 1, "b": [0.5], "c": {"d": None, "e": True}}
@@ -287,7 +285,7 @@ def test_samples_document_and_structured_ones_validate() -> None:
         )
 
 
-def test_models_without_a_schema_are_documented_as_anything() -> None:
+def test_models_without_a_schema_get_an_open_schema() -> None:
     class Opaque(BaseModel, arbitrary_types_allowed=True):
         values: np.ndarray[Any, Any] | None = None
 

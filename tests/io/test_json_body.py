@@ -1,3 +1,5 @@
+"""Encoding of results as JSON."""
+
 import dataclasses
 import json
 from collections import OrderedDict, deque
@@ -95,7 +97,7 @@ class TensorLike:
         ([float("inf"), np.array([np.nan])], [None, [None]]),
     ],
 )
-def test_what_models_and_functions_return_is_encoded(value: Any, expected: Any) -> None:
+def test_results_are_encoded_as_json(value: Any, expected: Any) -> None:
     assert json.loads(encode_json(value)) == expected
 
 
@@ -118,10 +120,10 @@ def _circular() -> list[Any]:
         (lambda: np.array([b"\xff"]), "utf-8"),
         (lambda: "\ud800", "surrogates"),
         (lambda: int, "type is not supported"),
-        (_circular, "holds itself"),
+        (_circular, "contains itself"),
     ],
 )
-def test_what_json_cannot_hold_is_an_output_error(
+def test_unsupported_results_are_output_errors(
     make: Callable[[], Any], reason: str
 ) -> None:
     with pytest.raises(OutputError) as caught:
@@ -130,14 +132,14 @@ def test_what_json_cannot_hold_is_an_output_error(
     assert "the API function's result" in caught.value.message
 
 
-def test_a_forgotten_await_is_named() -> None:
+def test_missing_await_is_named() -> None:
     coroutine = _unawaited()
     with pytest.raises(OutputError, match="`await` missing"):
         encode_json({"result": coroutine})
     coroutine.close()
 
 
-def test_the_users_encoder_class_is_used() -> None:
+def test_custom_encoder_class_is_used() -> None:
     class Encoder(json.JSONEncoder):
         def default(self, o: Any) -> Any:
             return f"<{o.real}>" if isinstance(o, complex) else super().default(o)
@@ -165,7 +167,7 @@ _plain = st.recursive(
 
 
 @given(_plain)
-def test_plain_values_come_back_from_the_standard_parser(value: Any) -> None:
+def test_plain_values_round_trip_through_the_standard_parser(value: Any) -> None:
     assert json.loads(encode_json(value)) == value
 
 
@@ -183,7 +185,7 @@ def test_plain_values_come_back_from_the_standard_parser(value: Any) -> None:
         shape=npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3),
     )
 )
-def test_any_array_is_encoded_or_named(array: Any) -> None:
+def test_random_arrays_are_encoded_or_refused(array: Any) -> None:
     try:
         body = encode_json({"array": array, "first": array[(0,) * array.ndim]})
     except (OutputError, IndexError):

@@ -1,11 +1,9 @@
-"""Files of NumPy's own format as bodies: what is broken in them is said."""
+"""NumpyNdarray: invalid .npy bodies, and dtype and shape rules on valid ones."""
 
 import numpy as np
 import pytest
 
-from headway.errors import (
-    BadInputError,
-)
+from headway.errors import BadInputError
 from headway.io import NumpyNdarray
 
 _NPY = "application/x-npy"
@@ -20,9 +18,9 @@ def _npy(header: str, elements: bytes = b"", version: int = 1) -> bytes:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "does not begin as one"),
-        (b"\x93NUMPY\x09\x00", "does not begin as one"),
-        (b"\x93NUMPY\x01\x00\xff\xff{", "cut off or too long"),
+        (b"", "does not start with the .npy magic"),
+        (b"\x93NUMPY\x09\x00", "does not start with the .npy magic"),
+        (b"\x93NUMPY\x01\x00\xff\xff{", "truncated or too long"),
         (_npy("{"), "does not describe"),
         (_npy("[]"), "does not describe"),
         (_npy("(" * 5000), "does not describe"),
@@ -45,7 +43,7 @@ def _npy(header: str, elements: bytes = b"", version: int = 1) -> bytes:
         ),
         (
             _npy("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999,)}"),
-            "announces 799999999992 bytes of elements, 0 came",
+            "announces 799999999992 bytes of elements, but the body has 0",
         ),
         (
             _npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}", bytes(8)),
@@ -68,7 +66,7 @@ def _npy(header: str, elements: bytes = b"", version: int = 1) -> bytes:
         ),
     ],
 )
-def test_broken_npy_files_are_bad_input(body: bytes, message: str) -> None:
+def test_broken_npy_files_are_refused(body: bytes, message: str) -> None:
     with pytest.raises(BadInputError, match=message):
         NumpyNdarray().decode(body, _NPY)
 
@@ -77,13 +75,13 @@ def test_npy_strings_must_be_unicode() -> None:
     header = "{'descr': '<U1', 'fortran_order': False, 'shape': (1,)}"
     decode = NumpyNdarray(dtype=str).decode
     assert decode(_npy(header, "é".encode("utf-32-le"), 2), _NPY).tolist() == ["é"]
-    with pytest.raises(BadInputError, match="no Unicode"):
+    with pytest.raises(BadInputError, match="not valid Unicode"):
         decode(_npy(header, b"\xff\xff\xff\xff"), _NPY)
     with pytest.raises(BadInputError, match="expected an array of strings"):
         decode(NumpyNdarray().encode(np.array([1]), _NPY)[1], _NPY)
 
 
-def test_npy_is_converted_and_enforced_as_json_is() -> None:
+def test_npy_bodies_obey_dtype_and_shape() -> None:
     descriptor = NumpyNdarray("float32", True, (-1, 2), True)
     _, body = NumpyNdarray().encode(np.array([[1.5, 2.5]]), _NPY)
     assert descriptor.decode(body, _NPY).dtype == np.float32

@@ -1,3 +1,5 @@
+"""NumpyNdarray: JSON, .npy and raw bodies, dtypes, shapes and documentation."""
+
 import json
 from contextlib import suppress
 from typing import Any
@@ -18,17 +20,9 @@ from headway.errors import (
 from headway.io import NumpyNdarray
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
 _NPY = "application/x-npy"
-
-
 _RAW = "application/octet-stream"
-
-
 _DTYPES = ["bool", "int8", "uint8", "int64", "uint64", "float16", "float32", "float64"]
-
-
 _DESCRIPTORS = [
     NumpyNdarray(),
     NumpyNdarray(dtype="str"),
@@ -121,7 +115,7 @@ def test_strings_round_trip_in_both_forms(array: Array) -> None:
     body=st.binary() | st.binary().map(lambda tail: b"\x93NUMPY\x01\x00" + tail),
     content_type=st.sampled_from([None, "application/json", _NPY, _RAW]) | st.text(),
 )
-def test_garbage_raises_a_client_error_or_nothing(
+def test_random_bodies_raise_only_client_errors(
     descriptor: NumpyNdarray, body: bytes, content_type: str | None
 ) -> None:
     with suppress(BadInputError, UnsupportedMediaTypeError):
@@ -144,7 +138,7 @@ _json_values = st.recursive(
 
 @pytest.mark.parametrize("descriptor", _DESCRIPTORS)
 @given(value=_json_values)
-def test_any_json_gives_an_array_of_its_kind_or_bad_input(
+def test_random_json_gives_an_array_or_bad_input(
     descriptor: NumpyNdarray, value: Any
 ) -> None:
     with suppress(BadInputError):
@@ -162,8 +156,8 @@ def _outcome(descriptor: NumpyNdarray, body: bytes) -> Any:
 
 @pytest.mark.parametrize("dtype", _DTYPES)
 @given(value=_json_values)
-def test_the_fast_way_agrees_with_the_slow_one(dtype: str, value: Any) -> None:
-    # White space hides the brackets from the fast way.
+def test_fast_and_slow_json_paths_agree(dtype: str, value: Any) -> None:
+    # Leading white space forces the slow path.
     descriptor = NumpyNdarray(dtype=dtype, enforce_dtype=True)
     body = _body(value)
     assert _outcome(descriptor, body) == _outcome(descriptor, b"    " + body)
@@ -172,8 +166,8 @@ def test_the_fast_way_agrees_with_the_slow_one(dtype: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([[1, 2], [3]], "ragged: a list of 1 at $[1], before it a list of 2"),
-        ([1, [2]], "ragged: a list of 1 at $[1], before it a scalar"),
+        ([[1, 2], [3]], "ragged: a list of 1 at $[1], but a list of 2 earlier"),
+        ([1, [2]], "ragged: a list of 1 at $[1], but a scalar earlier"),
         ([[1, "x"]], "expected an array of numbers, got a string at $[0][1]"),
         ([["1.5"]], "got a string at $[0][0]"),
         ({"a": 1}, "got an object at $"),
@@ -181,7 +175,7 @@ def test_the_fast_way_agrees_with_the_slow_one(dtype: str, value: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("dtype", [None, "float32", "int64"])
-def test_what_is_no_array_of_numbers_is_named_with_its_place(
+def test_non_numeric_json_is_refused_with_its_place(
     dtype: str | None, value: Any, message: str
 ) -> None:
     with pytest.raises(BadInputError) as caught:
@@ -201,7 +195,7 @@ def test_what_is_no_array_of_numbers_is_named_with_its_place(
     ],
 )
 @pytest.mark.parametrize("dtype", [None, "float32", "str"])
-def test_malformed_json_is_bad_input(
+def test_malformed_json_is_refused(
     dtype: str | None, body: bytes, message: str
 ) -> None:
     if message.startswith("more") and dtype == "str":
@@ -210,7 +204,7 @@ def test_malformed_json_is_bad_input(
         NumpyNdarray(dtype=dtype).decode(body, None)
 
 
-def test_a_long_string_beside_numbers_costs_no_memory() -> None:
+def test_long_string_among_numbers_allocates_no_array() -> None:
     body = _body([0] * 10_000 + ["x" * 1_000_000])
     with pytest.raises(BadInputError, match=r"got a string at \$\[10000\]"):
         NumpyNdarray().decode(body, None)
@@ -219,7 +213,7 @@ def test_a_long_string_beside_numbers_costs_no_memory() -> None:
         NumpyNdarray(dtype=str).decode(body, None)
 
 
-def test_null_among_numbers_is_nan() -> None:
+def test_null_among_numbers_becomes_nan() -> None:
     for dtype in (None, "float64", "float32"):
         array = NumpyNdarray(dtype=dtype).decode(b"[[1, null]]", None)
         assert array.dtype == (dtype or "float64")
@@ -241,7 +235,7 @@ def test_null_among_numbers_is_nan() -> None:
         ("float16", [70000]),
     ],
 )
-def test_values_that_the_dtype_cannot_hold(dtype: str, value: Any) -> None:
+def test_enforced_dtype_refuses_values_it_cannot_hold(dtype: str, value: Any) -> None:
     with pytest.raises(BadInputError, match=f"expected an array of {dtype}, got"):
         NumpyNdarray(dtype, enforce_dtype=True).decode(_body(value), None)
     passed = NumpyNdarray(dtype).decode(_body(value), None)
@@ -259,7 +253,7 @@ def test_values_that_the_dtype_cannot_hold(dtype: str, value: Any) -> None:
         ("float64", []),
     ],
 )
-def test_values_that_the_dtype_can_hold(dtype: str, value: Any) -> None:
+def test_enforced_dtype_converts_values_it_can_hold(dtype: str, value: Any) -> None:
     array = NumpyNdarray(dtype, enforce_dtype=True).decode(_body(value), None)
     assert array.dtype == dtype
     assert array.tolist() == value
@@ -273,7 +267,7 @@ def test_without_a_dtype_numpy_chooses_it() -> None:
     assert decode(b"5", None).shape == ()
 
 
-def test_a_shape_is_enforced_or_met_by_adding_axes() -> None:
+def test_shape_is_enforced_or_reached_by_adding_axes() -> None:
     enforced = NumpyNdarray(shape=(-1, 2), enforce_shape=True)
     assert enforced.decode(b"[[1, 2], [3, 4]]", None).shape == (2, 2)
     for body in (b"[[1, 2, 3]]", b"[1, 2]", b"[]", b"[[[1, 2]]]"):
@@ -284,7 +278,7 @@ def test_a_shape_is_enforced_or_met_by_adding_axes() -> None:
     assert loose.decode(b"[1, 2]", None).shape == (1, 2)
     assert loose.decode(b"[]", None).shape == (0, 2)
     assert loose.decode(b"[1, 2, 3]", None).shape == (3,)
-    # (2, 4) has as many elements as (4, 2): no rows are made up of them
+    # (2, 4) has as many elements as (4, 2), but its rows must not be invented
     assert loose.decode(b"[[1, 2, 3, 4], [5, 6, 7, 8]]", None).shape == (2, 4)
     assert NumpyNdarray(shape=(-1, -1)).decode(b"[1]", None).shape == (1,)
 
@@ -296,7 +290,7 @@ def test_raw_elements_need_a_dtype_and_a_shape() -> None:
     assert descriptor.decode(b"", _RAW).shape == (0, 2)
     with pytest.raises(BadInputError, match="a multiple of 8 bytes"):
         descriptor.decode(body[:-1], _RAW)
-    with pytest.raises(BadInputError, match="which takes 8 bytes"):
+    with pytest.raises(BadInputError, match="which needs 8 bytes"):
         NumpyNdarray("float32", shape=(1, 2)).decode(body, _RAW)
     for unsuited in (
         NumpyNdarray(),
@@ -304,7 +298,9 @@ def test_raw_elements_need_a_dtype_and_a_shape() -> None:
         NumpyNdarray("float32", shape=(-1, -1)),
         NumpyNdarray("str", shape=(2,)),
     ):
-        with pytest.raises(UnsupportedMediaTypeError, match="takes no raw elements"):
+        with pytest.raises(
+            UnsupportedMediaTypeError, match="does not accept raw elements"
+        ):
             unsuited.decode(body, _RAW)
 
 
@@ -326,12 +322,12 @@ def test_other_media_types_are_refused() -> None:
         (pd.Series([1, 2]), b"[1,2]"),
     ],
 )
-def test_output_takes_what_models_return(value: Any, expected: bytes) -> None:
+def test_output_accepts_model_results(value: Any, expected: bytes) -> None:
     assert NumpyNdarray().encode(value, None) == ("application/json", expected)
 
 
 def test_output_that_does_not_fit_is_an_output_error() -> None:
-    with pytest.raises(OutputError, match="makes no array"):
+    with pytest.raises(OutputError, match="cannot be converted"):
         NumpyNdarray().encode([[1], [1, 2]], None)
     with pytest.raises(OutputError, match="expected an array of int64"):
         NumpyNdarray("int64", enforce_dtype=True).encode([1.5], None)
@@ -355,12 +351,12 @@ def test_output_that_does_not_fit_is_an_output_error() -> None:
         {"enforce_shape": True},
     ],
 )
-def test_malformed_declarations_are_config_errors(arguments: dict[str, Any]) -> None:
+def test_invalid_dtypes_and_shapes_are_config_errors(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="NumpyNdarray"):
         NumpyNdarray(**arguments)
 
 
-def test_a_sample_gives_dtype_free_rows_and_the_example() -> None:
+def test_sample_gives_dtype_shape_and_example() -> None:
     descriptor = NumpyNdarray.from_sample(
         [[5.1, 3.5]], enforce_dtype=True, enforce_shape=True
     )
@@ -374,7 +370,7 @@ def test_a_sample_gives_dtype_free_rows_and_the_example() -> None:
         descriptor.decode(b"[[1, 2, 3]]", None)
 
 
-def test_a_known_shape_gives_an_example_that_fits() -> None:
+def test_shape_gives_a_valid_example() -> None:
     descriptor = NumpyNdarray("int64", True, (-1, 3), True)
     content = descriptor.openapi_content()["application/json"]
     assert content["example"] == [[0, 0, 0]]

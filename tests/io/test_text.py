@@ -1,3 +1,5 @@
+"""Text and Nothing."""
+
 from contextlib import suppress
 
 import numpy as np
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from headway.errors import BadInputError, OutputError, UnsupportedMediaTypeError
 from headway.io import Text
-from headway.io.nothing import Nothing
+from headway.io.base import Nothing
 
 _text = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -20,14 +22,14 @@ def test_text_round_trips(text: str) -> None:
 
 
 @given(body=st.binary(), header=st.none() | st.text())
-def test_garbage_raises_a_client_error_or_nothing(
+def test_random_bodies_raise_only_client_errors(
     body: bytes, header: str | None
 ) -> None:
     with suppress(BadInputError, UnsupportedMediaTypeError):
         assert Text().decode(body, header).encode() == body
 
 
-def test_broken_utf8_is_bad_input_with_its_place() -> None:
+def test_invalid_utf8_is_refused_with_its_position() -> None:
     with pytest.raises(BadInputError, match="invalid start byte at byte 2"):
         Text().decode(b"ab\xff", "text/plain")
 
@@ -37,7 +39,7 @@ def test_other_charsets_are_refused() -> None:
         Text().decode(b"ab", "text/plain; charset=latin-1")
 
 
-def test_scalars_are_written_out_and_others_refused() -> None:
+def test_output_accepts_strings_and_scalars_only() -> None:
     assert Text().encode(np.str_("a"), None)[1] == b"a"
     assert Text().encode(np.float64(0.5), None)[1] == b"0.5"
     with pytest.raises(OutputError, match="is a list"):
@@ -46,7 +48,7 @@ def test_scalars_are_written_out_and_others_refused() -> None:
         Text().encode("a\ud800", None)
 
 
-def test_a_sample_is_the_example() -> None:
+def test_sample_is_the_documented_example() -> None:
     content = Text.from_sample("good film").openapi_content()
     assert content == {
         "text/plain": {"schema": {"type": "string"}, "example": "good film"}
@@ -54,11 +56,11 @@ def test_a_sample_is_the_example() -> None:
     assert "example" not in Text().openapi_content()["text/plain"]
 
 
-def test_nothing_ignores_the_body() -> None:
+def test_nothing_descriptor_ignores_the_body() -> None:
     nothing = Nothing()
     nothing.decode(b"\xff", "image/png")
     assert nothing.openapi_content() == {}
     assert nothing.openapi_components() == {}
     assert nothing.encode(None, None)[1] == b""
-    with pytest.raises(OutputError, match="is a int"):
+    with pytest.raises(OutputError, match="of type int"):
         nothing.encode(1, None)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 import headway.service.context
 from headway.errors import BadInputError, ConfigError
 from headway.io import JSON, NumpyNdarray, Text
-from headway.io.nothing import Nothing
+from headway.io.base import Nothing
 from headway.service.context import Context
 from headway.service.derive import (
     derive_input,

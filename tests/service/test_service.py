@@ -20,7 +20,7 @@ from headway.errors import ConfigError
 from headway.http.head import Head
 from headway.http.request import Request
 from headway.io import JSON, NumpyNdarray, Text
-from headway.io.nothing import Nothing
+from headway.io.base import Nothing
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED
 from headway.metrics.meters import EndpointMeters

@@ -1,7 +1,4 @@
-"""Descriptors of what API functions take and return.
-
-Users import them from here; service keeps them, api/endpoint calls them.
-"""
+"""`headway.io`: descriptors of what API functions accept and return."""
 
 from headway.io.base import IODescriptor
 from headway.io.json import JSON

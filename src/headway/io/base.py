@@ -1,20 +1,30 @@
-"""What an IO descriptor is: bytes to the API function's argument, result to bytes.
+"""What an IO descriptor is, and how descriptors read Content-Type and Accept headers.
 
-service keeps one for the input and one for the output of each API; api/endpoint calls
-decode and encode on the hot path; http/openapi asks for the schema.
+service/api holds one descriptor for the input and one for the output of each API.
+api/endpoint calls decode and encode for every request; http/openapi reads the schemas.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-__all__ = ["IODescriptor"]
+from headway.errors import OutputError, UnsupportedMediaTypeError
+
+__all__ = [
+    "IODescriptor",
+    "MediaType",
+    "Nothing",
+    "negotiate",
+    "parse_media_type",
+    "require_utf8_text",
+]
 
 
 class IODescriptor(ABC):
     """Turns a request body into an argument and a result into a response body.
 
-    A descriptor holds no state that a request changes: one instance serves all of
-    them. Sub-classes make their encoders and decoders once, in the constructor.
+    One instance serves all requests, so requests must not change its state.
+    Sub-classes create their encoders and decoders once, in the constructor.
     """
 
     @abstractmethod
@@ -26,8 +36,8 @@ class IODescriptor(ABC):
             content_type: The Content-Type header as sent, or None.
 
         Raises:
-            BadInputError: If the body is not what the descriptor asks for.
-            UnsupportedMediaTypeError: If the descriptor does not take that type.
+            BadInputError: If the body is not valid for this descriptor.
+            UnsupportedMediaTypeError: If the descriptor does not accept that type.
         """
 
     @abstractmethod
@@ -39,7 +49,7 @@ class IODescriptor(ABC):
             accept: The Accept header as sent, or None.
 
         Raises:
-            OutputError: If the value cannot be put in that form.
+            OutputError: If the value cannot be encoded.
         """
 
     @abstractmethod
@@ -47,5 +57,117 @@ class IODescriptor(ABC):
         """Return OpenAPI 3.1 `content`: media type to {"schema", "example"}."""
 
     def openapi_components(self) -> dict[str, Any]:
-        """Return schemas that `openapi_content` refers to, by name."""
+        """Return the schemas that `openapi_content` refers to, by name."""
         return {}
+
+
+class Nothing(IODescriptor):
+    """No body: the input of API functions without a parameter, made by service/api."""
+
+    def decode(self, body: bytes, content_type: str | None) -> None:  # noqa: D102
+        return None
+
+    def encode(self, value: Any, accept: str | None) -> tuple[str, bytes]:  # noqa: D102
+        if value is not None:
+            raise OutputError(
+                f"the API function's result is of type {type(value).__name__}, but the "
+                "function is declared to return nothing"
+            )
+        return "text/plain; charset=utf-8", b""
+
+    def openapi_content(self) -> dict[str, Any]:  # noqa: D102
+        return {}
+
+
+# By default curl sends a form's type and many clients send octet-stream. Decoding such
+# a body as text serves their users better than a 415.
+_TEXTUAL = frozenset(
+    {
+        "application/json",
+        "application/octet-stream",
+        "application/x-ndjson",
+        "application/x-www-form-urlencoded",
+        "application/xml",
+        "application/yaml",
+    }
+)
+_UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+class MediaType(NamedTuple):
+    """The parts of a Content-Type header."""
+
+    name: str
+    charset: str | None
+
+
+@lru_cache(maxsize=256)
+def parse_media_type(header: str) -> MediaType:
+    """Return the media type and charset of a Content-Type header, in lower case."""
+    name, *parameters = header.split(";")
+    charset = None
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == "charset":
+            charset = value.strip().strip("\"'").lower() or None
+    return MediaType(name.strip().lower(), charset)
+
+
+@lru_cache(maxsize=256)
+def _is_utf8_text(header: str) -> bool:
+    name, charset = parse_media_type(header)
+    textual = not name or name.startswith("text/") or name in _TEXTUAL
+    textual = textual or name.endswith(("+json", "+xml"))
+    return textual and (charset is None or charset in _UTF8)
+
+
+def require_utf8_text(header: str, wanted: str) -> None:
+    """Check that a body with this Content-Type header can be UTF-8 text.
+
+    Args:
+        header: The Content-Type header as sent.
+        wanted: The media type to name in the message.
+
+    Raises:
+        UnsupportedMediaTypeError: If it is not text, or text in another charset.
+    """
+    if not _is_utf8_text(header):
+        raise UnsupportedMediaTypeError(
+            f"this API accepts {wanted} in UTF-8, but the request's Content-Type is "
+            f"{header[:100]!r}"
+        )
+
+
+@lru_cache(maxsize=256)
+def negotiate(accept: str, offered: tuple[str, ...]) -> str:
+    """Return the offered media type that an Accept header prefers.
+
+    The first one wins a tie. It is also used when none is acceptable: a response in
+    another format is more useful than a 406 without content.
+
+    Args:
+        accept: The Accept header as sent.
+        offered: Media types in the server's order of preference.
+    """
+    ranges = dict(_accept_range(part) for part in accept.split(","))
+
+    def quality(name: str) -> float:
+        for candidate in (name, name.partition("/")[0] + "/*", "*/*"):
+            if candidate in ranges:
+                return ranges[candidate]
+        return 0.0
+
+    return max(offered, key=quality)
+
+
+def _accept_range(part: str) -> tuple[str, float]:
+    name, *parameters = part.split(";")
+    quality = 1.0
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == "q":
+            try:
+                quality = min(1.0, max(0.0, float(value)))
+            except ValueError:
+                quality = 0.0
+    return name.strip().lower(), quality

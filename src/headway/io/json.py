@@ -1,7 +1,7 @@
 """JSON bodies: plain, or validated by pydantic or msgspec.
 
-Users make one per API; service/derive makes them from hints. Bodies go through
-io/json_body, io/pydantic_type and io/schema.
+Users create one per API, or service/api derives it from type hints. io/json_body
+encodes results and explains invalid bodies; io/schema holds the types' schemas.
 """
 
 import dataclasses
@@ -12,11 +12,14 @@ from typing import Any, Self, get_args
 import msgspec
 
 from headway.errors import BadInputError, ConfigError
-from headway.io.base import IODescriptor
+from headway.io.base import IODescriptor, require_utf8_text
 from headway.io.json_body import JSON_ERRORS, bad_json, encode_json, encode_with
-from headway.io.media_type import require_utf8_text
-from headway.io.pydantic_type import PydanticType
-from headway.io.schema import schema_of_sample, schema_of_type, unknown_classes
+from headway.io.schema import (
+    PydanticType,
+    schema_of_sample,
+    schema_of_type,
+    unknown_classes,
+)
 
 __all__ = ["JSON"]
 
@@ -27,17 +30,17 @@ _NO_SAMPLE = object()
 class JSON(IODescriptor):
     """A JSON body.
 
-    As an input it hands over plain values (dict, list, str, ...), or an instance of
-    the type given. As an output it takes any value that `encode_json` takes, numpy
-    arrays and pydantic models included, and does not check it against the type,
-    which is documentation there. NaN and infinities, which JSON has not, go out as
-    null.
+    As input it gives the API function plain values (dict, list, str, ...), or an
+    instance of the given type. As output it accepts every value that `encode_json`
+    supports, including numpy arrays and pydantic models; there the type is
+    documentation only and results are not validated. JSON has no NaN or infinity, so
+    both become null.
 
     Args:
-        pydantic_model: A pydantic model class, or any type hint of pydantic's.
-        msgspec_type: A msgspec Struct, dataclass, TypedDict, or any type hint of
-            msgspec's; several times as fast as pydantic.
-        validate_json: False hands over plain values and keeps the type as
+        pydantic_model: A pydantic model class, or any type hint that pydantic supports.
+        msgspec_type: A msgspec Struct, dataclass, TypedDict, or any type hint that
+            msgspec supports; several times faster than pydantic.
+        validate_json: False gives the function plain values and uses the type as
             documentation only.
         json_encoder: A sub-class of `json.JSONEncoder` for the output.
 
@@ -55,31 +58,28 @@ class JSON(IODescriptor):
     ) -> None:
         if pydantic_model is not None and msgspec_type is not None:
             raise ConfigError(
-                "JSON() takes a pydantic_model or a msgspec_type, not both"
+                "JSON(): give a pydantic_model or a msgspec_type, not both"
             )
         self._sample: Any = _NO_SAMPLE
         self._pydantic: PydanticType | None = None
         self._msgspec_type = msgspec_type
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
-        validate = validate_json is not False
+        self._errors: tuple[type[Exception], ...] = JSON_ERRORS
+        decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+        typed = decode
         if pydantic_model is not None:
             self._pydantic = PydanticType(pydantic_model)
-            if validate:
-                self._decode = self._pydantic.decode
-        elif msgspec_type is not None:
-            decoder = _msgspec_decoder(msgspec_type)
-            if validate:
-                self._decode = decoder.decode
-        self._errors: tuple[type[Exception], ...] = JSON_ERRORS
-        if self._pydantic is not None:
             self._errors = (*JSON_ERRORS, self._pydantic.errors)
+            typed = self._pydantic.decode
+        elif msgspec_type is not None:
+            typed = _msgspec_decoder(msgspec_type).decode
+        self._decode = decode if validate_json is False else typed
         self._encode = encode_with(json_encoder) if json_encoder else encode_json
 
     @classmethod
     def from_sample(cls, sample: Any) -> Self:
         """Return a descriptor documented by a sample.
 
-        The body is validated if the sample is a pydantic model, Struct or dataclass.
+        Bodies are validated if the sample is a pydantic model, Struct or dataclass.
 
         Args:
             sample: Any value that can be encoded; the example in the documentation.
@@ -95,21 +95,17 @@ class JSON(IODescriptor):
 
     @classmethod
     def of_type(cls, kind: Any) -> Self:
-        """Return a descriptor of any type hint, by msgspec where it can.
+        """Return a descriptor for any type hint, with msgspec if it supports the hint.
 
         Raises:
             ConfigError: If neither msgspec nor pydantic can decode it.
         """
         try:
-            strangers = unknown_classes(kind)
-        except (TypeError, NameError) as error:
-            # msgspec takes no union with a pydantic model in it, pydantic does.
-            if _mentions_pydantic(kind):
-                return cls(pydantic_model=kind)
-            raise ConfigError(_cannot_decode(kind, error)) from error
-        if any(map(_is_pydantic, strangers)):
-            return cls(pydantic_model=kind)
-        return cls(msgspec_type=kind)
+            use_pydantic = any(map(_is_pydantic, unknown_classes(kind)))
+        except (TypeError, NameError):
+            # Unlike msgspec, pydantic supports unions that contain a pydantic model.
+            use_pydantic = _mentions_pydantic(kind)
+        return cls(pydantic_model=kind) if use_pydantic else cls(msgspec_type=kind)
 
     def decode(self, body: bytes, content_type: str | None) -> Any:  # noqa: D102
         if content_type is not None and content_type != _TYPE:
@@ -152,15 +148,14 @@ class JSON(IODescriptor):
 
 def _msgspec_decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     try:
-        strangers = unknown_classes(kind)
+        unknown = unknown_classes(kind)
         decoder = msgspec.json.Decoder(kind)
     except (TypeError, NameError) as error:
-        raise ConfigError(_cannot_decode(kind, error)) from error
-    if strangers:
-        raise ConfigError(
-            f"JSON cannot be decoded to {kind!r}: it holds "
-            f"{strangers[0].__module__}.{strangers[0].__qualname__}"
-        )
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"JSON cannot be decoded to {kind!r}: {reason}") from error
+    if unknown:
+        name = f"{unknown[0].__module__}.{unknown[0].__qualname__}"
+        raise ConfigError(f"JSON cannot be decoded to {kind!r}: it contains {name}")
     return decoder
 
 
@@ -170,7 +165,3 @@ def _is_pydantic(kind: Any) -> bool:
 
 def _mentions_pydantic(kind: Any) -> bool:
     return _is_pydantic(kind) or any(map(_mentions_pydantic, get_args(kind)))
-
-
-def _cannot_decode(kind: Any, error: Exception) -> str:
-    return f"JSON cannot be decoded to {kind!r}: {str(error).partition(chr(10))[0]}"

@@ -1,7 +1,7 @@
-"""Any value to JSON, and a decoder's complaint to an error that a client understands.
+"""Encodes any value as JSON, and explains invalid JSON to clients.
 
-io/json and io/numpy call it; it knows numpy, pandas, torch and pydantic values by what
-they can do, so that none of those packages is imported for it.
+io/json, io/numpy and io/arrays call it. It recognises pandas, torch and pydantic values
+by their methods, so that it imports none of those packages.
 """
 
 import json
@@ -24,18 +24,18 @@ __all__ = [
     "encode_with",
 ]
 
-# What a msgspec decoder raises on a client's bytes: DecodeError on malformed JSON and
-# on JSON of the wrong type, the others on broken UTF-8 and on deep nesting.
+# What a msgspec decoder raises: DecodeError for malformed JSON and JSON of the wrong
+# type, the others for invalid UTF-8 and for deep nesting.
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MAX_MESSAGE = 500
 
 
 def bad_json(error: Exception, body: bytes) -> BadInputError:
-    """Return the error that tells the client why its JSON was refused.
+    """Return the error that says why a body was refused.
 
     Args:
         error: One of JSON_ERRORS.
-        body: What was sent.
+        body: The request's body.
     """
     if not body.strip():
         return BadInputError("the body is empty; send JSON")
@@ -56,18 +56,19 @@ def bad_json(error: Exception, body: bytes) -> BadInputError:
 
 
 PLAIN_DTYPES: Final = "?bBhHiIlLqQefd"
-"""Characters of the dtypes whose elements `tolist` gives as JSON has them."""
+"""Characters of the dtypes whose elements `tolist` returns as JSON values."""
 
 
 def encode_json(value: Any) -> bytes:
     """Return a result as JSON; NaN and infinities become null.
 
-    Takes what msgspec takes (dataclasses, Structs, attrs, datetimes, sets, enums,
-    UUIDs, ...), numpy arrays and scalars, pydantic models, DataFrames (a list of one
-    object per row), Series and Indexes, and whatever has a `tolist()`.
+    Supported are all values that msgspec supports (dataclasses, Structs, attrs,
+    datetimes, sets, enums, UUIDs, ...), numpy arrays and scalars, pydantic models,
+    DataFrames (a list of one object per row), Series, Indexes, and objects with a
+    `tolist()`.
 
     Raises:
-        OutputError: If it holds something else.
+        OutputError: If it contains anything else.
     """
     try:
         return _encode(value)
@@ -91,20 +92,20 @@ def encode_with(encoder: type[json.JSONEncoder]) -> Callable[[Any], bytes]:
 
 def _bad_output(value: Any, error: Exception) -> OutputError:
     if isinstance(error, RecursionError):
-        reason = "it holds itself or is nested too deeply"
+        reason = "it contains itself or is nested too deeply"
     else:
         reason = str(error)[:_MAX_MESSAGE]
     return OutputError(
-        f"the API function's result ({type(value).__name__}) does not go into JSON: "
-        f"{reason}"
+        f"the API function's result ({type(value).__name__}) cannot be encoded as "
+        f"JSON: {reason}"
     )
 
 
 def _plain(value: Any) -> Any:
     """Return something that msgspec can encode instead of `value`.
 
-    msgspec asks for every value and every dict key that it does not know itself.
-    None, bool and tuple come only as keys.
+    msgspec calls this for values and dict keys of types that it does not support.
+    None, bool and tuple occur only as keys.
     """
     if isinstance(value, np.ndarray):
         return _plain_array(value)
@@ -123,7 +124,7 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_scalar(value: str | float) -> str | int | float:
-    # A sub-class: its own __str__ or __int__ must not have a say.
+    # A sub-class: do not call its own __str__ or __int__.
     if isinstance(value, str):
         return str.__str__(value)
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
@@ -148,13 +149,13 @@ def _plain_model(model: Any) -> Any:
     try:
         return msgspec.Raw(model.model_dump_json().encode())
     except ValueError:
-        # Fields that pydantic cannot write itself, arrays for instance.
+        # It has fields that pydantic cannot encode, such as arrays.
         return model.model_dump()
 
 
 def _plain_container(value: Any) -> Any:
     if isawaitable(value):
-        raise TypeError("it is a coroutine; is an `await` missing before a call?")
+        raise TypeError("it is a coroutine; is an `await` missing?")
     if isinstance(value, tuple):
         raise TypeError("a tuple cannot be a key of an object")
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
@@ -172,4 +173,4 @@ def _plain_container(value: Any) -> Any:
 
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 encode_plain: Final = msgspec.json.Encoder().encode
-"""Encodes lists of numbers; less to pass through than `encode_json`."""
+"""Encodes lists of numbers with less overhead than `encode_json`."""

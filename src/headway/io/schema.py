@@ -1,15 +1,19 @@
-"""JSON Schemas (2020-12, as OpenAPI 3.1 has them) of types, dtypes and samples.
+"""JSON Schemas (2020-12, as in OpenAPI 3.1) of types, dtypes and samples.
 
-The descriptors of io/ call it for their documentation, never on the hot path.
+io/json and io/numpy call it for their documentation, never per request, except
+`PydanticType.decode`. It is the only module of io/ that imports pydantic.
 """
 
+import re
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from headway.errors import BadInputError, ConfigError, MissingExtraError
+
 __all__ = [
-    "COMPONENT",
+    "PydanticType",
     "schema_of_array",
     "schema_of_sample",
     "schema_of_type",
@@ -17,7 +21,9 @@ __all__ = [
 ]
 
 Schema = dict[str, Any]
-COMPONENT = "#/components/schemas/{name}"
+_COMPONENT = "#/components/schemas/{name}"
+_MAX_FIELDS = 20
+_MAX_REASON = 200
 
 _BY_KIND: dict[str, Schema] = {
     "b": {"type": "boolean"},
@@ -31,11 +37,11 @@ _BY_KIND: dict[str, Schema] = {
 def schema_of_array(
     dtype: np.dtype[Any] | None, shape: tuple[int, ...] | None
 ) -> Schema:
-    """Return the schema of nested lists.
+    """Return the schema of an array as nested lists.
 
     Args:
-        dtype: Of the elements; any number if None.
-        shape: -1 for an axis of any length; any number of axes if None.
+        dtype: The elements' dtype; None for any numbers.
+        shape: Length of each axis, -1 for any; None for any shape.
     """
     items: Schema = {"type": "number"} if dtype is None else dict(_BY_KIND[dtype.kind])
     if shape is None:
@@ -48,10 +54,10 @@ def schema_of_array(
 
 
 def schema_of_sample(sample: Any) -> Schema:
-    """Return a schema that the sample, made of plain JSON values, fits.
+    """Return a schema for values like the sample, which consists of JSON values.
 
-    Every field of an object in the sample is required; the items of a list have the
-    schema of its first one.
+    All fields of its objects are required; items of a list have its first item's
+    schema.
     """
     match sample:
         case bool():
@@ -63,11 +69,8 @@ def schema_of_sample(sample: Any) -> Schema:
         case str():
             return {"type": "string"}
         case list():
-            return (
-                {"type": "array", "items": schema_of_sample(sample[0])}
-                if (sample)
-                else {"type": "array"}
-            )
+            items = {"items": schema_of_sample(sample[0])} if sample else {}
+            return {"type": "array", **items}
         case dict():
             fields = {name: schema_of_sample(value) for name, value in sample.items()}
             return {"type": "object", "properties": fields, "required": list(fields)}
@@ -76,20 +79,20 @@ def schema_of_sample(sample: Any) -> Schema:
 
 
 def schema_of_type(kind: Any) -> tuple[Schema, dict[str, Schema]]:
-    """Return (schema, components) of a type that msgspec knows wholly."""
+    """Return (schema, components) of a type that msgspec can decode."""
     (schema,), components = msgspec.json.schema_components(
-        (kind,), ref_template=COMPONENT
+        (kind,), ref_template=_COMPONENT
     )
     return schema, components
 
 
 def unknown_classes(kind: Any) -> list[type]:
-    """Return the classes within a type whose values msgspec would not check itself.
+    """Return the classes inside a type whose values msgspec cannot validate.
 
-    pydantic's dataclasses are among them: msgspec would fill them unvalidated.
+    They include pydantic's dataclasses, which msgspec would fill without validation.
 
     Raises:
-        TypeError: If msgspec cannot decode the type at all; the message says why.
+        TypeError: If msgspec cannot decode the type at all, with the reason.
     """
     found: dict[type, None] = {}
     waiting: list[Any] = [msgspec.inspect.type_info(kind)]
@@ -115,3 +118,87 @@ def unknown_classes(kind: Any) -> list[type]:
                 if field not in ("cls", "default", "default_factory")
             )
     return list(found)
+
+
+class PydanticType:
+    """Decoder and schema of a type that pydantic validates.
+
+    Args:
+        kind: A model class, or any type hint that pydantic supports.
+
+    Raises:
+        ConfigError: If pydantic cannot validate the type.
+        MissingExtraError: If pydantic 2 is not installed.
+    """
+
+    __slots__ = ("_adapter", "_decode", "_kind", "errors")
+
+    def __init__(self, kind: Any) -> None:
+        try:
+            from pydantic import TypeAdapter, ValidationError
+            from pydantic.errors import PydanticUserError
+        except ImportError as error:
+            raise MissingExtraError(
+                "JSON(pydantic_model=...) needs pydantic 2; run "
+                "`pip install 'headway[pydantic]'`"
+            ) from error
+        try:
+            self._adapter = TypeAdapter(kind)
+            # The validator itself: TypeAdapter.validate_json costs 0.4 us more.
+            self._decode = self._adapter.validator.validate_json
+        except (PydanticUserError, TypeError, NameError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(
+                f"pydantic cannot validate {_name(kind)}: {reason}"
+            ) from error
+        self._kind = kind
+        self.errors: type[Exception] = ValidationError
+
+    def decode(self, body: bytes) -> Any:
+        """Return the validated value; raises one of `errors`."""
+        return self._decode(body)
+
+    def bad_input(self, error: Any) -> BadInputError:
+        """Return an error that names every invalid field with the reason."""
+        faults = error.errors(
+            include_url=False, include_context=False, include_input=False
+        )
+        reasons = [_reason(fault) for fault in faults[:_MAX_FIELDS]]
+        if len(faults) > _MAX_FIELDS:
+            reasons.append(f"and {len(faults) - _MAX_FIELDS} more")
+        if faults and faults[0]["type"] == "json_invalid":
+            return BadInputError(f"the JSON is malformed: {'; '.join(reasons)}")
+        return BadInputError(f"the JSON does not fit: {'; '.join(reasons)}")
+
+    def schema(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return (schema, components); `{}` for types without a schema."""
+        from pydantic.errors import PydanticInvalidForJsonSchema
+
+        try:
+            schema = self._adapter.json_schema(
+                ref_template=_COMPONENT.replace("{name}", "{model}")
+            )
+        except PydanticInvalidForJsonSchema:
+            return {}, {}
+        components = schema.pop("$defs", {})
+        if isinstance(self._kind, type) and set(schema) != {"$ref"}:
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", self._kind.__name__)
+            if name not in components:
+                components[name] = schema
+                schema = {"$ref": _COMPONENT.format(name=name)}
+        return schema, components
+
+
+def _reason(fault: dict[str, Any]) -> str:
+    path = ""
+    for step in fault["loc"]:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    reason = fault["msg"]
+    if fault["type"] == "json_invalid":
+        reason = reason.removeprefix("Invalid JSON: ")
+    reason = f"{path.removeprefix('.')}: {reason}" if path else reason
+    return reason if len(reason) <= _MAX_REASON else reason[:_MAX_REASON] + "..."
+
+
+def _name(kind: Any) -> str:
+    return kind.__qualname__ if isinstance(kind, type) else str(kind)

@@ -1,6 +1,6 @@
 """Plain text bodies in UTF-8.
 
-Users make one per API; service/derive makes one from `str`.
+Users create one per API, or service/api derives it from the type hint `str`.
 """
 
 from typing import Any, Self
@@ -8,17 +8,16 @@ from typing import Any, Self
 import numpy as np
 
 from headway.errors import BadInputError, OutputError
-from headway.io.base import IODescriptor
-from headway.io.media_type import require_utf8_text
+from headway.io.base import IODescriptor, require_utf8_text
 
 __all__ = ["Text"]
 
 _TYPE = "text/plain"
-_ANSWER_TYPE = "text/plain; charset=utf-8"
+_OUTPUT_TYPE = "text/plain; charset=utf-8"
 
 
 class Text(IODescriptor):
-    """Text as it stands in the body, in UTF-8."""
+    """The body as text, in UTF-8."""
 
     def __init__(self) -> None:
         self._sample: str | None = None
@@ -49,15 +48,15 @@ class Text(IODescriptor):
             if not isinstance(value, int | float | np.generic):
                 raise OutputError(
                     f"the API function's result is a {type(value).__name__}; Text() "
-                    "sends a str"
+                    "needs a str"
                 )
             value = str(value)
         try:
-            return _ANSWER_TYPE, value.encode()
+            return _OUTPUT_TYPE, value.encode()
         except UnicodeEncodeError as error:
             raise OutputError(
-                f"the API function's text does not go into UTF-8: {error.reason} at "
-                f"character {error.start}"
+                "the API function's text cannot be encoded as UTF-8: "
+                f"{error.reason} at character {error.start}"
             ) from error
 
     def openapi_content(self) -> dict[str, Any]:  # noqa: D102

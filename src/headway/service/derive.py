@@ -10,9 +10,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from headway.errors import ConfigError
-from headway.io.base import IODescriptor
+from headway.io.base import IODescriptor, Nothing
 from headway.io.json import JSON
-from headway.io.nothing import Nothing
 from headway.io.numpy import NumpyNdarray
 from headway.io.text import Text
 from headway.service.context import Context

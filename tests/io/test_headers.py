@@ -1,3 +1,5 @@
+"""Content-Type and Accept headers."""
+
 from contextlib import suppress
 
 import pytest
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import UnsupportedMediaTypeError
-from headway.io.media_type import negotiate, parse_media_type, require_utf8_text
+from headway.io.base import negotiate, parse_media_type, require_utf8_text
 
 _OFFERED = ("application/json", "application/x-npy")
 
@@ -24,7 +26,7 @@ _OFFERED = ("application/json", "application/x-npy")
         "",
     ],
 )
-def test_text_in_utf8_is_taken(header: str) -> None:
+def test_utf8_text_types_are_accepted(header: str) -> None:
     require_utf8_text(header, "application/json")
 
 
@@ -38,14 +40,14 @@ def test_text_in_utf8_is_taken(header: str) -> None:
         "text/plain; charset=latin-1",
     ],
 )
-def test_anything_else_is_refused_by_name(header: str) -> None:
+def test_other_types_are_refused_by_name(header: str) -> None:
     with pytest.raises(UnsupportedMediaTypeError) as caught:
         require_utf8_text(header, "application/json")
     assert repr(header) in caught.value.message
     assert "application/json" in caught.value.message
 
 
-def test_parameters_are_parsed() -> None:
+def test_content_type_parameters_are_parsed() -> None:
     assert parse_media_type(' Text/Plain ; a=b; Charset = "UTF-8" ') == (
         "text/plain",
         "utf-8",
@@ -66,14 +68,14 @@ def test_parameters_are_parsed() -> None:
         ("text/html", "application/json"),
     ],
 )
-def test_negotiation_follows_quality_then_the_servers_order(
+def test_accept_negotiation_follows_quality_then_server_order(
     accept: str, chosen: str
 ) -> None:
     assert negotiate(accept, _OFFERED) == chosen
 
 
 @given(st.text(max_size=60))
-def test_any_header_is_survived(header: str) -> None:
+def test_random_headers_raise_only_client_errors(header: str) -> None:
     assert negotiate(header, _OFFERED) in _OFFERED
     parse_media_type(header)
     with suppress(UnsupportedMediaTypeError):
