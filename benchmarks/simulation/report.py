@@ -1,4 +1,4 @@
-"""Writes what the recorded outcomes show: a part of docs/batching.md, a page, pictures.
+"""Writes what the recorded outcomes show: a part of a page of docs/, a page, pictures.
 
 The text is pure: outcomes in, Markdown out. plots.py draws, and needs matplotlib.
 """
@@ -51,7 +51,7 @@ def replace_part(page: str, part: str) -> str:
 
 
 def summary(outcomes: Outcomes) -> str:
-    """Return the part of docs/batching.md."""
+    """Return the part of docs/design/scheduling.md."""
     verdicts = list(judge(CASES.values(), outcomes))
     names = {name for name, _ in outcomes}
     requests = sum(outcome.offered for outcome in outcomes.values())
@@ -63,11 +63,11 @@ def summary(outcomes: Outcomes) -> str:
             "",
             *_standings_table(outcomes),
             "",
-            "![Mean latency over load](simulation/latency.svg)",
+            "![Mean latency over load](../simulation/latency.svg)",
             "",
-            "![Throughput of closed loops](simulation/closed.svg)",
+            "![Throughput of closed loops](../simulation/closed.svg)",
             "",
-            "![Goodput at twice the capacity](simulation/overload.svg)",
+            "![Goodput at twice the capacity](../simulation/overload.svg)",
         ]
     )
 
@@ -109,13 +109,14 @@ def _standings_table(outcomes: Outcomes) -> Iterator[str]:
 def cases_page(outcomes: Outcomes) -> str:
     """Return the page that has every case."""
     lines = [
-        "# Every case of the simulation",
+        "# Simulation cases",
         "",
         "Written by `scripts/bench simulation report` from "
-        "[outcomes.jsonl](outcomes.jsonl); [batching.md](../batching.md) says what it "
-        "means. A cell is the mean latency in ms; where there are deadlines or closed "
-        "loops, the goodput in rows a second stands before it. In brackets is the "
-        "share that was turned away. The models:",
+        "[outcomes.jsonl](outcomes.jsonl); "
+        "[Scheduling](../design/scheduling.md#how-good-it-is) defines the terms. A "
+        "cell is the mean latency in ms. With deadlines or closed loops, the goodput "
+        "in rows per second stands before it. The share of refused requests is in "
+        "brackets. The models:",
         "",
         *(f"- **{name}**: {model.about}." for name, model in MODELS.items()),
     ]
@@ -157,8 +158,8 @@ def write_text(outcomes: Outcomes, docs: Path) -> None:
     """Write the page and the part of a page.
 
     Raises:
-        ValueError: If docs/batching.md has no place for it.
+        ValueError: If docs/design/scheduling.md has no place for it.
     """
-    page = docs / "batching.md"
+    page = docs / "design" / "scheduling.md"
     page.write_text(replace_part(page.read_text(), summary(outcomes)))
     (docs / "simulation/cases.md").write_text(cases_page(outcomes))

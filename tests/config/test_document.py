@@ -15,11 +15,11 @@ from headway.config.settings import GENERAL, METHOD, RUNNER
 from headway.config.show import render_config
 from headway.config.yaml_file import parse_text
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 
 def test_the_document_is_up_to_date() -> None:
-    """If not: `python -m headway.config.document docs/configuration.md`."""
+    """If not: `scripts/docs`."""
     assert DOCUMENT.read_text(encoding="utf-8") == render_document()
 
 

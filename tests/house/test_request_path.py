@@ -1,4 +1,4 @@
-"""One warm request passes few files, and docs/architecture.md lists them.
+"""One warm request passes few files, and docs/design/architecture.md lists them.
 
 The API worker and the runner of production run in this thread, connected by their Unix
 socket, so that one profiler sees both ends.
@@ -26,7 +26,7 @@ from headway.server.control import ProcessSpec
 from headway.server.sockets import bind_http, bind_unix
 
 SOURCE = Path(headway.__file__).parent
-PAGE = SOURCE.parents[1] / "docs" / "architecture.md"
+PAGE = SOURCE.parents[1] / "docs" / "design" / "architecture.md"
 SECTION = "One request, by file names"
 MOST_FILES = 41
 WARM_UP_REQUESTS = 300

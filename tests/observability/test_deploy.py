@@ -96,7 +96,7 @@ def test_alerts_say_what_is_wrong() -> None:
     rules = [rule for group in alerts()["groups"] for rule in group["rules"]]
     names = [rule["alert"] for rule in rules]
     assert len(set(names)) == len(names) >= 6
-    page = (DEPLOY.parent / "docs" / "monitoring.md").read_text("utf-8")
+    page = (DEPLOY.parent / "docs" / "guides" / "monitoring.md").read_text("utf-8")
     for rule in rules:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert rule["annotations"]["summary"]

@@ -154,7 +154,7 @@ def test_the_pages_show_what_is_recorded() -> None:
 
 
 def test_a_part_is_replaced_between_its_markers() -> None:
-    page = (DOCS / "batching.md").read_text()
+    page = (DOCS / "design" / "scheduling.md").read_text()
     once = replace_part(page, "new text")
     assert "\nnew text\n" in once
     assert replace_part(once, "new text") == once
@@ -167,7 +167,7 @@ def test_a_part_is_replaced_between_its_markers() -> None:
 def test_the_pages_are_those_of_the_record() -> None:
     outcomes = read(RECORD)
     assert {name for name, _ in outcomes} == set(CASES)
-    page = (DOCS / "batching.md").read_text()
+    page = (DOCS / "design" / "scheduling.md").read_text()
     assert replace_part(page, summary(outcomes)) == page
     assert (DOCS / "simulation/cases.md").read_text() == cases_page(outcomes)
 
@@ -184,8 +184,8 @@ def test_pictures_are_drawn_and_always_the_same(tmp_path: Path) -> None:
         pictures.append({path.name: path.read_bytes() for path in paths})
     assert pictures[0] == pictures[1]
     assert all(picture.startswith(b"<?xml") for picture in pictures[0].values())
-    text = (DOCS / "batching.md").read_text()
-    assert all(f"(simulation/{name})" in text for name in pictures[0])
+    text = (DOCS / "design" / "scheduling.md").read_text()
+    assert all(f"(../simulation/{name})" in text for name in pictures[0])
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

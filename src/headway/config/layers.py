@@ -210,5 +210,6 @@ def _unknown_variable(
         for setting in RUNNER.values()
     ]
     near = nearest(word, [*general, *own])
-    hint = f"did you mean ${_PREFIX}{near}?" if near else "see docs/configuration.md"
+    page = "see docs/reference/configuration.md"
+    hint = f"did you mean ${_PREFIX}{near}?" if near else page
     return ConfigError(f"${name}: no such setting; {hint}")

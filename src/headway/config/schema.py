@@ -1,7 +1,8 @@
 """Every setting: its name, type, default, bounds and, below it, what it means.
 
-resolve fills these structs; document makes docs/configuration.md and the flags of
-`headway serve` of them; all other layers only read them.
+resolve fills these structs; document and flags turn them into
+docs/reference/configuration.md and the flags of `headway serve`; all other layers only
+read them.
 """
 
 from typing import Annotated, Literal

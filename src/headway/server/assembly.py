@@ -1,7 +1,7 @@
 """The only place where objects are wired together.
 
-embedded and worker (the main module of a process) call it; see docs/architecture.md for
-the path of a request through what is built here.
+embedded and worker (the main module of a process) call it; docs/design/architecture.md
+follows a request through the objects that are built here.
 """
 
 import asyncio
