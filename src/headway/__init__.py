@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from headway import sklearn as sklearn
     from headway import xgboost as xgboost
     from headway.models.model import Model as Model
-    from headway.models.store.tag import Tag as Tag
+    from headway.models.record import Tag as Tag
     from headway.server.asgi_app import asgi_app as asgi_app
     from headway.server.service_app import Service as Service
     from headway.service.context import Context as Context
@@ -56,7 +56,7 @@ _HOMES = {
     "Runnable": "headway.service.runnable",
     "Runner": "headway.service.runner",
     "Service": "headway.server.service_app",
-    "Tag": "headway.models.store.tag",
+    "Tag": "headway.models.record",
     "asgi_app": "headway.server.asgi_app",
 }
 

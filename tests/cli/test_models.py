@@ -1,4 +1,4 @@
-"""`headway models`: the commands, what they print, and their one-line errors."""
+"""`headway models`: its commands, output and errors."""
 
 import json
 import os
@@ -28,18 +28,18 @@ def save(tag: str) -> headway.Model:
     return headway.picklable_model.save_model(tag, len, labels={"stage": "test"})
 
 
-def test_an_empty_store_lists_nothing() -> None:
+def test_list_of_an_empty_store() -> None:
     assert call("list").output == "TAG  MODULE  SIZE  CREATED\n"
     assert json.loads(call("list", "-o", "json").output) == []
 
 
-def test_models_are_listed_as_a_table_and_as_json() -> None:
+def test_list_as_table_and_json() -> None:
     save("m:1")
     save("n:1")
     lines = call("list").output.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [
-        ["m:1", "headway.models.frameworks.picklable_model"],
-        ["n:1", "headway.models.frameworks.picklable_model"],
+        ["m:1", "headway.picklable_model"],
+        ["n:1", "headway.picklable_model"],
     ]
     (row,) = json.loads(call("list", "n", "-o", "json").output)
     assert row["tag"] == "n:1"
@@ -47,7 +47,7 @@ def test_models_are_listed_as_a_table_and_as_json() -> None:
     assert row["size_bytes"] > 100
 
 
-def test_a_model_is_shown(home: Path) -> None:
+def test_get_shows_the_record(home: Path) -> None:
     save("m:1")
     assert "name: m\n" in call("get", "m").output
     shown = json.loads(call("get", "m:latest", "--output", "json").output)
@@ -56,7 +56,7 @@ def test_a_model_is_shown(home: Path) -> None:
     assert shown["path"] == str(home / "models" / "m" / "1")
 
 
-def test_deleting_asks_unless_told_not_to() -> None:
+def test_delete_asks_for_confirmation_unless_yes() -> None:
     save("m:1")
     save("m:2")
     kept = call("delete", "m:1", answer="n\n")
@@ -68,14 +68,14 @@ def test_deleting_asks_unless_told_not_to() -> None:
     assert headway.models.list() == []
 
 
-def test_a_bare_name_deletes_all_versions() -> None:
+def test_delete_by_name_deletes_all_versions() -> None:
     for tag in ("m:1", "m:2", "n:1"):
         save(tag)
     assert call("delete", "m", "m:1", "-y").output == "Deleted m:1.\nDeleted m:2.\n"
     assert [str(model.tag) for model in headway.models.list()] == ["n:1"]
 
 
-def test_a_model_is_exported_and_imported(tmp_path: Path) -> None:
+def test_export_and_import(tmp_path: Path) -> None:
     save("m:1")
     exported = call("export", "m", str(tmp_path))
     assert exported.output == f"Exported m to {tmp_path}/m-1.hwmodel.\n"
@@ -97,7 +97,7 @@ def test_a_model_is_exported_and_imported(tmp_path: Path) -> None:
         pytest.param(("list", "a b"), "model name 'a b': use at", id="name"),
     ],
 )
-def test_errors_are_one_line_with_exit_code_one(
+def test_errors_are_one_line_with_exit_code_1(
     args: tuple[str, ...],
     message: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -113,7 +113,7 @@ def test_errors_are_one_line_with_exit_code_one(
     assert printed.err.count("\n") == 1
 
 
-def test_the_command_imports_no_framework() -> None:
+def test_command_imports_no_framework() -> None:
     save("m:1")
     code = (
         "import sys\nfrom headway.cli.models import models\n"

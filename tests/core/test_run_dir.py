@@ -31,7 +31,7 @@ def test_it_names_the_files_of_a_run(folder: Path) -> None:
     assert run.path.stat().st_mode & 0o777 == 0o700
     assert run.metrics.is_dir()
     assert run.metrics_slot("api-0") == run.metrics / "api-0.bin"
-    assert run.pins.parent == run.path
+    assert run.version_lock.parent == run.path
     sockets = {run.runner_socket(0), run.runner_socket(1)}
     sockets |= {*run.replica_sockets(0, 12), *run.replica_sockets(1, 12)}
     assert len(sockets) == 26

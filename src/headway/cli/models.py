@@ -10,10 +10,8 @@ from typing import Any, Literal, TypeVar
 import click
 import msgspec
 
-from headway.models.store.home import open_store
-from headway.models.store.record import ModelRecord
-from headway.models.store.store import ModelStore
-from headway.models.store.tag import Tag
+from headway.models.record import ModelRecord, Tag
+from headway.models.store import ModelStore, open_store
 
 __all__ = ["models"]
 

@@ -52,9 +52,9 @@ class RunDir:
         return self.path / "history"
 
     @property
-    def pins(self) -> Path:
-        """Folder in which all processes agree on what `latest` means."""
-        return self.path / "pins"
+    def version_lock(self) -> Path:
+        """Directory in which all processes lock the version of `name:latest`."""
+        return self.path / "version_lock"
 
     @property
     def load_board(self) -> Path:

@@ -1,6 +1,6 @@
 """A saved model as services see it: its record, its custom objects, its runner.
 
-models and frameworks/ make it; service.py files use it. Nothing here loads the model
+library and frameworks/ create it; users' services call it. It never loads the model
 itself: only the runnable does, in a runner process.
 """
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headway.errors import ConfigError, StoreError
-from headway.models.store import pickling
-from headway.models.store.record import ModelRecord
-from headway.models.store.store import ModelStore
-from headway.models.store.tag import Tag
+from headway.models import pickling
+from headway.models.record import ModelRecord, Tag
+from headway.models.store import ModelStore
 from headway.service.runnable import Runnable
 from headway.service.runner import Runner
 
@@ -24,10 +23,10 @@ SAMPLES_FILE = "samples.pkl"
 
 
 class ModelFramework(Protocol):
-    """What a model needs of the framework that saved it."""
+    """The framework that saved a model; frameworks/base implements it."""
 
     def runnable_class(self, record: ModelRecord) -> type[Runnable]:
-        """Return the class that loads the model, with a method for each signature."""
+        """Return a class that loads the model, with a method for each signature."""
         ...
 
 
@@ -35,9 +34,10 @@ class Model:
     """A model in the store.
 
     Args:
-        record: What its `model.yaml` says.
-        store: Where it is.
-        framework: What saved it; None for a model of the user's own format.
+        record: The content of its `model.yaml`.
+        store: The store that contains it.
+        framework: The framework that saved it; None for a model in the user's own
+            format.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Model:
         return self._store.directory(self.tag)
 
     def path_of(self, name: str) -> Path:
-        """Return where one of the model's files is, once its sum is verified.
+        """Verify one of the model's files and return its path.
 
         Args:
             name: Path relative to the model's directory.
@@ -80,20 +80,20 @@ class Model:
 
     @functools.cached_property
     def custom_objects(self) -> Mapping[str, Any]:
-        """The objects saved beside the model, loaded when they are first asked for.
+        """The objects saved with the model, loaded on first use.
 
         Raises:
             CorruptModelError: If their file is damaged.
-            StoreError: If this process lacks what they need.
+            StoreError: If this process lacks a module that they need.
         """
         return self._unpickled(CUSTOM_OBJECTS_FILE, "custom objects")
 
     def samples(self) -> Mapping[str, tuple[Any, ...]]:
-        """Return the signatures' samples by method; a runner's warm-up reads them.
+        """Return the signatures' samples by method, for a runner's warm-up.
 
         Raises:
             CorruptModelError: If their file is damaged.
-            StoreError: If this process lacks what they need.
+            StoreError: If this process lacks a module that they need.
         """
         return self._unpickled(SAMPLES_FILE, "samples")
 
@@ -119,21 +119,23 @@ class Model:
 
         Args:
             name: Unique within a service; the model's name if empty.
-            max_batch_size: Rows in a batch at the most, for every method.
-            max_latency_ms: Time in the runner at the most, for every method.
+            max_batch_size: Maximum number of rows in a batch, for every method.
+            max_latency_ms: Maximum time in the runner, for every method.
             method_configs: The last two by method.
-            embedded: Accepted for the sake of existing services; unused.
-            scheduling_strategy: Accepted for the sake of existing services; unused.
+            embedded: Accepted for compatibility with existing services; unused.
+            scheduling_strategy: Accepted for compatibility with existing services;
+                unused.
 
         Raises:
-            ConfigError: If the model is of the user's own format, or an argument is
+            ConfigError: If the model is in the user's own format, or an argument is
                 wrong.
         """
         if self._framework is None:
             raise ConfigError(
-                f"model {self.tag} was not saved by a framework that this Headway has "
-                f"(its module is {self.info.module!r}): write a headway.Runnable that "
-                "loads it, and make a runner with headway.Runner(...)"
+                f"model {self.tag} was not saved by a framework that this Headway "
+                f"supports (its module is {self.info.module!r}): write a "
+                "headway.Runnable that loads it, and create a runner with "
+                "headway.Runner(...)"
             )
         return Runner(
             self._framework.runnable_class(self._record),

@@ -20,7 +20,7 @@ from headway.core.run_dir import RunDir
 from headway.errors import StartError
 from headway.metrics import MetricsRegistry, zero_gauges
 from headway.metrics.families import PROCESS_RESTARTS
-from headway.models.store.version_lock import PINS_VARIABLE
+from headway.models.version_lock import VERSION_LOCK_VARIABLE
 from headway.observability.live.recorder import Recorder
 from headway.server.child import Child
 from headway.server.control import Described, ProcessSpec
@@ -239,7 +239,10 @@ class Supervisor:
     ) -> Child:
         return Child(
             spec=spec,
-            environment={**environment, PINS_VARIABLE: str(self._run_dir.pins)},
+            environment={
+                **environment,
+                VERSION_LOCK_VARIABLE: str(self._run_dir.version_lock),
+            },
             startup_timeout_s=startup_timeout_s,
             restart=restart,
             on_restart=self._count_restart,

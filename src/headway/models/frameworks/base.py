@@ -1,7 +1,7 @@
 """What all frameworks share: save, get, load, and the runnable of a saved model.
 
-sklearn, xgboost and the others say how their models are written, read and called. Only
-`save_model`, `load_model` and the runnable's constructor import the framework.
+sklearn, xgboost and picklable_model define how their models are written, read and
+called. Only `save_model`, `load_model` and a runner's process import the framework.
 """
 
 import abc
@@ -12,69 +12,49 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-from headway.core.method_spec import MethodSpec
 from headway.errors import MissingExtraError, ModelNotFoundError
-from headway.models.draft import draft_model, read_labels, read_mapping
-from headway.models.frameworks.signatures import (
-    Signatures,
-    check_methods,
-    read_signatures,
-)
+from headway.models.draft import ModelDraft, Signatures, check_methods, create
 from headway.models.model import Model
-from headway.models.store.home import open_store
-from headway.models.store.record import ContextRecord, ModelRecord
-from headway.models.store.store import ModelStore
-from headway.models.store.tag import Tag
+from headway.models.pickling import Modules
+from headway.models.record import ContextRecord, ModelRecord, Tag
+from headway.models.store import ModelStore, open_store
 from headway.service.runnable import Runnable
 
 __all__ = ["Framework", "ModelRunnable"]
 
 
 class Framework(abc.ABC):
-    """One framework's way of saving and calling models; holds no state."""
+    """One framework's way to save and call models; it has no state."""
 
     name: ClassVar[str]
-    """Attribute of `headway` and name of the extra."""
+    """Name of Headway's module, `headway.NAME`."""
     package: ClassVar[str]
-    """What to import."""
+    """The package to import."""
     distribution: ClassVar[str]
-    """What to install."""
+    """The distribution to install."""
     default_signatures: ClassVar[Signatures]
     """Signatures of a model that is saved without."""
-    supported_resources: ClassVar[tuple[str, ...]] = ("cpu",)
-    """As Runnable.SUPPORTED_RESOURCES."""
     multi_threading: ClassVar[bool] = True
     """As Runnable.SUPPORTS_CPU_MULTI_THREADING."""
 
     @property
     def module(self) -> str:
-        """Module of the framework's `save_model`, as in the record."""
-        return f"headway.models.frameworks.{self.name}"
+        """Headway's module for the framework, as in model.yaml: the public path."""
+        return f"headway.{self.name}"
 
-    # What each framework says
+    # Defined by each framework
 
     @abc.abstractmethod
     def check(self, model: Any, *, what: str) -> None:
-        """Refuse an object that is no model of this framework.
-
-        Raises:
-            ConfigError: If it is not.
-        """
+        """Raise ConfigError if the object is not a model of this framework."""
 
     def options(self, model: Any) -> dict[str, Any]:
-        """Return what loading needs beside the files, as plain values."""
+        """Return plain values that loading needs in addition to the files."""
         return {}
 
     @abc.abstractmethod
-    def write(
-        self,
-        model: Any,
-        directory: Path,
-        *,
-        what: str,
-        external_modules: Sequence[ModuleType] | None,
-    ) -> None:
-        """Write the model's files."""
+    def write(self, model: Any, draft: ModelDraft, modules: Modules) -> None:
+        """Write the model's files; `modules` are saved by value."""
 
     @abc.abstractmethod
     def read(self, model: Model) -> Any:
@@ -85,10 +65,10 @@ class Framework(abc.ABC):
         return getattr(loaded, method)  # type: ignore[no-any-return]  # user's model
 
     def zero_row(self, loaded: Any) -> Any:
-        """Return one row of zeros, or None if the model does not tell its width."""
+        """Return one row of zeros, or None if the model's width is unknown."""
         return None
 
-    # What users call
+    # Called by users
 
     def save_model(
         self,
@@ -101,7 +81,7 @@ class Framework(abc.ABC):
         external_modules: Sequence[ModuleType] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Model:
-        """Save a model under a new version, all at once or not at all.
+        """Save a model under a new version and return it; on any error, save nothing.
 
         Args:
             name: Name, or `name:version` to choose the version.
@@ -109,55 +89,40 @@ class Framework(abc.ABC):
             signatures: The methods that a runner offers, with `batchable`, `batch_dim`
                 and `sample` (an array of one row to warm up with) for each.
             labels: Short texts to sort models by.
-            custom_objects: Objects that come with the model, such as a vectorizer.
+            custom_objects: Objects to save with the model, such as a vectorizer.
             external_modules: Modules whose code is saved with the objects, because the
                 server cannot import them.
             metadata: Notes; plain values.
 
-        Returns:
-            The saved model.
-
         Raises:
             InvalidTagError: If the name or version is malformed.
-            ModelExistsError: If the version is already there.
+            ModelExistsError: If the version exists already.
             ConfigError: If the model lacks a method of a signature, or an argument is
                 wrong.
             StoreError: If the store cannot be written.
         """
         framework = self._import()
-        store = open_store()
-        tag = store.assign(name)
+        tag = open_store().assign(name)
         what = f"model {tag}"
         self.check(model, what=what)
-        given = self.default_signatures if signatures is None else signatures
-        records, samples = read_signatures(given, what=what)
-        check_methods(model, records, what=what)
         version = str(getattr(framework, "__version__", "unknown"))
-        record = ModelRecord(
-            name=tag.name,
-            version=str(tag.version),
+        with create(
+            tag,
             module=self.module,
-            labels=read_labels(labels, what=f"{what}: labels"),
+            signatures=self.default_signatures if signatures is None else signatures,
+            labels=labels,
             options=self.options(model),
-            metadata=read_mapping(metadata, what=f"{what}: metadata"),
-            context=ContextRecord(
-                framework_name=self.package,
-                framework_versions={self.distribution: version},
-            ),
-            signatures=records,
-        )
-        with draft_model(
-            store,
-            record=record,
             custom_objects=custom_objects,
-            samples=samples,
             external_modules=external_modules,
+            metadata=metadata,
+            context=ContextRecord(self.package, {self.distribution: version}),
         ) as draft:
-            self.write(model, draft.path, what=what, external_modules=external_modules)
-        return Model(record=store.get(tag), store=store, framework=self)
+            check_methods(model, draft.info.signatures, what=what)
+            self.write(model, draft, external_modules)
+        return self.get(tag)
 
     def get(self, tag: str | Tag) -> Model:
-        """Return a saved model without loading it, nor the framework.
+        """Return a saved model without loading it or importing the framework.
 
         Args:
             tag: `name`, `name:latest`, `name:version` or a prefix of one version.
@@ -168,7 +133,10 @@ class Framework(abc.ABC):
             AmbiguousTagError: If several versions have the prefix.
             CorruptModelError: If its record is damaged.
         """
-        return self._get(open_store(), tag)
+        store = open_store()
+        record = store.get(tag)
+        self._check_own(record)
+        return Model(record=record, store=store, framework=self)
 
     def load_model(self, tag_or_model: str | Tag | Model) -> Any:
         """Load the model itself into this process.
@@ -185,50 +153,28 @@ class Framework(abc.ABC):
         self._import()
         return self.read(tag_or_model)
 
-    # What runners use
-
-    def load_from(self, tag: str, store_root: str) -> tuple[Model, Any]:
-        """Return the model of a tag with its version, and the loaded model."""
-        model = self._get(ModelStore(Path(store_root)), tag)
-        return model, self.load_model(model)
+    # Called by Model.to_runner
 
     def runnable_class(self, record: ModelRecord) -> type[Runnable]:
-        """Return the class that loads the model, with a method for each signature."""
-        made: type[ModelRunnable] = type(
-            f"{record.name}:{self.name}",
-            (ModelRunnable,),
-            {
-                "__doc__": f"The saved model {record.tag}.",
-                "FRAMEWORK": self,
-                "SUPPORTED_RESOURCES": self.supported_resources,
-                "SUPPORTS_CPU_MULTI_THREADING": self.multi_threading,
-            },
-        )
+        """Return a class that loads the model, with a method for each signature."""
+        members: dict[str, Any] = {
+            "__doc__": f"The saved model {record.tag}.",
+            "FRAMEWORK": self,
+            "SUPPORTS_CPU_MULTI_THREADING": self.multi_threading,
+        }
         for name, signature in record.signatures.items():
-            spec = MethodSpec(
-                name=name,
-                batchable=signature.batchable,
-                batch_dim=signature.batch_dim,
-            )
-            made.add_method(_forward(name), spec)
-        return made
-
-    # Details
-
-    def _get(self, store: ModelStore, tag: str | Tag) -> Model:
-        record = store.get(tag)
-        self._check_own(record)
-        return Model(record=record, store=store, framework=self)
+            members[name] = Runnable.method(
+                batchable=signature.batchable, batch_dim=signature.batch_dim
+            )(_method(name))
+        return type(f"{record.name}:{self.name}", (ModelRunnable,), members)
 
     def _check_own(self, record: ModelRecord) -> None:
-        if record.module == self.module:
-            return
-        saver = record.module.replace("headway.models.frameworks.", "headway.")
-        raise ModelNotFoundError(
-            f"model {record.tag} was not saved by headway.{self.name} but by "
-            f"{saver or 'headway.models.create'}: get it with "
-            f"`headway.models.get({str(record.tag)!r})`"
-        )
+        if record.module != self.module:
+            raise ModelNotFoundError(
+                f"model {record.tag} was not saved by {self.module} but by "
+                f"{record.module or 'headway.models.create'}: get it with "
+                f"`headway.models.get({str(record.tag)!r})`"
+            )
 
     def _import(self) -> ModuleType:
         try:
@@ -243,7 +189,7 @@ class Framework(abc.ABC):
 
 
 class ModelRunnable(Runnable):
-    """A saved model; frameworks make a subclass with a method for each signature.
+    """A saved model; `Framework.runnable_class` adds a method for each signature.
 
     Args:
         tag: The model, with its version.
@@ -255,44 +201,42 @@ class ModelRunnable(Runnable):
     """
 
     FRAMEWORK: ClassVar[Framework]
-    """What saved the model."""
+    """The framework that saved the model."""
 
     def __init__(self, *, tag: str, store_root: str) -> None:
         framework = self.FRAMEWORK
-        self._model, self._loaded = framework.load_from(tag, store_root)
-        self._calls = {
+        store = ModelStore(Path(store_root))
+        self._model = Model(record=store.get(tag), store=store, framework=framework)
+        self._loaded = framework.load_model(self._model)
+        self.calls = {
             name: framework.bind(self._loaded, name) for name in self.method_specs()
         }
 
-    def call_loaded(self, name: str, args: tuple[Any, ...], kwargs: Any) -> Any:
-        """Call a method of the loaded model."""
-        return self._calls[name](*args, **kwargs)
-
     def warmup_samples(self) -> Mapping[str, tuple[Any, ...]]:
-        """Return the samples saved with the model, else zeros that it takes."""
+        """Return the samples saved with the model, else zeros if it accepts them."""
         samples = dict(self._model.samples())
         for name, spec in self.method_specs().items():
             if name in samples or spec.batch_dim[0] != 0 or name == "__call__":
                 continue
             row = self.FRAMEWORK.zero_row(self._loaded)
-            if row is not None and self._takes(name, row):
+            if row is not None and self._accepts(name, row):
                 samples[name] = (row,)
         return samples
 
-    def _takes(self, name: str, row: Any) -> bool:
-        """Return whether a made-up row can be used: a model may well refuse zeros."""
+    def _accepts(self, name: str, row: Any) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                self.call_loaded(name, (row,), {})
-            # The model is the user's; whatever it raises, it is not warmed with zeros.
+                self.calls[name](row)
+            # The model is the user's and may raise any error; then skip the warm-up.
             except Exception:  # noqa: BLE001
                 return False
         return True
 
 
-def _forward(name: str) -> Callable[..., Any]:
+def _method(name: str) -> Callable[..., Any]:
     def call(self: ModelRunnable, *args: Any, **kwargs: Any) -> Any:
-        return self.call_loaded(name, args, kwargs)
+        return self.calls[name](*args, **kwargs)
 
+    call.__name__ = name
     return call

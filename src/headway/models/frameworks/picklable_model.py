@@ -1,17 +1,14 @@
 """`headway.picklable_model`: any object that can be pickled, called as it is.
 
-Users call save_model, get and load_model; it calls models/store/pickling.
+Users call save_model, get and load_model; it calls models/pickling.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar
 
+from headway.models import pickling
+from headway.models.draft import ModelDraft, Signatures
 from headway.models.frameworks.base import Framework
-from headway.models.frameworks.signatures import Signatures
 from headway.models.model import Model
-from headway.models.store import pickling
 
 __all__ = ["FRAMEWORK", "PicklableFramework", "get", "load_model", "save_model"]
 
@@ -19,7 +16,7 @@ _MODEL_FILE = "saved_model.pkl"
 
 
 class PicklableFramework(Framework):
-    """Pickles the model; sklearn does the same with its own checks."""
+    """Pickles the model; sklearn derives from it."""
 
     name: ClassVar[str] = "picklable_model"
     package: ClassVar[str] = "cloudpickle"
@@ -28,26 +25,16 @@ class PicklableFramework(Framework):
     multi_threading: ClassVar[bool] = False
 
     def check(self, model: Any, *, what: str) -> None:
-        """Take anything: whether it pickles shows when it is written."""
+        """Accept any object; pickling fails if it cannot be saved."""
 
-    def write(
-        self,
-        model: Any,
-        directory: Path,
-        *,
-        what: str,
-        external_modules: Sequence[ModuleType] | None,
-    ) -> None:
+    def write(self, model: Any, draft: ModelDraft, modules: pickling.Modules) -> None:
         """Pickle the model."""
-        pickling.dump(
-            model,
-            directory / _MODEL_FILE,
-            what=what,
-            external_modules=external_modules,
-        )
+        path = draft.path_of(_MODEL_FILE)
+        what = f"model {draft.tag}"
+        pickling.dump(model, path, what=what, external_modules=modules)
 
     def read(self, model: Model) -> Any:
-        """Unpickle the model, once its sum is verified."""
+        """Unpickle the model from its verified file."""
         return pickling.load(model.path_of(_MODEL_FILE), what=f"model {model.tag}")
 
 

@@ -1,4 +1,4 @@
-"""`headway.sklearn`: scikit-learn estimators, and others that behave like them.
+"""`headway.sklearn`: scikit-learn estimators, and objects with the same methods.
 
 Users call save_model, get and load_model; it pickles as picklable_model does.
 """
@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from headway.errors import ConfigError
+from headway.models.draft import Signatures
 from headway.models.frameworks.picklable_model import PicklableFramework
-from headway.models.frameworks.signatures import Signatures
 
 __all__ = ["FRAMEWORK", "get", "load_model", "save_model"]
 
@@ -25,19 +25,19 @@ class SklearnFramework(PicklableFramework):
     multi_threading: ClassVar[bool] = True
 
     def check(self, model: Any, *, what: str) -> None:
-        """Refuse what is no estimator, such as a class or an xgboost.Booster."""
+        """Refuse anything but estimators, such as a class or an xgboost.Booster."""
         if isinstance(model, type) or not hasattr(model, "fit"):
             kind = model.__name__ if isinstance(model, type) else type(model).__name__
             found = f"the class {kind}" if isinstance(model, type) else f"a {kind}"
             raise ConfigError(
-                f"{what}: headway.sklearn saves fitted estimators, not {found}; other "
-                "objects go to their framework's or headway.picklable_model.save_model"
+                f"{what}: headway.sklearn saves fitted estimators, not {found}; save "
+                "other objects with headway.picklable_model.save_model"
             )
 
     def zero_row(self, loaded: Any) -> Any:
-        """Return zeros of the width that the estimator was fitted with, if it has it.
+        """Return zeros with the width that the estimator was fitted with, if known.
 
-        One that was fitted with a data frame gets a data frame: it would warn of
+        An estimator fitted with a data frame gets a data frame, because it warns about
         anything else.
         """
         width = getattr(loaded, "n_features_in_", None)

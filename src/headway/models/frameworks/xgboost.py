@@ -1,33 +1,32 @@
 """`headway.xgboost`: boosters and the estimators of the xgboost package.
 
 Users call save_model, get and load_model. Models are saved in xgboost's own format,
-which later versions of it read; only load_model and a runner import xgboost.
+which later versions of it can read.
 """
 
+import json
 import math
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from headway.errors import ConfigError, StoreError
+from headway.models.draft import ModelDraft, Signatures
 from headway.models.frameworks.base import Framework
-from headway.models.frameworks.booster import BoosterPredict
-from headway.models.frameworks.signatures import Signatures
 from headway.models.model import Model
+from headway.models.pickling import Modules
 
-__all__ = ["FRAMEWORK", "get", "load_model", "save_model"]
+__all__ = ["FRAMEWORK", "BoosterPredict", "get", "load_model", "save_model"]
 
 _MODEL_FILE = "saved_model.ubj"
-# Constructor arguments that change predictions and that the file does not hold.
+# Constructor arguments that change predictions but are not in the file.
 _KEPT_PARAMETERS = ("missing", "enable_categorical")
 
 
 class XGBoostFramework(Framework):
-    """Booster, XGBClassifier, XGBRegressor and their like."""
+    """Booster, XGBClassifier, XGBRegressor and similar classes."""
 
     name: ClassVar[str] = "xgboost"
     package: ClassVar[str] = "xgboost"
@@ -35,24 +34,24 @@ class XGBoostFramework(Framework):
     default_signatures: ClassVar[Signatures] = {"predict": {"batchable": False}}
 
     def check(self, model: Any, *, what: str) -> None:
-        """Refuse what the xgboost package does not make itself."""
+        """Refuse objects that are not of xgboost's own classes."""
         import xgboost
 
         kind = type(model)
-        if not isinstance(model, xgboost.Booster) and (
-            not hasattr(model, "get_booster")
-            or getattr(xgboost, kind.__name__, None) is not kind
-        ):
+        if issubclass(kind, xgboost.Booster):
+            return
+        own = getattr(xgboost, kind.__name__, None) is kind
+        if not own or not hasattr(model, "get_booster"):
             raise ConfigError(
                 f"{what}: headway.xgboost saves a Booster, XGBClassifier, XGBRegressor "
-                f"and the like, not {kind.__name__}; save it with "
+                f"and similar, not {kind.__name__}; save it with "
                 "headway.sklearn.save_model or headway.picklable_model.save_model"
             )
-        if not isinstance(model, xgboost.Booster) and not model.__sklearn_is_fitted__():
+        if not model.__sklearn_is_fitted__():
             raise ConfigError(f"{what}: this {kind.__name__} is not fitted yet")
 
     def options(self, model: Any) -> dict[str, Any]:
-        """Return the class and what its file lacks."""
+        """Return the class and the parameters that are not in the file."""
         import xgboost
 
         if isinstance(model, xgboost.Booster):
@@ -63,19 +62,12 @@ class XGBoostFramework(Framework):
             del kept["missing"]  # the default
         return {"class": type(model).__name__, "parameters": kept}
 
-    def write(
-        self,
-        model: Any,
-        directory: Path,
-        *,
-        what: str,
-        external_modules: Sequence[ModuleType] | None,
-    ) -> None:
+    def write(self, model: Any, draft: ModelDraft, modules: Modules) -> None:
         """Write the model in xgboost's binary format."""
-        model.save_model(directory / _MODEL_FILE)
+        model.save_model(draft.path_of(_MODEL_FILE))
 
     def read(self, model: Model) -> Any:
-        """Load the model with as many threads as the runner may use."""
+        """Load the model, with as many threads as the runner may use."""
         import xgboost
 
         options = model.info.options
@@ -103,7 +95,7 @@ class XGBoostFramework(Framework):
         return loaded
 
     def bind(self, loaded: Any, method: str) -> Callable[..., Any]:
-        """Let a Booster's `predict` take arrays; the estimators do so themselves."""
+        """Let a Booster's `predict` accept arrays, as the estimators' does."""
         import xgboost
 
         if isinstance(loaded, xgboost.Booster) and method == "predict":
@@ -120,9 +112,82 @@ def _booster(loaded: Any) -> Any:
 
 
 def _threads(text: str) -> int | None:
-    """Return what OMP_NUM_THREADS says for the outermost level, if anything."""
+    """Return OMP_NUM_THREADS for the outermost level, if it is set."""
     first = text.partition(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) > 0 else None
+
+
+class BoosterPredict:
+    """A Booster's `predict` on arrays, sparse matrices and data frames.
+
+    It returns the same as `booster.predict(DMatrix(data))`, and uses the faster
+    in-place prediction if that is exact. Infinite values, which a DMatrix refuses,
+    count as larger than every split.
+
+    Args:
+        booster: The loaded booster.
+    """
+
+    def __init__(self, booster: Any) -> None:
+        import xgboost
+
+        self._booster = booster
+        self._matrix_type = xgboost.DMatrix
+        # Arrays have no feature names, and a booster trained with names would refuse
+        # them, so they get the names of training.
+        self._names = booster.feature_names
+        self._types = booster.feature_types
+        config = json.loads(booster.save_config())
+        kind = config["learner"]["gradient_booster"]["name"]
+        # In place, dart sums its trees in another order, and gblinear is unsupported.
+        self._in_place = kind == "gbtree"
+
+    def __call__(self, data: Any, **options: Any) -> Any:
+        """Predict each row of the data.
+
+        Args:
+            data: Array, nested list, scipy sparse matrix or data frame.
+            options: Those of `Booster.predict`.
+        """
+        if hasattr(data, "columns"):
+            return self._booster.predict(self._framed(data), **options)
+        data = _sparse(data) if hasattr(data, "tocsr") else np.asarray(data)
+        if self._in_place and not options and _is_plain(data):
+            return self._booster.inplace_predict(data, validate_features=False)
+        matrix = self._matrix_type(
+            data,
+            feature_names=self._names,
+            feature_types=self._types,
+            enable_categorical=True,
+        )
+        return self._booster.predict(matrix, **options)
+
+    def _framed(self, frame: Any) -> Any:
+        columns = [str(column) for column in frame.columns]
+        names = self._names
+        if names and columns != names and sorted(columns) == sorted(names):
+            frame = frame[names]  # in the order of training
+        matrix = self._matrix_type(frame, enable_categorical=True)
+        if not names:
+            matrix.feature_names = None  # trained on arrays: match by position
+            matrix.feature_types = None
+        return matrix
+
+
+def _sparse(data: Any) -> Any:
+    """Return the only sparse container that xgboost can predict in place."""
+    import scipy.sparse
+
+    if type(data) is scipy.sparse.csr_matrix:
+        return data
+    return scipy.sparse.csr_matrix(data)
+
+
+def _is_plain(data: Any) -> bool:
+    if data.ndim != 2:
+        return False
+    dtype = data.dtype
+    return dtype.kind in "fiub" and dtype.itemsize <= 8
 
 
 FRAMEWORK = XGBoostFramework()

@@ -24,7 +24,7 @@ from headway.errors import (
     ModelNotFoundError,
     StoreError,
 )
-from tests.models.frameworks.conftest import Rows
+from tests.models.conftest import Rows
 
 BATCHABLE = {"predict": {"batchable": True, "batch_dim": 0}}
 
@@ -34,7 +34,7 @@ def forest(rows: Rows, classes: Any) -> RandomForestClassifier:
     return RandomForestClassifier(n_estimators=5, random_state=1).fit(rows, classes)
 
 
-def test_a_saved_model_is_loaded_and_predicts_the_same(
+def test_loaded_model_and_runner_predict_the_same(
     forest: RandomForestClassifier, rows: Rows
 ) -> None:
     saved = headway.sklearn.save_model(
@@ -49,7 +49,7 @@ def test_a_saved_model_is_loaded_and_predicts_the_same(
     assert model.tag.name == "iris"
     assert model.info.labels == {"stage": "test"}
     assert model.info.metadata == {"auc": 0.75}
-    assert model.info.module == "headway.models.frameworks.sklearn"
+    assert model.info.module == "headway.sklearn"
     assert "scikit-learn" in model.info.context.framework_versions
     runner = model.to_runner()
     assert runner.name == "iris"
@@ -68,14 +68,16 @@ def test_a_saved_model_is_loaded_and_predicts_the_same(
     )
 
 
-def test_the_default_signature_is_predict(forest: RandomForestClassifier) -> None:
+def test_default_signature_is_predict(forest: RandomForestClassifier) -> None:
     runner = headway.sklearn.save_model("m", forest).to_runner()
     assert [method.spec for method in runner.methods.values()] == [
         MethodSpec("predict", batchable=False)
     ]
 
 
-def test_custom_objects_come_with_the_model(forest: RandomForestClassifier) -> None:
+def test_custom_objects_are_saved_with_the_model(
+    forest: RandomForestClassifier,
+) -> None:
     vectorizer = DictVectorizer(sparse=False).fit([{"a": 1, "b": "x"}])
     headway.sklearn.save_model(
         "m", forest, custom_objects={"dv": vectorizer, "double": lambda x: 2 * x}
@@ -85,7 +87,7 @@ def test_custom_objects_come_with_the_model(forest: RandomForestClassifier) -> N
     assert objects["double"](4) == 8
 
 
-def test_a_model_without_custom_objects_has_none(
+def test_custom_objects_default_to_empty(
     forest: RandomForestClassifier,
 ) -> None:
     assert headway.sklearn.save_model("m", forest).custom_objects == {}
@@ -97,7 +99,7 @@ def test_custom_objects_are_loaded_once(forest: RandomForestClassifier) -> None:
 
 
 @pytest.mark.parametrize("name", ["saved_model.pkl", "custom_objects.pkl"])
-def test_a_damaged_file_is_named_before_it_is_unpickled(
+def test_damaged_file_is_refused_before_unpickling(
     forest: RandomForestClassifier, name: str
 ) -> None:
     model = headway.sklearn.save_model("m", forest, custom_objects={"x": 1})
@@ -111,11 +113,11 @@ def test_a_damaged_file_is_named_before_it_is_unpickled(
             return again.custom_objects
         return again.to_runner().load()
 
-    with pytest.raises(CorruptModelError, match=rf"{name} is not what"):
+    with pytest.raises(CorruptModelError, match=rf"{name} differs"):
         use()
 
 
-def test_a_runner_keeps_its_version_when_another_is_saved(
+def test_runner_keeps_its_version_after_a_new_save(
     forest: RandomForestClassifier, rows: Rows
 ) -> None:
     runner = headway.sklearn.save_model("m", forest).to_runner()
@@ -125,7 +127,7 @@ def test_a_runner_keeps_its_version_when_another_is_saved(
     np.testing.assert_array_equal(runner.predict.run(rows), forest.predict(rows))
 
 
-def test_a_scaler_has_no_predict() -> None:
+def test_signature_of_a_missing_method_is_refused() -> None:
     scaler = StandardScaler().fit([[1.0], [2.0]])
     with pytest.raises(
         ConfigError,
@@ -137,9 +139,7 @@ def test_a_scaler_has_no_predict() -> None:
     assert headway.models.list() == []
 
 
-def test_a_method_that_is_there_by_name_only_is_missing(
-    rows: Rows, classes: Any
-) -> None:
+def test_signature_of_a_disabled_method_is_refused(rows: Rows, classes: Any) -> None:
     machine = SVC().fit(rows, classes)
     with pytest.raises(ConfigError, match="SVC has no method 'predict_proba'"):
         headway.sklearn.save_model("m", machine, signatures={"predict_proba": {}})
@@ -153,12 +153,12 @@ def test_a_method_that_is_there_by_name_only_is_missing(
         pytest.param(lambda x: x, "a function", id="function"),
     ],
 )
-def test_what_is_no_estimator_is_refused(model: object, found: str) -> None:
+def test_only_estimators_are_accepted(model: object, found: str) -> None:
     with pytest.raises(ConfigError, match=f"not {found}"):
         headway.sklearn.save_model("m", model)
 
 
-def test_a_version_can_be_chosen_and_a_bad_name_is_refused(
+def test_version_can_be_chosen_and_bad_names_are_refused(
     forest: RandomForestClassifier,
 ) -> None:
     assert str(headway.sklearn.save_model("m:5", forest).tag) == "m:5"
@@ -166,7 +166,7 @@ def test_a_version_can_be_chosen_and_a_bad_name_is_refused(
         headway.sklearn.save_model("a_b_", forest)
 
 
-def test_another_frameworks_model_says_whose_it_is(
+def test_model_of_another_framework_is_refused_by_name(
     forest: RandomForestClassifier,
 ) -> None:
     model = headway.sklearn.save_model("m", forest)
@@ -177,7 +177,7 @@ def test_another_frameworks_model_says_whose_it_is(
         headway.xgboost.load_model(model)
 
 
-def test_without_the_package_the_extra_is_named(
+def test_missing_package_names_the_extra(
     forest: RandomForestClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = headway.sklearn.save_model("m", forest)
@@ -186,7 +186,7 @@ def test_without_the_package_the_extra_is_named(
         model.to_runner().load()
 
 
-def test_a_module_that_is_missing_here_is_named(
+def test_missing_module_is_named_at_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = write_module(tmp_path, monkeypatch)
@@ -199,7 +199,7 @@ def test_a_module_that_is_missing_here_is_named(
         headway.sklearn.load_model(model)
 
 
-def test_external_modules_come_with_the_model(
+def test_external_modules_are_saved_with_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = write_module(tmp_path, monkeypatch)
@@ -231,8 +231,8 @@ def forget_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [p for p in sys.path if "pytest-of" not in p])
 
 
-def test_external_modules_are_modules(forest: RandomForestClassifier) -> None:
-    with pytest.raises(ConfigError, match=r"external_modules has 'my_steps'"):
+def test_external_modules_must_be_modules(forest: RandomForestClassifier) -> None:
+    with pytest.raises(ConfigError, match=r"external_modules contains 'my_steps'"):
         headway.sklearn.save_model(
             "m",
             forest,
@@ -241,7 +241,9 @@ def test_external_modules_are_modules(forest: RandomForestClassifier) -> None:
     assert headway.models.list() == []
 
 
-def test_what_cannot_be_pickled_is_named(forest: RandomForestClassifier) -> None:
+def test_objects_that_cannot_be_pickled_are_refused(
+    forest: RandomForestClassifier,
+) -> None:
     generator = (n for n in range(3))
     with pytest.raises(ConfigError, match=r"custom_objects cannot be pickled.*gener"):
         headway.sklearn.save_model("m", forest, custom_objects={"g": generator})
@@ -263,9 +265,7 @@ def test_what_cannot_be_pickled_is_named(forest: RandomForestClassifier) -> None
         ),
     ],
 )
-def test_a_model_is_warmed_with_zeros_that_it_takes_without_a_warning(
-    model: Any, kind: type[Any]
-) -> None:
+def test_warm_up_uses_zeros_without_warnings(model: Any, kind: type[Any]) -> None:
     saved = headway.sklearn.save_model("m", model, signatures={"transform": {}})
     runnable = saved.to_runner().load()
     (row,) = runnable.warmup_samples()["transform"]
@@ -281,14 +281,14 @@ def test_a_model_is_warmed_with_zeros_that_it_takes_without_a_warning(
         pytest.param(DictVectorizer().fit([{"a": 1}]), id="no width"),
     ],
 )
-def test_a_model_that_zeros_do_not_fit_is_not_warmed_with_them(model: Any) -> None:
+def test_warm_up_skips_models_that_refuse_zeros(model: Any) -> None:
     saved = headway.sklearn.save_model("m", model, signatures={"transform": {}})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert saved.to_runner().load().warmup_samples() == {}
 
 
-def test_a_sample_is_kept_for_the_warm_up(forest: RandomForestClassifier) -> None:
+def test_warm_up_uses_the_saved_sample(forest: RandomForestClassifier) -> None:
     sample = np.array([[5.0, 4.0, 3.0, 2.0]])
     model = headway.sklearn.save_model(
         "m", forest, signatures={"predict": {"batchable": True, "sample": sample}}
@@ -297,9 +297,7 @@ def test_a_sample_is_kept_for_the_warm_up(forest: RandomForestClassifier) -> Non
     np.testing.assert_array_equal(kept, sample)
 
 
-def test_signatures_are_methods_of_runners_of_any_get(
-    forest: RandomForestClassifier, rows: Rows
-) -> None:
+def test_runner_options_by_position(forest: RandomForestClassifier, rows: Rows) -> None:
     headway.sklearn.save_model("m:1", forest, signatures=BATCHABLE)
     runner = headway.models.get("m:1").to_runner(
         "mine", 32, 100.0, {"predict": {"max_batch_size": 8}}
@@ -311,7 +309,7 @@ def test_signatures_are_methods_of_runners_of_any_get(
     np.testing.assert_array_equal(runner.run(rows), forest.predict(rows))
 
 
-def test_two_versions_in_one_service_need_names(
+def test_two_versions_in_one_service_need_runner_names(
     forest: RandomForestClassifier,
 ) -> None:
     one = headway.sklearn.save_model("m:1", forest)

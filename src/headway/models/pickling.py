@@ -1,6 +1,6 @@
 """Pickles a user's objects so that another process can load them.
 
-frameworks/ and models call it for models, samples and custom objects; Model to load.
+draft, model and frameworks/ call it for models, samples and custom objects.
 """
 
 import contextlib
@@ -12,7 +12,9 @@ from typing import Any
 
 from headway.errors import ConfigError, MissingExtraError, StoreError
 
-__all__ = ["dump", "load"]
+__all__ = ["Modules", "dump", "load"]
+
+Modules = Sequence[ModuleType] | None
 
 
 def dump(
@@ -20,15 +22,15 @@ def dump(
     path: Path,
     *,
     what: str,
-    external_modules: Sequence[ModuleType] | None = None,
+    external_modules: Modules = None,
 ) -> None:
     """Pickle an object to a file.
 
     Args:
-        value: What to pickle; functions and classes of `__main__` go by value.
+        value: The object; functions and classes of `__main__` are saved by value.
         path: The file.
-        what: What it is, for the message.
-        external_modules: Modules whose functions and classes go by value too.
+        what: Names the object in messages.
+        external_modules: Modules whose functions and classes are saved by value too.
 
     Raises:
         MissingExtraError: If cloudpickle is not installed.
@@ -45,11 +47,11 @@ def dump(
             cloudpickle.dump(value, file, protocol=5)
         except OSError:
             raise
-        # Pickling runs the object's own code, which may raise anything.
+        # Pickling runs the object's own code, which may raise any error.
         except Exception as error:
             raise ConfigError(
-                f"{what} cannot be pickled: {type(error).__name__}: {error}; leave out "
-                "open files, connections and locks"
+                f"{what} cannot be pickled: {type(error).__name__}: {error}; remove "
+                "open files, connections and locks from it"
             ) from error
 
 
@@ -60,7 +62,7 @@ def _by_value(cloudpickle: Any, modules: Sequence[ModuleType]) -> Iterator[None]
         for module in modules:
             if not isinstance(module, ModuleType):
                 raise ConfigError(
-                    f"external_modules has {module!r}; give imported modules, as in "
+                    f"external_modules contains {module!r}; give modules, as in "
                     "`external_modules=[my_module]`"
                 )
             if module.__name__ not in before:
@@ -70,14 +72,14 @@ def _by_value(cloudpickle: Any, modules: Sequence[ModuleType]) -> Iterator[None]
 
 
 def load(path: Path, *, what: str) -> Any:
-    """Load a pickled object, whose file has been verified.
+    """Load a pickled object from a verified file.
 
     Args:
         path: The file.
-        what: What it is, for the message.
+        what: Names the object in messages.
 
     Raises:
-        StoreError: If this process lacks what the object needs.
+        StoreError: If this process lacks a module or class that the object needs.
     """
     try:
         with path.open("rb") as file:
@@ -85,12 +87,12 @@ def load(path: Path, *, what: str) -> Any:
     except ModuleNotFoundError as error:
         raise StoreError(
             f"{what} needs the module {error.name!r}, which cannot be imported here: "
-            "install its package, start where it can be imported, or save again with "
+            "install its package, start in its folder, or save again with "
             f"`external_modules=[{(error.name or 'module').partition('.')[0]}]`"
         ) from error
-    # Unpickling runs any code at all; whatever it raises, the model cannot be loaded.
+    # Unpickling runs arbitrary code, which may raise any error.
     except Exception as error:
         raise StoreError(
-            f"{what} cannot be loaded: {type(error).__name__}: {error}; are the "
-            "installed versions those that saved it?"
+            f"{what} cannot be loaded: {type(error).__name__}: {error}; compare the "
+            "installed versions with the ones that saved it"
         ) from error

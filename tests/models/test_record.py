@@ -1,4 +1,4 @@
-"""`model.yaml`: reading what was written gives the same; damage has a name."""
+"""`model.yaml`: round trips and damaged content."""
 
 import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.errors import ConfigError, CorruptModelError
-from headway.models.store.record import ModelRecord, SignatureRecord
+from headway.models.record import ModelRecord, SignatureRecord
 
 PLAIN = st.recursive(
     st.none()
@@ -24,7 +24,7 @@ PLAIN = st.recursive(
 
 @settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.text("abc-: \n0"), PLAIN))
-def test_what_is_written_is_read(metadata: dict[str, Any]) -> None:
+def test_record_round_trips(metadata: dict[str, Any]) -> None:
     record = ModelRecord(
         name="m",
         version="v1",
@@ -36,7 +36,7 @@ def test_what_is_written_is_read(metadata: dict[str, Any]) -> None:
     assert ModelRecord.decode(record.encode(), where="here") == record
 
 
-def test_numpy_values_in_metadata_become_plain() -> None:
+def test_numpy_metadata_becomes_plain_values() -> None:
     metadata = {"auc": np.float64(0.5), "n": np.int32(3), "fpr": np.array([0.0, 1.0])}
     record = ModelRecord(name="m", version="v", metadata=metadata)
     read = ModelRecord.decode(record.encode(), where="here")
@@ -51,14 +51,14 @@ def test_numpy_values_in_metadata_become_plain() -> None:
         pytest.param({"x": "\ud800"}, id="surrogate"),
     ],
 )
-def test_metadata_that_yaml_cannot_hold_is_refused(metadata: dict[str, Any]) -> None:
+def test_unsupported_metadata_is_refused(metadata: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"model m:v: labels and metadata must be"):
         ModelRecord(name="m", version="v", metadata=metadata).encode()
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_record_or_corrupt(content: bytes) -> None:
+def test_random_bytes_are_a_corrupt_record(content: bytes) -> None:
     with pytest.raises(CorruptModelError, match="here"):
         ModelRecord.decode(content, where="here")
 
@@ -74,7 +74,7 @@ def test_any_bytes_are_a_record_or_corrupt(content: bytes) -> None:
         pytest.param("signatures: {predict: {batch_dim: 0}}", id="signature"),
     ],
 )
-def test_a_wrong_field_is_corrupt(line: str) -> None:
+def test_invalid_field_is_a_corrupt_record(line: str) -> None:
     good = {
         "name": "name: m",
         "version": "version: v",

@@ -1,7 +1,7 @@
 """A model as one file, `.hwmodel`: a zip of `model.yaml` and the model's files.
 
-store calls it to export and import. Contents are read, never extracted by the archive's
-own paths, so that no entry can reach outside the model's directory.
+store calls it to export and import. Files are written under checked names, so that no
+entry of an archive can write outside the model's directory.
 """
 
 import contextlib
@@ -15,33 +15,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headway.errors import CorruptModelError, StoreError
-from headway.models.store.content import check_file_name
-from headway.models.store.record import RECORD_FILE, ModelRecord
+from headway.models.files import check_file_name
+from headway.models.record import RECORD_FILE, ModelRecord
 
-__all__ = ["SUFFIX", "extract", "read_record", "write_archive"]
+__all__ = ["extract", "read_record", "write_archive"]
 
-SUFFIX = ".hwmodel"
+_SUFFIX = ".hwmodel"
 _MAX_RECORD_BYTES = 16 << 20
 
 
 def write_archive(record: ModelRecord, directory: Path, target: Path) -> Path:
-    """Write a model's files to an archive that appears only when it is complete.
+    """Write a model to an archive, which appears only when complete; return its path.
 
     Args:
         record: The model.
-        directory: Where its files are.
+        directory: The directory of its files.
         target: File to write, or an existing directory to write `NAME-VERSION` in.
 
-    Returns:
-        The file written.
+    Raises:
+        StoreError: If the file cannot be written.
     """
     if target.is_dir():
         target = target / f"{record.name}-{record.version}"
-    if target.suffix != SUFFIX:
-        target = target.with_name(target.name + SUFFIX)
+    if target.suffix != _SUFFIX:
+        target = target.with_name(target.name + _SUFFIX)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        # Level 1: model files compress little more at the higher, slower levels.
+        # Level 1: higher levels are slower and compress model files hardly better.
         with zipfile.ZipFile(draft, "x", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
             for name in (RECORD_FILE, *record.files):
                 out.write(directory / name, name)
@@ -67,18 +67,18 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         ValueError,
     ) as error:
         raise CorruptModelError(
-            f"{path} is damaged or no exported model: {error}; export it again"
+            f"{path} is damaged or not an exported model: {error}; export it again"
         ) from error
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read_record(path: Path) -> ModelRecord:
-    """Return the record in an archive, once its entries are known to be safe.
+    """Check the entries of an archive and return its record.
 
     Raises:
-        CorruptModelError: If it is damaged, no such archive, or an entry is a link,
-            has an unsafe name, is there twice or is not in the record.
+        CorruptModelError: If it is damaged or not an exported model, or if an entry is
+            a link, has an unsafe name, occurs twice or is not in the record.
         StoreError: If it cannot be opened.
     """
     with _opened(path) as archive:
@@ -88,11 +88,13 @@ def read_record(path: Path) -> ModelRecord:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.is_dir() or kind not in (0, stat.S_IFREG):
                 raise CorruptModelError(
-                    f"{path}: {entry.filename!r} is no plain file; do not use it"
+                    f"{path}: {entry.filename!r} is not a plain file; do not use it"
                 )
         names = [entry.filename for entry in entries]
         if RECORD_FILE not in names:
-            raise CorruptModelError(f"{path} has no {RECORD_FILE}: no exported model")
+            raise CorruptModelError(
+                f"{path} has no {RECORD_FILE}: not an exported model"
+            )
         if archive.getinfo(RECORD_FILE).file_size > _MAX_RECORD_BYTES:
             raise CorruptModelError(f"{path}: {RECORD_FILE} is too large")
         record = ModelRecord.decode(
@@ -101,14 +103,14 @@ def read_record(path: Path) -> ModelRecord:
     if sorted(names) != sorted([RECORD_FILE, *record.files]):
         odd = sorted({*names} ^ {RECORD_FILE, *record.files}) or sorted(names)
         raise CorruptModelError(
-            f"{path}: its files are not those that {RECORD_FILE} lists ({odd[0]!r}); "
+            f"{path}: its files are not the ones listed in {RECORD_FILE} ({odd[0]!r}); "
             "export it again"
         )
     return record
 
 
 def extract(path: Path, record: ModelRecord, directory: Path) -> None:
-    """Write the files of an archive, which `read_record` has checked, to a directory.
+    """Write the files of an archive that `read_record` has checked to a directory.
 
     Raises:
         CorruptModelError: If the archive is damaged.
@@ -118,7 +120,7 @@ def extract(path: Path, record: ModelRecord, directory: Path) -> None:
         for name in record.files:
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            # O_EXCL: not through something that an earlier entry made.
+            # O_EXCL: never write through a file or link of an earlier entry.
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             with (
                 archive.open(name) as source,

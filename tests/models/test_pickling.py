@@ -1,4 +1,4 @@
-"""Pickled objects: what is missing or broken is named."""
+"""Pickling of models, samples and custom objects."""
 
 import sys
 from pathlib import Path
@@ -7,28 +7,28 @@ import cloudpickle
 import pytest
 
 from headway.errors import MissingExtraError, StoreError
-from headway.models.store import pickling
+from headway.models import pickling
 
 
 class Breaks:
-    """Pickles well and fails when it is loaded, as after a change of version."""
+    """Can be pickled but not loaded, as after a change of version."""
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
         return (int, ("not a number",))
 
 
-def test_what_was_dumped_is_loaded(tmp_path: Path) -> None:
+def test_pickled_object_is_loaded(tmp_path: Path) -> None:
     pickling.dump({"add": lambda x: x + 1}, tmp_path / "x", what="it")
     assert pickling.load(tmp_path / "x", what="it")["add"](1) == 2
 
 
-def test_an_object_that_fails_to_load_says_why(tmp_path: Path) -> None:
+def test_load_error_gives_the_reason(tmp_path: Path) -> None:
     pickling.dump(Breaks(), tmp_path / "x", what="it")
     with pytest.raises(StoreError, match="it cannot be loaded: ValueError: invalid"):
         pickling.load(tmp_path / "x", what="it")
 
 
-def test_without_cloudpickle_the_extra_is_named(
+def test_missing_cloudpickle_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
@@ -36,7 +36,7 @@ def test_without_cloudpickle_the_extra_is_named(
         pickling.dump(1, tmp_path / "x", what="it")
 
 
-def test_modules_are_sent_by_value_only_for_that_save(tmp_path: Path) -> None:
+def test_external_modules_are_by_value_for_one_save_only(tmp_path: Path) -> None:
     module = sys.modules[__name__]
     before = set(cloudpickle.list_registry_pickle_by_value())
     pickling.dump(Breaks, tmp_path / "x", what="it", external_modules=[module])
@@ -50,6 +50,6 @@ def test_modules_are_sent_by_value_only_for_that_save(tmp_path: Path) -> None:
         cloudpickle.unregister_pickle_by_value(module)
 
 
-def test_an_error_of_the_disk_stays_one(tmp_path: Path) -> None:
+def test_disk_errors_are_not_translated(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         pickling.dump(1, tmp_path / "gone" / "x", what="it")

@@ -1,4 +1,4 @@
-"""headway.models: models of all frameworks and of the user's own format."""
+"""headway.models: models of all frameworks and in the user's own format."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 import headway
 from headway.errors import ConfigError, ModelNotFoundError
-from headway.models.store.tag import Tag
+from headway.models.record import Tag
 
 
 def save(tag: str) -> headway.Model:
@@ -27,7 +27,7 @@ def test_models_are_listed_fetched_and_deleted(home: Path) -> None:
     assert first != "m:1"
 
 
-def test_a_model_goes_from_one_home_to_another(
+def test_model_is_exported_and_imported_into_another_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save("m:1")
@@ -40,7 +40,7 @@ def test_a_model_goes_from_one_home_to_another(
     assert runner.run("four") == 4
 
 
-def test_a_model_of_the_users_own_format(home: Path) -> None:
+def test_model_in_the_users_own_format(home: Path) -> None:
     with headway.models.create(
         "own",
         module="my.module",
@@ -66,7 +66,7 @@ def test_a_model_of_the_users_own_format(home: Path) -> None:
         headway.sklearn.get("own")
 
 
-def test_wrong_labels_metadata_and_objects_are_named() -> None:
+def test_invalid_labels_metadata_and_objects_are_refused() -> None:
     for wrong, message in (
         ({"labels": {"a": [1]}}, "the label 'a' is a list"),
         ({"labels": "a"}, "labels: give a dict"),

@@ -1,4 +1,4 @@
-"""Signatures: what is wrong with one shows when the model is saved."""
+"""Signatures: mistakes are found when the model is saved."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import ConfigError
-from headway.models.frameworks.signatures import check_methods, read_signatures
-from headway.models.store.record import SignatureRecord
+from headway.models.draft import check_methods, read_signatures
+from headway.models.record import SignatureRecord
 
 
 @given(
@@ -19,7 +19,7 @@ from headway.models.store.record import SignatureRecord
         st.integers(0, 5), st.tuples(st.integers(0, 5), st.integers(0, 5)).map(list)
     ),
 )
-def test_what_is_right_is_read(batchable: bool, batch_dim: Any) -> None:
+def test_valid_signatures_are_read(batchable: bool, batch_dim: Any) -> None:
     given_signature = {"batchable": batchable, "batch_dim": batch_dim}
     records, samples = read_signatures({"predict": given_signature}, what="model m")
     pair = (batch_dim, batch_dim) if isinstance(batch_dim, int) else tuple(batch_dim)
@@ -48,7 +48,7 @@ def test_what_is_right_is_read(batchable: bool, batch_dim: Any) -> None:
         pytest.param({"name": {}}, "method of that name", id="runner's attribute"),
     ],
 )
-def test_what_is_wrong_is_named(signatures: Any, message: str) -> None:
+def test_invalid_signatures_are_refused(signatures: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         read_signatures(signatures, what="model m")
     assert str(caught.value).startswith("model m")
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_named(signatures: Any, message: str) -> None:
         pytest.param((np.ones((1, 4)), np.ones((1, 2))), 0, id="two arguments"),
     ],
 )
-def test_a_sample_of_one_row_is_kept(sample: Any, axis: int) -> None:
+def test_sample_of_one_row_is_kept(sample: Any, axis: int) -> None:
     given_signature = {"batchable": True, "batch_dim": axis, "sample": sample}
     _, samples = read_signatures({"f": given_signature}, what="model m")
     assert samples["f"] == (sample if isinstance(sample, tuple) else (sample,))
@@ -81,7 +81,7 @@ def test_a_sample_of_one_row_is_kept(sample: Any, axis: int) -> None:
         pytest.param((np.ones((1, 4)), np.ones((2, 4))), "2 rows", id="second"),
     ],
 )
-def test_a_batchable_sample_of_more_or_less_is_refused(sample: Any, found: str) -> None:
+def test_batchable_sample_must_be_one_row(sample: Any, found: str) -> None:
     given_signature = {"batchable": True, "sample": sample}
     with pytest.raises(ConfigError, match=rf"sample has {found} along axis 0"):
         read_signatures({"f": given_signature}, what="model m")
@@ -89,7 +89,7 @@ def test_a_batchable_sample_of_more_or_less_is_refused(sample: Any, found: str) 
     assert set(samples) == {"f"}
 
 
-def test_methods_that_are_near_are_proposed() -> None:
+def test_similar_method_names_are_suggested() -> None:
     with pytest.raises(ConfigError, match=r"str has no method 'uper'.*upper"):
         check_methods("text", {"uper": {}}, what="model m")
     check_methods("text", {"upper": {}, "encode": {}}, what="model m")

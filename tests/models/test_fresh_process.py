@@ -1,4 +1,4 @@
-"""What a fresh process imports: an API worker no framework, a runner its own."""
+"""Imports in a fresh process: no framework in API workers, only its own in a runner."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 import xgboost
 
 import headway
-from tests.models.frameworks.conftest import Rows
+from tests.models.conftest import Rows
 
 SERVICE = """
 import headway
@@ -62,7 +62,7 @@ def run(code: str, directory: Path) -> dict[str, Any]:
     return printed
 
 
-def test_only_the_runner_imports_xgboost(
+def test_only_the_runner_imports_the_framework(
     booster: xgboost.Booster, tmp_path: Path
 ) -> None:
     headway.xgboost.save_model(
@@ -79,7 +79,7 @@ def test_only_the_runner_imports_xgboost(
     assert run(RUNNER, tmp_path) == {"imported": ["xgboost"], "prediction": expected}
 
 
-def test_a_tag_is_all_that_a_process_needs_to_load_the_model(
+def test_fresh_process_loads_a_model_by_tag(
     booster: xgboost.Booster, tmp_path: Path
 ) -> None:
     model = headway.xgboost.save_model("credit", booster)

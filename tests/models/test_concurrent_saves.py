@@ -1,4 +1,4 @@
-"""Saver processes that die at any moment, and several at once."""
+"""Processes that save at the same time or die while saving."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from headway.errors import ModelNotFoundError
-from headway.models.store.record import ModelRecord
-from headway.models.store.store import ModelStore
+from headway.models.record import ModelRecord
+from headway.models.store import ModelStore
 
 STOPPING_SAVER = """
 import sys, time, headway
@@ -27,9 +27,9 @@ headway.picklable_model.save_model(
 """
 PUBLISHING_SAVER = """
 import sys
-from headway.models.store.home import open_store
-from headway.models.store.record import ModelRecord
-from headway.models.store.staging import Staging
+from headway.models.store import open_store
+from headway.models.record import ModelRecord
+from headway.models.files import Staging
 
 def stop(self, target, content):
     print("published, latest not yet written", flush=True)
@@ -52,7 +52,7 @@ for turn in range(6):
 
 
 def start(code: str, home: Path, *args: str) -> subprocess.Popen[bytes]:
-    """Start a saver and return once it says that it has come to its point."""
+    """Start a process that saves, and return when it has printed a line."""
     saver = subprocess.Popen(
         [sys.executable, "-c", code, *args],
         stdin=subprocess.PIPE,
@@ -78,13 +78,13 @@ def drafts(store: ModelStore) -> list[Path]:
     return sorted((store.root / ".saving").glob("draft-*"))
 
 
-def test_a_killed_save_leaves_nothing_to_see_and_the_next_sweeps_it(
+def test_killed_save_is_invisible_and_removed_by_the_next_save(
     tmp_path: Path,
 ) -> None:
     store = ModelStore(tmp_path / "models")
     saver = start(STOPPING_SAVER, tmp_path)
     (draft,) = drafts(store)
-    assert list(draft.iterdir()), "the saver was to be in the middle of a file"
+    assert list(draft.iterdir()), "the process should be in the middle of a file"
     kill(saver)
     assert store.records() == []
     assert store.names() == []
@@ -96,13 +96,13 @@ def test_a_killed_save_leaves_nothing_to_see_and_the_next_sweeps_it(
     assert store.get("slow").version == "next"
 
 
-def test_a_live_save_is_not_swept_by_another(tmp_path: Path) -> None:
+def test_running_save_survives_another_save(tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "models")
     saver = start(STOPPING_SAVER, tmp_path)
     before = drafts(store)
     save(store, "other")
     assert drafts(store) == before
-    saver.communicate()  # the end of its input lets it go on
+    saver.communicate()  # it continues at the end of its input
     assert saver.returncode == 0
     assert len(store.versions("slow")) == 2
     store.verify(store.get("slow"))
@@ -110,7 +110,7 @@ def test_a_live_save_is_not_swept_by_another(tmp_path: Path) -> None:
     assert drafts(store) == []
 
 
-def test_a_saver_killed_before_it_wrote_latest_has_saved(tmp_path: Path) -> None:
+def test_save_killed_before_writing_latest_is_complete(tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "models")
     kill(start(PUBLISHING_SAVER, tmp_path))
     assert not (store.root / "slow" / "latest").exists()
@@ -121,7 +121,7 @@ def test_a_saver_killed_before_it_wrote_latest_has_saved(tmp_path: Path) -> None
     assert store.get("slow").version == "v2"
 
 
-def test_savers_at_once_all_succeed_and_latest_is_valid(tmp_path: Path) -> None:
+def test_concurrent_saves_all_succeed_and_latest_is_valid(tmp_path: Path) -> None:
     savers = [start(SAVERS, tmp_path, str(number)) for number in range(3)]
     for saver in savers:
         assert saver.stdin is not None
@@ -145,7 +145,7 @@ def test_savers_at_once_all_succeed_and_latest_is_valid(tmp_path: Path) -> None:
     assert drafts(store) == []
 
 
-def test_savers_of_one_version_at_once_one_wins(tmp_path: Path) -> None:
+def test_one_of_two_concurrent_saves_of_a_version_succeeds(tmp_path: Path) -> None:
     code = SAVERS.replace('"shared"', '"shared:pinned"').replace("range(6)", "[0]")
     savers = [start(code, tmp_path, str(number)) for number in range(2)]
     for saver in savers:
@@ -162,7 +162,7 @@ def test_savers_of_one_version_at_once_one_wins(tmp_path: Path) -> None:
     assert record.metadata["by"] == statuses.index(0)
 
 
-def test_every_kind_of_debris_is_swept(tmp_path: Path) -> None:
+def test_next_save_removes_every_kind_of_leftover(tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "models")
     save(store, "v1")
     saving = store.root / ".saving"

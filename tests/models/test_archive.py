@@ -1,4 +1,4 @@
-"""Exported models: they come back the same, or are refused; never a file outside."""
+"""Export and import: round trips, damaged and unsafe archives."""
 
 import stat
 import zipfile
@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.errors import CorruptModelError, ModelExistsError, StoreError
-from headway.models.store.record import ModelRecord
-from headway.models.store.store import ModelStore
-from headway.models.store.tag import Tag
+from headway.models.record import ModelRecord, Tag
+from headway.models.store import ModelStore
 
 FILES = st.dictionaries(
     st.from_regex(r"[a-z]{1,4}(/[a-z0-9 ._-]{0,4}[a-z])?", fullmatch=True),
@@ -33,7 +32,7 @@ def make(root: Path, files: dict[str, bytes], version: str = "1") -> ModelStore:
 
 @settings(deadline=None, max_examples=25)
 @given(FILES)
-def test_what_is_exported_is_imported(
+def test_export_and_import_round_trip(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]
 ) -> None:
     root = tmp_path_factory.mktemp("archive")
@@ -49,7 +48,7 @@ def test_what_is_exported_is_imported(
     assert sorted(p.name for p in root.iterdir()) == ["from", "m-1.hwmodel", "to"]
 
 
-def test_the_suffix_is_added_and_the_model_is_not_imported_twice(
+def test_export_adds_the_suffix_and_import_refuses_existing_versions(
     tmp_path: Path,
 ) -> None:
     store = make(tmp_path, {"w": b"x"})
@@ -60,7 +59,7 @@ def test_the_suffix_is_added_and_the_model_is_not_imported_twice(
         store.import_model(path)
 
 
-def test_an_older_import_does_not_become_latest(tmp_path: Path) -> None:
+def test_import_of_an_older_model_does_not_become_latest(tmp_path: Path) -> None:
     path = make(tmp_path, {"w": b"x"}, version="old").export_model("m", tmp_path)
     target = ModelStore(tmp_path / "to")
     with target.create(ModelRecord(name="m", version="new")):
@@ -71,15 +70,15 @@ def test_an_older_import_does_not_become_latest(tmp_path: Path) -> None:
     assert target.resolve("m") == Tag("m", "old")
 
 
-def test_a_corrupt_model_is_not_exported(tmp_path: Path) -> None:
+def test_export_refuses_a_corrupt_model(tmp_path: Path) -> None:
     store = make(tmp_path, {"w": b"x"})
     (store.directory(Tag("m", "1")) / "w").write_bytes(b"y")
-    with pytest.raises(CorruptModelError, match="w is not what"):
+    with pytest.raises(CorruptModelError, match="w differs"):
         store.export_model("m", tmp_path)
     assert not list(tmp_path.glob("*.hwmodel"))
 
 
-def test_an_export_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_export_to_a_missing_folder_is_a_store_error(tmp_path: Path) -> None:
     store = make(tmp_path, {"w": b"x"})
     with pytest.raises(StoreError, match=r"cannot write .*gone.*No such file"):
         store.export_model("m", tmp_path / "gone" / "m.hwmodel")
@@ -113,7 +112,7 @@ def rewrite(path: Path, change: dict[str, bytes | None], **extra: int) -> None:
         pytest.param("surplus", id="not listed"),
     ],
 )
-def test_an_entry_with_a_foreign_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_import_refuses_unsafe_or_unlisted_entries(tmp_path: Path, name: str) -> None:
     path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
     rewrite(path, {name: b"evil"})
     before = sorted(tmp_path.rglob("*"))
@@ -122,7 +121,7 @@ def test_an_entry_with_a_foreign_name_is_refused(tmp_path: Path, name: str) -> N
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_foreign_name_in_the_record_is_refused(tmp_path: Path) -> None:
+def test_import_refuses_unsafe_names_in_the_record(tmp_path: Path) -> None:
     path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
     with zipfile.ZipFile(path) as archive:
         record = archive.read("model.yaml")
@@ -134,34 +133,34 @@ def test_a_foreign_name_in_the_record_is_refused(tmp_path: Path) -> None:
         ModelStore(tmp_path / "to").import_model(path)
 
 
-def test_a_link_is_refused(tmp_path: Path) -> None:
+def test_import_refuses_links(tmp_path: Path) -> None:
     path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
     rewrite(path, {"w": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777)
-    with pytest.raises(CorruptModelError, match="'w' is no plain file"):
+    with pytest.raises(CorruptModelError, match="'w' is not a plain file"):
         ModelStore(tmp_path / "to").import_model(path)
 
 
-def test_an_entry_twice_is_refused(tmp_path: Path) -> None:
+def test_import_refuses_duplicate_entries(tmp_path: Path) -> None:
     path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
     with (
         zipfile.ZipFile(path, "a") as archive,
         pytest.warns(UserWarning, match="Duplicate name"),
     ):
         archive.writestr("w", b"x")
-    with pytest.raises(CorruptModelError, match="not those that"):
+    with pytest.raises(CorruptModelError, match="not the ones listed"):
         ModelStore(tmp_path / "to").import_model(path)
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        pytest.param({"w": b"y"}, "the file 'w' is not what", id="content"),
-        pytest.param({"w": None}, "not those that", id="missing"),
-        pytest.param({"model.yaml": None}, "no exported model", id="no record"),
+        pytest.param({"w": b"y"}, "the file 'w' is not as listed", id="content"),
+        pytest.param({"w": None}, "not the ones listed", id="missing"),
+        pytest.param({"model.yaml": None}, "not an exported model", id="no record"),
         pytest.param({"model.yaml": b"- 1"}, "not a model's record", id="bad record"),
     ],
 )
-def test_a_changed_archive_is_refused(
+def test_import_refuses_changed_archives(
     tmp_path: Path, change: dict[str, bytes | None], reason: str
 ) -> None:
     path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
@@ -172,10 +171,10 @@ def test_a_changed_archive_is_refused(
     assert target.records() == []
 
 
-def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+def test_import_refuses_files_that_are_not_archives(tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "to")
-    (tmp_path / "text").write_text("no archive")
-    with pytest.raises(CorruptModelError, match="no exported model"):
+    (tmp_path / "text").write_text("text")
+    with pytest.raises(CorruptModelError, match="not an exported model"):
         store.import_model(tmp_path / "text")
     with pytest.raises(StoreError, match=r"cannot read .*gone: No such file"):
         store.import_model(tmp_path / "gone")
@@ -190,13 +189,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @settings(deadline=None, max_examples=25)
 @given(position=st.integers(0, 1 << 16), change=st.integers(0, 255))
-def test_any_damage_is_refused_or_harmless(
+def test_import_of_damaged_bytes_is_refused_or_harmless(
     tmp_path_factory: pytest.TempPathFactory,
     exported: bytes,
     position: int,
     change: int,
 ) -> None:
-    """Some bytes of a zip mean nothing; what is imported must be the model."""
+    """Some bytes of a zip are ignored; an accepted import must equal the model."""
     root = tmp_path_factory.mktemp("damage")
     content = bytearray(exported)
     position %= len(content)

@@ -28,7 +28,7 @@ headway.picklable_model.save_model(
 """
 
 
-def test_a_function_is_called() -> None:
+def test_function_is_served() -> None:
     factor = 3
     model = headway.picklable_model.save_model("triple", lambda x: factor * x)
     runner = model.to_runner()
@@ -38,7 +38,7 @@ def test_a_function_is_called() -> None:
     assert runner.runnable_class.SUPPORTS_CPU_MULTI_THREADING is False
 
 
-def test_a_class_of_the_training_script_is_served_without_it(tmp_path: Path) -> None:
+def test_class_of_the_training_script_is_saved_by_value(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(TRAIN)
     subprocess.run([sys.executable, "train.py"], cwd=tmp_path, check=True)
     runner = headway.picklable_model.get("doubler:latest").to_runner()
@@ -49,12 +49,12 @@ def test_a_class_of_the_training_script_is_served_without_it(tmp_path: Path) -> 
     np.testing.assert_array_equal(other.double([1]), [3])
 
 
-def test_an_object_that_cannot_be_called_needs_signatures() -> None:
+def test_object_without_call_needs_signatures() -> None:
     with pytest.raises(ConfigError, match=r"list has no method '__call__'.*append"):
         headway.picklable_model.save_model("m", [])
 
 
-def test_a_class_is_called_as_a_class_not_as_its_instance() -> None:
+def test_class_is_called_as_a_class() -> None:
     model = headway.picklable_model.save_model("m", dict)
     runner = model.to_runner()
     runner.init_local()

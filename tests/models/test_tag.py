@@ -1,4 +1,4 @@
-"""Tags: what is a tag, and that reading what was written gives the same."""
+"""Tags: valid and malformed names and versions."""
 
 import string
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import InvalidTagError
-from headway.models.store.tag import Tag
+from headway.models.record import Tag
 
 ENDS = string.ascii_lowercase + string.digits
 INNER = ENDS + "-._"
@@ -21,7 +21,7 @@ def parts(draw: st.DrawFn) -> str:
 
 
 @given(parts(), parts().filter(lambda version: version != "latest"))
-def test_parsing_what_a_tag_prints_gives_the_tag(name: str, version: str) -> None:
+def test_printed_tag_parses_to_the_same_tag(name: str, version: str) -> None:
     tag = Tag(name, version)
     assert Tag.parse(str(tag)) == tag
     assert Tag.parse(str(tag).upper()) == tag
@@ -30,7 +30,7 @@ def test_parsing_what_a_tag_prints_gives_the_tag(name: str, version: str) -> Non
 
 
 @given(st.text(max_size=80))
-def test_any_text_is_a_tag_or_refused(text: str) -> None:
+def test_random_text_is_a_valid_tag_or_refused(text: str) -> None:
     try:
         tag = Tag.parse(text)
     except InvalidTagError:
@@ -66,11 +66,11 @@ def test_malformed_tags_are_refused(text: str) -> None:
         Tag.parse(text)
 
 
-def test_what_is_no_text_is_refused() -> None:
-    with pytest.raises(InvalidTagError, match="7 is no string"):
+def test_tag_must_be_text() -> None:
+    with pytest.raises(InvalidTagError, match="7 is not a string"):
         Tag.parse(7)  # type: ignore[arg-type]  # the user's mistake
 
 
-def test_no_version_can_be_called_latest() -> None:
+def test_version_cannot_be_named_latest() -> None:
     with pytest.raises(InvalidTagError, match="latest"):
         Tag("m", "latest")

@@ -1,4 +1,4 @@
-"""The store: save, look up, verify, delete; never half a model."""
+"""The store: save, resolve, verify and delete models."""
 
 import datetime
 import os
@@ -17,10 +17,8 @@ from headway.errors import (
     ModelNotFoundError,
     StoreError,
 )
-from headway.models.store.home import open_store
-from headway.models.store.record import ModelRecord
-from headway.models.store.store import ModelStore
-from headway.models.store.tag import Tag
+from headway.models.record import ModelRecord, Tag
+from headway.models.store import ModelStore, open_store
 
 
 @pytest.fixture
@@ -54,7 +52,7 @@ def debris(store: ModelStore) -> list[str]:
     return sorted(set(found) - {".lock"})
 
 
-def test_a_saved_model_is_found_with_its_files_and_sums(store: ModelStore) -> None:
+def test_saved_model_has_its_files_and_sums(store: ModelStore) -> None:
     tag = save(store, "iris")
     record = store.get("iris:latest")
     assert record.tag == tag
@@ -64,7 +62,7 @@ def test_a_saved_model_is_found_with_its_files_and_sums(store: ModelStore) -> No
     assert debris(store) == []
 
 
-def test_generated_versions_are_sixteen_base32_characters_all_different(
+def test_generated_versions_are_unique_base32(
     store: ModelStore,
 ) -> None:
     versions = [str(store.assign("m").version) for _ in range(2000)]
@@ -73,7 +71,7 @@ def test_generated_versions_are_sixteen_base32_characters_all_different(
     assert set("".join(versions)) <= set("abcdefghijklmnopqrstuvwxyz234567")
 
 
-def test_the_last_save_is_latest_whatever_its_version_and_clock(
+def test_last_save_is_latest_regardless_of_version_and_clock(
     store: ModelStore,
 ) -> None:
     save(store, "m:zz")
@@ -83,7 +81,7 @@ def test_the_last_save_is_latest_whatever_its_version_and_clock(
     assert [record.version for record in store.records()] == ["zz", "aa"]
 
 
-def test_a_prefix_means_the_one_version_that_has_it(store: ModelStore) -> None:
+def test_version_prefix_resolves_if_unambiguous(store: ModelStore) -> None:
     for version in ("abc1", "abd2", "ab"):
         save(store, f"m:{version}")
     assert store.resolve("m:abc").version == "abc1"
@@ -100,7 +98,7 @@ def test_a_prefix_means_the_one_version_that_has_it(store: ModelStore) -> None:
         pytest.param("zebra", "save it with", id="far"),
     ],
 )
-def test_a_missing_model_is_named_with_what_to_do(
+def test_missing_model_error_has_a_hint(
     store: ModelStore, asked: str, hint: str
 ) -> None:
     save(store, "iris:v1")
@@ -108,14 +106,14 @@ def test_a_missing_model_is_named_with_what_to_do(
         store.get(asked)
 
 
-def test_an_empty_store_has_no_models(store: ModelStore) -> None:
+def test_empty_store_has_no_models(store: ModelStore) -> None:
     assert store.records() == []
     with pytest.raises(ModelNotFoundError, match="no model m"):
         store.get("m")
     assert not store.root.exists()
 
 
-def test_a_version_is_never_replaced(store: ModelStore) -> None:
+def test_existing_version_is_never_replaced(store: ModelStore) -> None:
     save(store, "m:1", "first")
     with pytest.raises(ModelExistsError, match="m:1 is already in"):
         save(store, "m:1", "second")
@@ -123,8 +121,8 @@ def test_a_version_is_never_replaced(store: ModelStore) -> None:
     assert debris(store) == []
 
 
-def test_a_save_that_raises_leaves_nothing(store: ModelStore) -> None:
-    # An error of the user's own stays what it is.
+def test_failed_save_leaves_nothing(store: ModelStore) -> None:
+    # Errors of the user's code are not translated.
     with pytest.raises(FileNotFoundError, match="gone"):
         write_with(store, lambda draft: (draft / "gone").read_text())
     assert store.records() == []
@@ -133,18 +131,18 @@ def test_a_save_that_raises_leaves_nothing(store: ModelStore) -> None:
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "weights.bin"])
-def test_links_are_no_part_of_a_model(store: ModelStore, target: str) -> None:
+def test_links_are_refused(store: ModelStore, target: str) -> None:
     with pytest.raises(StoreError, match="'link' is a link"):
         write_with(store, lambda draft: (draft / "link").symlink_to(target))
     assert store.records() == []
 
 
-def test_the_record_file_is_the_stores_own(store: ModelStore) -> None:
-    with pytest.raises(StoreError, match=r"'model\.yaml' is the store's own"):
+def test_record_file_name_is_reserved(store: ModelStore) -> None:
+    with pytest.raises(StoreError, match=r"'model\.yaml' is reserved for the store"):
         write_with(store, lambda draft: (draft / "model.yaml").write_text("mine"))
 
 
-def test_metadata_that_cannot_be_written_fails_before_the_files(
+def test_invalid_metadata_fails_before_files_are_written(
     store: ModelStore,
 ) -> None:
     record = ModelRecord(name="m", version="1", metadata={"x": object()})
@@ -166,7 +164,7 @@ def make_directory(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [damage_content, remove, make_directory])
-def test_a_damaged_file_is_named(store: ModelStore, damage: object) -> None:
+def test_damaged_file_is_named(store: ModelStore, damage: object) -> None:
     tag = save(store, "m")
     record = store.get(tag)
     assert callable(damage)
@@ -177,7 +175,7 @@ def test_a_damaged_file_is_named(store: ModelStore, damage: object) -> None:
     store.verify(record, "more/notes.txt")
 
 
-def test_a_file_that_is_not_listed_cannot_be_verified(store: ModelStore) -> None:
+def test_unlisted_file_cannot_be_verified(store: ModelStore) -> None:
     record = store.get(save(store, "m"))
     with pytest.raises(CorruptModelError, match="no file 'other'"):
         store.verify(record, "other")
@@ -196,7 +194,7 @@ def test_a_file_that_is_not_listed_cannot_be_verified(store: ModelStore) -> None
         ),
     ],
 )
-def test_a_damaged_record_is_named_and_hides_no_other(
+def test_damaged_record_is_named_and_hides_no_other_model(
     store: ModelStore, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, bad = save(store, "m"), save(store, "m")
@@ -213,7 +211,7 @@ def test_a_damaged_record_is_named_and_hides_no_other(
 @pytest.mark.parametrize(
     "written", [None, b"", b"gone", b"../x", b"\xff\xfe", b"latest"]
 )
-def test_without_a_valid_latest_file_the_newest_is_latest(
+def test_newest_model_is_latest_without_a_valid_latest_file(
     store: ModelStore, written: bytes | None
 ) -> None:
     newest = save(store, "m:zz")
@@ -225,7 +223,7 @@ def test_without_a_valid_latest_file_the_newest_is_latest(
     assert store.resolve("m") == newest
 
 
-def test_deleting_moves_latest_to_the_newest_that_is_left(store: ModelStore) -> None:
+def test_delete_moves_latest_to_the_newest_one_left(store: ModelStore) -> None:
     for version, age in (("a", 2), ("b", 1), ("c", 3)):
         save(store, f"m:{version}", age_days=age)
     assert store.delete("m:latest") == Tag("m", "c")
@@ -239,7 +237,7 @@ def test_deleting_moves_latest_to_the_newest_that_is_left(store: ModelStore) -> 
     assert debris(store) == []
 
 
-def test_what_is_not_the_stores_is_left_alone(store: ModelStore) -> None:
+def test_foreign_files_in_the_store_are_left_alone(store: ModelStore) -> None:
     save(store, "m:1")
     (store.root / "lost+found").mkdir()
     (store.root / "m" / "mine.txt").write_text("mine")
@@ -250,14 +248,14 @@ def test_what_is_not_the_stores_is_left_alone(store: ModelStore) -> None:
     assert store.records() == []
 
 
-def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_unwritable_store_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = ModelStore(tmp_path / "file" / "models")
     with pytest.raises(StoreError, match=r"cannot write to the model store.*file"):
         save(store, "m")
 
 
-def test_home_is_the_variable_or_the_home_directory(tmp_path: Path) -> None:
+def test_store_is_in_headway_home_or_the_home_directory(tmp_path: Path) -> None:
     assert open_store({"HEADWAY_HOME": str(tmp_path)}).root == tmp_path / "models"
     assert open_store({}).root == Path("~/.headway/models").expanduser()
     assert open_store({"HEADWAY_HOME": "here"}).root == Path.cwd() / "here/models"
@@ -265,7 +263,7 @@ def test_home_is_the_variable_or_the_home_directory(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.sampled_from("sd"), st.integers(0, 3)), max_size=12))
-def test_after_any_saves_and_deletes_latest_is_the_last_saved_or_the_newest_left(
+def test_latest_stays_right_through_random_saves_and_deletes(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[tuple[str, int]]
 ) -> None:
     store = ModelStore(tmp_path_factory.mktemp("store"))

@@ -1,38 +1,96 @@
-"""What `model.yaml` says about a saved model.
+"""Names of saved models, and what `model.yaml` records about each.
 
-store writes and reads it; Model.info is one; frameworks/ fill it in.
+store reads and writes records; draft fills them in; Model.info is one.
 """
 
 import datetime
 import platform
+import re
 from typing import Any
 
 import msgspec
 
 from headway.core.version import __version__
 from headway.errors import ConfigError, CorruptModelError, InvalidTagError
-from headway.models.store.tag import Tag
 
-__all__ = ["RECORD_FILE", "ContextRecord", "ModelRecord", "SignatureRecord"]
+__all__ = ["RECORD_FILE", "ContextRecord", "ModelRecord", "SignatureRecord", "Tag"]
 
 RECORD_FILE = "model.yaml"
+_PART = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
+_MAX_LENGTH = 63
+_LATEST = "latest"
+# Where Headway's modules for frameworks used to be. Records that name them stay valid.
+_FORMER_MODULES = re.compile(r"headway\.(models\.)?frameworks\.(?=\w+$)")
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """A model's name and, unless the latest version is meant, its version.
+
+    Raises:
+        InvalidTagError: If the name or version is malformed.
+    """
+
+    name: str
+    """At most 63 of a-z, 0-9, '-', '_' and '.', with a letter or digit at the ends."""
+    version: str | None = None
+    """As `name`; None is the latest version."""
+
+    def __post_init__(self) -> None:
+        _check(self.name, "name")
+        if self.version is not None:
+            _check(self.version, "version")
+            if self.version == _LATEST:
+                raise InvalidTagError(
+                    f"model tag {self.name}:latest: a version cannot be named 'latest'"
+                )
+
+    @classmethod
+    def parse(cls, value: "str | Tag") -> "Tag":
+        """Read a tag; upper case becomes lower case, `latest` becomes None.
+
+        Raises:
+            InvalidTagError: If the name or version is malformed.
+        """
+        if isinstance(value, Tag):
+            return value
+        if not isinstance(value, str):
+            raise InvalidTagError(
+                f"model tag {value!r} is not a string; write 'name' or 'name:version'"
+            )
+        name, colon, version = value.lower().partition(":")
+        if not colon or version == _LATEST:
+            return cls(name)
+        return cls(name, version)
+
+    def __str__(self) -> str:
+        return self.name if self.version is None else f"{self.name}:{self.version}"
+
+
+def _check(part: str, what: str) -> None:
+    if len(part) <= _MAX_LENGTH and _PART.fullmatch(part):
+        return
+    raise InvalidTagError(
+        f"model {what} {part[:80]!r}: use at most {_MAX_LENGTH} of a-z, 0-9, '-', '_' "
+        "and '.', with a letter or digit at both ends; a tag is 'name' or "
+        "'name:version'"
+    )
 
 
 class SignatureRecord(msgspec.Struct, frozen=True):
     """How one method of the model may be called."""
 
     batchable: bool = False
-    """Whether the rows of several calls may be joined in one call."""
+    """Whether the rows of several calls may share one call of the model."""
     batch_dim: tuple[int, int] = (0, 0)
     """Axis of the rows in the input, and in the result."""
     input_spec: Any = None
-    """Kept as given; unused."""
+    """Stored as given; unused."""
     output_spec: Any = None
-    """Kept as given; unused."""
+    """Stored as given; unused."""
 
 
 class ContextRecord(msgspec.Struct, frozen=True):
-    """Where the model was saved."""
+    """The versions of the software that saved the model."""
 
     framework_name: str = ""
     """Package of the model's class."""
@@ -49,14 +107,14 @@ def _now() -> datetime.datetime:
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A saved model, apart from its files' contents."""
+    """All that is known about a saved model, except its files' contents."""
 
     name: str
     """Name of the model."""
     version: str
     """Version of the model."""
     module: str = ""
-    """Headway's module for the framework that saved it."""
+    """Headway's module for the framework that saved it, such as `headway.sklearn`."""
     labels: dict[str, str] = {}
     """The user's short texts, to sort models by."""
     options: dict[str, Any] = {}
@@ -64,9 +122,9 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
     """The user's notes."""
     context: ContextRecord = msgspec.field(default_factory=ContextRecord)
-    """Where it was saved."""
+    """The versions of the software that saved it."""
     signatures: dict[str, SignatureRecord] = {}
-    """Its methods that a runner offers."""
+    """The methods that its runner offers."""
     api_version: str = "v1"
     """Version of this file's format."""
     creation_time: datetime.datetime = msgspec.field(default_factory=_now)
@@ -83,12 +141,11 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Return the content of `model.yaml`.
 
         Raises:
-            ConfigError: If labels, options or metadata hold what YAML cannot.
+            ConfigError: If labels, options or metadata contain what YAML cannot hold.
         """
         try:
-            # Values that would not be read again must not be written either.
             content = msgspec.yaml.encode(self, enc_hook=_encode_foreign)
-            msgspec.yaml.decode(content, type=ModelRecord)
+            msgspec.yaml.decode(content, type=ModelRecord)  # it must be readable too
         except (
             msgspec.MsgspecError,
             NotImplementedError,
@@ -104,14 +161,14 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def decode(cls, content: bytes, *, where: str) -> "ModelRecord":
-        """Read the content of `model.yaml`.
+        """Read the content of `model.yaml`, also that of older versions of Headway.
 
         Args:
             content: The file's bytes.
             where: The file, for the message.
 
         Raises:
-            CorruptModelError: If it is no such file.
+            CorruptModelError: If it is not a valid record.
         """
         try:
             record = msgspec.yaml.decode(content, type=cls)
@@ -131,7 +188,8 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
             raise CorruptModelError(
                 f"{where} lacks a version or its time zone; save the model again"
             )
-        return record
+        module = _FORMER_MODULES.sub("headway.", record.module)
+        return msgspec.structs.replace(record, module=module)
 
 
 def _encode_foreign(value: Any) -> Any:

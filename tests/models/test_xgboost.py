@@ -1,4 +1,4 @@
-"""headway.xgboost with real boosters: the same answers as a DMatrix gives."""
+"""headway.xgboost with real boosters: the same results as with a DMatrix."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as arrays
 
 import headway
 from headway.errors import ConfigError, CorruptModelError, StoreError
-from headway.models.frameworks.booster import BoosterPredict
-from tests.models.frameworks.conftest import Rows
+from headway.models.frameworks.xgboost import BoosterPredict
+from tests.models.conftest import Rows
 
 NAMES = ["age=young", "amount", "job", "records"]
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -46,7 +46,7 @@ def serve(booster: Any, **signatures: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", PARAMETERS)
-def test_a_runner_predicts_what_the_booster_does(
+def test_runner_predicts_the_same_as_the_booster(
     kind: str, names: list[str] | None, rows: Rows, classes: Any
 ) -> None:
     booster = train(kind, rows, classes, feature_names=names)
@@ -65,7 +65,9 @@ def test_a_runner_predicts_what_the_booster_does(
         np.testing.assert_array_equal(runnable.predict(made), sparse)
 
 
-def test_a_named_booster_takes_columns_by_name(rows: Rows, classes: Any) -> None:
+def test_booster_with_feature_names_matches_columns_by_name(
+    rows: Rows, classes: Any
+) -> None:
     booster = train("tree", rows, classes, feature_names=NAMES)
     frame = pd.DataFrame(rows, columns=NAMES)
     runnable = serve(booster)
@@ -75,7 +77,7 @@ def test_a_named_booster_takes_columns_by_name(rows: Rows, classes: Any) -> None
         runnable.predict(frame.rename(columns={"job": "work"}))
 
 
-def test_options_of_predict_are_passed_on(rows: Rows, classes: Any) -> None:
+def test_predict_options_are_passed_on(rows: Rows, classes: Any) -> None:
     booster = train("tree", rows, classes, feature_names=NAMES)
     matrix = xgboost.DMatrix(rows, feature_names=NAMES)
     np.testing.assert_array_equal(
@@ -93,8 +95,8 @@ def test_options_of_predict_are_passed_on(rows: Rows, classes: Any) -> None:
         st.tuples(st.integers(1, 5), st.just(4)),
     ),
 )
-def test_any_numbers_give_what_a_matrix_gives(data: Any) -> None:
-    """Missing values included; infinite ones, which a matrix refuses, are large."""
+def test_random_numbers_predict_the_same_as_a_matrix(data: Any) -> None:
+    """Includes NaN; infinite values, which a matrix refuses, count as large."""
     predicted = PREDICT(data)
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = data.astype(np.float32)
@@ -120,13 +122,15 @@ PREDICT = BoosterPredict(BOOSTER)
         pytest.param(np.array([["a", "b", "c", "d"]]), id="text"),
     ],
 )
-def test_wrong_rows_are_an_error_and_the_next_are_answered(data: Any) -> None:
+def test_invalid_rows_raise_and_later_rows_succeed(data: Any) -> None:
     with pytest.raises((ValueError, xgboost.core.XGBoostError)):
         PREDICT(data)
     assert PREDICT(np.zeros((1, 4))).shape == (1,)
 
 
-def test_an_estimator_keeps_what_its_file_lacks(rows: Rows, classes: Any) -> None:
+def test_estimator_keeps_parameters_missing_from_its_file(
+    rows: Rows, classes: Any
+) -> None:
     frame = pd.DataFrame(rows, columns=NAMES)
     estimator = xgboost.XGBClassifier(n_estimators=5, missing=-1.0, n_jobs=1)
     estimator.fit(frame.where(frame > 0, -1.0), classes)
@@ -144,7 +148,7 @@ def test_an_estimator_keeps_what_its_file_lacks(rows: Rows, classes: Any) -> Non
     assert loaded.missing == -1.0
 
 
-def test_a_regressor_that_stopped_early_uses_its_best_trees(rows: Rows) -> None:
+def test_early_stopped_regressor_uses_its_best_trees(rows: Rows) -> None:
     noise = np.random.default_rng(1).normal(size=len(rows))
     estimator = xgboost.XGBRegressor(n_estimators=50, early_stopping_rounds=2, n_jobs=1)
     estimator.fit(rows[:80], noise[:80], eval_set=[(rows[80:], noise[80:])], verbose=0)
@@ -154,7 +158,7 @@ def test_a_regressor_that_stopped_early_uses_its_best_trees(rows: Rows) -> None:
     )
 
 
-def test_the_model_is_saved_in_xgboosts_own_format(rows: Rows, classes: Any) -> None:
+def test_model_is_saved_in_xgboosts_own_format(rows: Rows, classes: Any) -> None:
     booster = train("tree", rows, classes)
     model = headway.xgboost.save_model("m", booster)
     assert sorted(model.info.files) == ["saved_model.ubj"]
@@ -162,7 +166,7 @@ def test_the_model_is_saved_in_xgboosts_own_format(rows: Rows, classes: Any) -> 
     assert again.num_boosted_rounds() == 8
 
 
-def test_the_thread_count_is_that_of_the_environment(
+def test_thread_count_comes_from_omp_num_threads(
     rows: Rows, classes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headway.xgboost.save_model("m", train("tree", rows, classes))
@@ -172,29 +176,29 @@ def test_the_thread_count_is_that_of_the_environment(
         assert f'"nthread":"{wanted}"' in config, text
 
 
-def test_a_damaged_model_is_named(rows: Rows, classes: Any) -> None:
+def test_damaged_model_is_refused(rows: Rows, classes: Any) -> None:
     model = headway.xgboost.save_model("m", train("tree", rows, classes))
     (model.path / "saved_model.ubj").write_bytes(b"{")
-    with pytest.raises(CorruptModelError, match=r"saved_model\.ubj is not what"):
+    with pytest.raises(CorruptModelError, match=r"saved_model\.ubj differs"):
         model.to_runner().load()
 
 
-def test_a_model_that_this_xgboost_cannot_read_says_so() -> None:
+def test_model_of_an_unsupported_xgboost_version_is_refused() -> None:
     with headway.models.create(
-        "m", module="headway.models.frameworks.xgboost", options={"class": "Booster"}
+        "m", module="headway.xgboost", options={"class": "Booster"}
     ) as draft:
         draft.path_of("saved_model.ubj").write_bytes(b"from the future")
     with pytest.raises(StoreError, match=f"loaded by xgboost {xgboost.__version__}"):
         headway.xgboost.load_model("m")
     with headway.models.create(
-        "n", module="headway.models.frameworks.xgboost", options={"class": "XGBOracle"}
+        "n", module="headway.xgboost", options={"class": "XGBOracle"}
     ):
         pass
     with pytest.raises(StoreError, match=r"is an xgboost\.XGBOracle, which"):
         headway.xgboost.load_model("n")
 
 
-def test_a_booster_has_no_predict_proba(rows: Rows, classes: Any) -> None:
+def test_booster_has_no_predict_proba(rows: Rows, classes: Any) -> None:
     with pytest.raises(ConfigError, match="Booster has no method 'predict_proba'"):
         serve(train("tree", rows, classes), predict_proba={})
 
@@ -211,18 +215,18 @@ class OwnClassifier(xgboost.XGBClassifier):
         pytest.param(object(), id="object"),
     ],
 )
-def test_what_xgboost_did_not_make_is_refused(model: Any) -> None:
+def test_only_xgboosts_own_classes_are_accepted(model: Any) -> None:
     with pytest.raises(ConfigError, match=r"saves a Booster, .* not "):
         headway.xgboost.save_model("m", model)
 
 
-def test_an_estimator_that_is_not_fitted_is_refused() -> None:
+def test_unfitted_estimator_is_refused() -> None:
     with pytest.raises(ConfigError, match="XGBRegressor is not fitted"):
         headway.xgboost.save_model("m", xgboost.XGBRegressor())
 
 
 @pytest.mark.parametrize("kind", PARAMETERS)
-def test_a_booster_is_warmed_with_zeros_of_its_width(
+def test_warm_up_row_has_the_boosters_width(
     kind: str, names: list[str] | None, rows: Rows, classes: Any
 ) -> None:
     runnable = serve(train(kind, rows, classes, feature_names=names))

@@ -1,1 +1,0 @@
-"""Saved models on disk: tags, records, atomic publishing, archives."""
