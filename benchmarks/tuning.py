@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.report import Verdict, show
 from benchmarks.server import FLOWER
-from headway.config.resolve import resolve
+from headway.config.resolution import resolve
 from headway.core.clock import MonotonicClock
 from headway.errors import TrafficError
 from headway.server.placement import available_cores, describe

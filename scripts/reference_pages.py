@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from scripts.configuration_page import configuration_page
 
 from headway.cli.main import headway
-from headway.config.document import render_document
 from headway.metrics import families
 
 __all__ = ["LABELS", "cli_page", "main", "metrics_page", "pages"]
@@ -64,7 +64,7 @@ _METRICS_TAIL = """
 def pages() -> dict[Path, str]:
     """Return the text of every generated page by its file."""
     return {
-        REFERENCE / "configuration.md": render_document(),
+        REFERENCE / "configuration.md": configuration_page(),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "metrics.md": metrics_page(),
     }

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from headway.config.resolve import resolve
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig, resolve
 from headway.errors import ConfigError
 
 RUNNERS = {"iris": ["predict", "predict_proba"], "credit.risk-model": ["predict"]}
@@ -20,7 +19,7 @@ def resolve_text(
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
     options: Mapping[str, Mapping[str, object]] | None = None,
-    runners: Mapping[str, list[str]] | None = RUNNERS,
+    runners: Mapping[str, list[str]] = RUNNERS,
 ) -> ResolvedConfig:
     """Resolve with `text` as the service's headway.yaml."""
     (tmp_path / "headway.yaml").write_text(text, encoding="utf-8")
@@ -34,7 +33,7 @@ def resolve_text(
 
 
 def refusal(tmp_path: Path, text: str, **options: Any) -> str:
-    """Return the message, without the directory, of what is refused."""
+    """Return the error message, without the folder."""
     with pytest.raises(ConfigError) as caught:
         resolve_text(tmp_path, text, **options)
     assert "\n" not in caught.value.message

@@ -1,4 +1,4 @@
-"""Reading YAML: values, lines, variables, and one line of reason when it is broken."""
+"""Reading YAML: values, lines, variables, and a one-line reason if it is broken."""
 
 import datetime
 import re
@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-def test_lines_are_those_of_the_keys(tmp_path: Path) -> None:
+def test_entries_have_the_line_of_their_key(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("# c\na:\n  b: 1\n\n  c: [1,\n    2]\n", encoding="utf-8")
     assert read_yaml(path, {}) == {
@@ -54,7 +54,7 @@ def test_lines_are_those_of_the_keys(tmp_path: Path) -> None:
         ("a: 2026-01-02", {"a": datetime.date(2026, 1, 2)}),
     ],
 )  # fmt: skip
-def test_what_is_read(tmp_path: Path, text: str, expected: object) -> None:
+def test_values(tmp_path: Path, text: str, expected: object) -> None:
     assert read(tmp_path, text) == expected
 
 
@@ -104,7 +104,7 @@ def test_variables_in_values(tmp_path: Path, text: str, expected: object) -> Non
         ("a: 2026-99-99", ":1: '2026-99-99' is no value"),
     ],
 )
-def test_what_is_broken_is_named(tmp_path: Path, text: str, reason: str) -> None:
+def test_message_on_broken_yaml(tmp_path: Path, text: str, reason: str) -> None:
     if "python/object" in text:
         assert read(tmp_path, text) == {"a": {}}  # a mapping is a mapping, no object
         return
@@ -114,7 +114,7 @@ def test_what_is_broken_is_named(tmp_path: Path, text: str, reason: str) -> None
     assert "\n" not in caught.value.message
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_message_on_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         read_yaml(tmp_path, {})
     path = tmp_path / "latin.yaml"
@@ -153,7 +153,7 @@ def depth(value: object) -> int:
 
 @settings(deadline=None)  # it reads a file
 @given(document=documents, flow=st.booleans())
-def test_it_reads_what_yaml_writes(
+def test_reads_what_pyyaml_writes(
     document: dict[str, Any], flow: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     text = yaml.safe_dump(document, default_flow_style=flow, allow_unicode=False)
@@ -178,13 +178,13 @@ def dollars(value: Any) -> Any:
 
 
 @given(text=st.text())
-def test_any_text_parses_to_something(text: str) -> None:
+def test_parse_text_accepts_any_text(text: str) -> None:
     parse_text(text)
 
 
 @settings(deadline=None)  # it reads a file
 @given(data=st.binary(max_size=200))
-def test_any_file_is_read_or_refused(
+def test_any_bytes_are_read_or_refused(
     data: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"

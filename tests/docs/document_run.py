@@ -26,8 +26,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from headway.config.resolve import resolve
+from headway.config.resolution import resolve
 from tests.docs.document_blocks import Block
+
+METHODS = ["predict", "predict_proba"]
+RUNNERS = {"credit_risk_model": METHODS, "forest": METHODS, "ranker": METHODS}
+"""The runners that configuration files in the documentation may name."""
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
@@ -106,7 +110,7 @@ class DocumentRun:
             case "yaml" if block.file in (None, "headway.yaml"):
                 checked = self._folder.with_name(f"{block.page.stem}-{block.line}.yaml")
                 checked.write_text(text, encoding="utf-8")
-                resolve(config_file=checked, environ={})
+                resolve(config_file=checked, environ={}, runner_methods=RUNNERS)
             case "json":
                 json.loads(text)
             case "toml":

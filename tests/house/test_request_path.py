@@ -17,8 +17,7 @@ import pytest
 import uvloop
 
 import headway
-from headway.config.resolve import resolve
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig, resolve
 from headway.core.run_dir import RunDir
 from headway.io import NumpyNdarray
 from headway.server import process

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import headway
 from headway.api.worker import ApiWorker
-from headway.config.resolve import resolve
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig, resolve
 from headway.core.clock import MonotonicClock
 from headway.core.run_dir import RunDir
 from headway.io import JSON, NumpyNdarray, Text

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.config.resolve import resolve
+from headway.config.resolution import resolve
 from headway.core.method_spec import MethodSpec
 from headway.server import control
 from headway.server.control import (

@@ -16,9 +16,9 @@ from headway.cli.service_options import (
     resolve_plan,
     working_dir_option,
 )
-from headway.config.flags import serve_flags
-from headway.config.resolved import ResolvedConfig
-from headway.config.show import render_config
+from headway.config.display import as_yaml, field_docs, render_config
+from headway.config.resolution import ResolvedConfig
+from headway.config.schema import ApiServerConfig, settings_of, type_name
 from headway.core.clock import MonotonicClock
 from headway.core.log import configure
 from headway.core.run_dir import RunDir
@@ -30,13 +30,15 @@ __all__ = ["serve"]
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Add an option for each setting of the API server."""
-    for flag in reversed(serve_flags()):
-        command = click.option(
-            *flag.names,
-            flag.key.replace(".", "__"),
-            metavar=flag.metavar,
-            help=flag.help,
-        )(command)
+    docs = field_docs()
+    for setting in reversed([*settings_of(ApiServerConfig, ("api_server",))]):
+        if len(setting.path) == 2:  # those of sub-sections have no flags
+            command = click.option(
+                *setting.flags,
+                "__".join(setting.path),
+                metavar=type_name(setting.value_type),
+                help=f"{docs[setting.doc]} Default: {as_yaml(setting.default)}.",
+            )(command)
     return command
 
 

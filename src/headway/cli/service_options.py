@@ -11,8 +11,7 @@ from typing import Any
 import click
 import yaml
 
-from headway.config.resolve import resolve
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig, resolve
 from headway.server.placement import ServicePlan
 
 __all__ = ["config_option", "read_document", "resolve_plan", "working_dir_option"]

@@ -17,7 +17,6 @@ from headway.cli.service_options import (
     resolve_plan,
     working_dir_option,
 )
-from headway.config.resolve import resolve
 from headway.core.clock import MonotonicClock
 from headway.errors import TrafficError
 from headway.server.placement import available_cores, describe
@@ -112,7 +111,8 @@ def walk(
         plan, config_file=config_file, folder=service_dir(service, folder), flags={}
     )
     if tuned is not None:
-        resolve(config_file=tuned, environ={})  # says what is wrong with it
+        # Says what is wrong with it, if anything.
+        resolve_plan(plan, config_file=tuned, folder=folder, flags={})
     document, cores = read_document(config.file), available_cores()
     walking = Walk(
         plan=WalkPlan(

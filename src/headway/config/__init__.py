@@ -1,1 +1,1 @@
-"""Settings: schema says what there is, resolve finds what holds, document writes it."""
+"""The configuration: schema declares settings, resolution finds their values."""

@@ -1,26 +1,38 @@
 """Every setting: its name, type, default, bounds and, below it, what it means.
 
-resolve fills these structs; document and flags turn them into
-docs/reference/configuration.md and the flags of `headway serve`; all other layers only
-read them.
+resolution fills these structs, and all other layers only read them. The structs as flat
+settings, by path, are what the rest of this folder checks, merges and documents.
 """
 
-from typing import Annotated, Literal
+import re
+import types
+import typing
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from headway.errors import ConfigError
+
 __all__ = [
+    "GENERAL",
+    "RESERVED_NAMES",
     "ApiServerConfig",
     "BatchingConfig",
     "HeadwayConfig",
+    "KeyPath",
     "LoggingConfig",
     "MethodConfig",
-    "MetricsConfig",
     "ResourcesConfig",
     "RestartConfig",
     "RunnerConfig",
+    "RunnerMethods",
+    "Setting",
     "TracingConfig",
+    "settings_of",
+    "settings_with",
+    "type_name",
 ]
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -38,128 +50,126 @@ _DURATION_BOUNDS = (
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all sections have in common."""
+    """Base of all sections."""
 
 
 class MetricsConfig(_Section, frozen=True):
-    """What `/metrics` offers."""
+    """The page `/metrics`."""
 
     enabled: bool = True
-    """Whether `/metrics` is served."""
+    """Serve `/metrics`."""
     duration_buckets_s: Annotated[
         tuple[Bound, ...], Meta(min_length=1, max_length=64)
     ] = _DURATION_BOUNDS
-    """Upper bounds, in rising order, of the latency histograms' buckets; they apply
-    to requests and to runners' queue wait and inference time. Seconds."""
+    """Upper bounds in seconds, rising, of the buckets of the latency histograms: of
+    requests, and of runners' queue wait and inference time."""
 
 
 class RestartConfig(_Section, frozen=True):
-    """When a process that died is started again."""
+    """Restarts of a process that died."""
 
     delay_s: Seconds = 0.1
-    """Wait before the first restart; it doubles with each one that follows."""
+    """Wait before the first restart; it doubles with each further one."""
     max_delay_s: Seconds = 30.0
-    """The longest wait before a restart."""
+    """Longest wait before a restart."""
     healthy_after_s: Seconds = 60.0
-    """A process that has lived so long is restarted after `delay_s` again."""
+    """A process that lived this long is restarted after `delay_s` again."""
 
 
 class LoggingConfig(_Section, frozen=True):
-    """What the processes write to standard error."""
+    """Log lines of all processes, on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severity that is written."""
+    """Lowest severity that is written."""
     format: Literal["text", "json"] = "text"
-    """`text`: a line for the eye. `json`: one JSON object a line."""
+    """`text`: lines for people. `json`: one JSON object per line."""
     access: bool = False
-    """Whether each request is logged once it is answered: its name, method, path,
-    status, bytes of the answer's body, milliseconds. Status 499: the client hung up
-    before. JSON has a key for each. The level has to be info or debug."""
+    """Log each request when it is answered: its ID, method, path, status, bytes of the
+    response body, milliseconds. Status 499: the client hung up first. JSON has a key
+    for each. Needs the level info or debug."""
 
 
 class ApiServerConfig(_Section, frozen=True):
-    """The web workers."""
+    """The API workers, which serve HTTP."""
 
     host: Text = "0.0.0.0"
     """Address to listen on."""
-    port: Annotated[int, Meta(ge=0, le=65535)] = 3000
+    port: Annotated[int, Meta(ge=0, le=65535, extra={"flags": ["-p", "--port"]})] = 3000
     """TCP port to listen on; 0 takes a free one."""
     workers: Annotated[
         Annotated[int, Meta(ge=1, le=1024)] | None,
-        Meta(extra={"flag": "--api-workers"}),
+        Meta(extra={"flags": ["--api-workers"]}),
     ] = None
-    """Web worker processes under `--production`; null: as many as there are cores."""
+    """API worker processes under `--production`; null: one per core."""
     backlog: Count = 2048
-    """Connections that the kernel holds for each worker until it accepts them."""
+    """Connections that the kernel queues for each worker."""
     balance: bool = True
-    """Whether a worker that is much busier than another moves connections to it,
-    between two requests; not with TLS. Else each stays where the kernel put it."""
+    """Move connections, between two requests, from a busy worker to a much less busy
+    one; not with TLS. Otherwise each stays where the kernel put it."""
     timeout: Seconds | None = 60.0
-    """Seconds past which a request has failed: it is answered 504 and its work is
-    dropped. null: never."""
+    """Seconds until a request fails with 504 and its work is dropped. null: never."""
     max_concurrency: Count | None = None
-    """Requests in progress over the whole server, each worker enforcing its share;
-    one more is answered 429. null: no limit."""
+    """Requests in progress over the whole server, of which each worker enforces its
+    share; further ones are answered 429. null: no limit."""
     max_body_bytes: Bytes = 16 * 2**20
-    """Largest request body; a larger one is answered 413."""
+    """Largest request body; larger ones are answered 413."""
     max_header_bytes: Bytes = 65536
-    """Largest request line and headers together; more is answered 431."""
+    """Largest request line and headers together; larger ones are answered 431."""
     keep_alive_timeout_s: Seconds = 75.0
-    """A connection on which nothing was asked for so long is closed."""
+    """Seconds until an idle connection is closed."""
     request_timeout_s: Seconds = 30.0
-    """A request whose bytes took longer to come is answered 408."""
+    """Seconds in which a request must arrive completely; else it is answered 408."""
     startup_timeout_s: Seconds = 60.0
-    """A worker that is not serving after so long has failed to start."""
+    """Seconds in which a worker must be serving; else its start has failed."""
     shutdown_timeout_s: Seconds = 30.0
-    """Time that requests in progress have to finish after SIGTERM or SIGINT."""
+    """Seconds that requests in progress may take after SIGTERM or SIGINT."""
     threads: Count = 40
-    """Threads of each worker in which API functions that are not async run."""
+    """Threads of each worker for API functions that are not async."""
     ssl_certfile: Text | None = None
-    """Certificate chain in PEM; with it the server speaks HTTPS."""
+    """Certificate chain in PEM; makes the server speak HTTPS."""
     ssl_keyfile: Text | None = None
     """Private key of the certificate in PEM; null: it is in `ssl_certfile`."""
     ssl_keyfile_password: Annotated[Text | None, Meta(extra={"secret": True})] = None
-    """Of the private key, if it is encrypted; never shown."""
+    """Password of an encrypted private key; never shown."""
     ssl_ca_certs: Text | None = None
-    """Certificates in PEM, one of which must have signed each client's own; null:
-    clients need none."""
+    """Certificates in PEM, one of which must have signed each client's certificate;
+    null: clients need none."""
     live: bool = True
-    """Whether the live page `/-/live` is served: what the server did in the last 15
-    minutes, in charts."""
+    """Serve the live page `/-/live`: charts of the last 15 minutes."""
     request_ids: bool = False
-    """Whether each request has a name: its header `X-Request-Id` if that has at most
-    128 letters, digits and `._:=+/@-`, else one that is made. It is in the answer's
-    header, in errors and in the log. With `logging.access` each request has one."""
+    """Give each request an ID: the client's `X-Request-Id` if that has at most 128
+    letters, digits and `._:=+/@-`, otherwise a generated one. It is in the response's
+    header, in errors and in log lines. `logging.access` implies it."""
     server_timing: bool = False
-    """Whether answers have the header `Server-Timing`: how long each stage of the
-    request took and how many rows its batch had. It tells clients about the inside."""
+    """Add the header `Server-Timing` to responses: the duration of each stage and the
+    rows of the batch. It shows clients the server's inside."""
     metrics: MetricsConfig = MetricsConfig()
     restart: RestartConfig = RestartConfig()
 
 
 class BatchingConfig(_Section, frozen=True):
-    """How the rows of several requests are joined in one call of the model."""
+    """How rows of several requests are joined into one call of the model."""
 
     enabled: bool = True
-    """Whether batches are formed at all; false: the model sees each call alone."""
+    """Form batches; false: the model gets each call alone."""
     max_batch_size: Count = 100
-    """Rows in a batch at the most. A larger request is split and joined again."""
+    """Most rows in a batch. A larger request is split and joined again."""
     max_latency_ms: Milliseconds = 60_000.0
-    """Time that a call may spend in the runner, waiting and computing. One that
-    cannot keep it is refused with 503 at once."""
+    """Longest time that a call may spend in the runner, waiting and computing. Calls
+    that cannot keep it are refused with 503 at once."""
     max_wait_ms: Annotated[float, Meta(ge=0, le=60_000)] | None = None
-    """Longest time that calls wait for company while a replica is idle. null: the
+    """Longest time that calls wait for more calls while a replica is idle. null: the
     scheduler learns when waiting pays; 0: never."""
     max_queue_rows: Count = 100_000
-    """Rows that may wait in a runner. Beyond that the least urgent calls, or else the
+    """Most rows that wait in a runner. Beyond that the least urgent calls, or else the
     new ones, are refused with 503."""
     max_queue_bytes: Bytes = 2**30
-    """Bytes of rows that may wait in a runner, refused beyond that as rows are; also
-    those that one API worker may have in flight to it."""
+    """Most bytes of rows that wait in a runner, with the same refusals; also the most
+    that one API worker may have in flight to it."""
 
 
 class MethodConfig(_Section, frozen=True):
-    """What may differ between a runner's methods; null: as in `batching`."""
+    """Settings of one method of a runner; null: as in `batching`."""
 
     max_batch_size: Count | None = None
     """`batching.max_batch_size` of this method."""
@@ -168,42 +178,40 @@ class MethodConfig(_Section, frozen=True):
 
 
 class ResourcesConfig(_Section, frozen=True):
-    """What a runner's replicas share among them."""
+    """The share of the machine that a runner's replicas have together."""
 
     cpu: Annotated[float, Meta(gt=0, le=65536)] | None = None
-    """Cores: given as threads to one replica or, for a model that uses one thread
-    only, as so many replicas. null: half of the machine's, one replica."""
+    """Cores: one replica with this many threads or, for a model that uses one thread
+    only, this many replicas. null: half of the machine's cores, one replica."""
     gpu: Annotated[int, Meta(ge=0, le=4096)] | GpuIds | None = msgspec.field(
         default=None, name="nvidia.com/gpu"
     )
-    """GPUs as a count or a list of ids; each replica sees its own through
+    """GPUs, as a count or a list of ids; each replica sees its own through
     CUDA_VISIBLE_DEVICES. null: none."""
 
 
 class RunnerConfig(_Section, frozen=True):
-    """One runner; the values under `runners` itself hold for every runner."""
+    """One runner; values directly under `runners` hold for every runner."""
 
     batching: BatchingConfig = BatchingConfig()
     resources: ResourcesConfig = ResourcesConfig()
     workers_per_resource: Annotated[float, Meta(gt=0, le=1024)] = 1.0
-    """Replicas for each GPU. Without GPUs: for each core if the model uses one thread
-    only, else for the runner's whole share of the cores."""
+    """Replicas per GPU. Without GPUs: per core if the model uses one thread only, else
+    for the runner's whole share of the cores."""
     timeout: Seconds | None = 60.0
-    """Seconds past which a call of this runner has failed; the request's own
-    deadline holds too. null: only the request's."""
+    """Seconds until a call of this runner fails; the request's own deadline holds too.
+    null: only the request's."""
     shared_memory_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 64 * 2**20
-    """Memory in which each web worker and the runner, and the runner and each replica,
-    lay large arrays down for one another: so much for each direction, of which only
-    what was used is taken from the machine. What finds no room goes through the socket.
-    0: everything does."""
+    """Shared memory for large arrays: the size for each direction of each connection
+    between an API worker and the runner, or the runner and a replica. Only used pages
+    take memory. Frames that do not fit go through the socket. 0: all do."""
     shared_memory_from_bytes: Bytes = 128 * 1024
-    """What is sent at once goes through the shared memory from this size on; less
-    would cost more there."""
+    """Smallest frame for the shared memory; the socket is faster for smaller ones."""
     startup_timeout_s: Seconds = 300.0
-    """A runner whose model is not loaded and warm after so long has failed."""
+    """Seconds in which the model must be loaded and warm; else its start has failed."""
     restart: RestartConfig = RestartConfig()
     methods: dict[str, MethodConfig] = {}
-    """Settings of single methods by the method's name."""
+    """Settings of single methods, by the method's name."""
 
     def batching_of(self, method: str) -> BatchingConfig:
         """Return the batching settings that hold for one method."""
@@ -219,27 +227,123 @@ class RunnerConfig(_Section, frozen=True):
 
 
 class TracingConfig(_Section, frozen=True):
-    """Traces by OpenTelemetry; they need the extra `otel`.
+    """Traces by OpenTelemetry; needs the extra `otel`.
 
-    Its own variables hold as well: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
-    `OTEL_EXPORTER_OTLP_*`, `OTEL_BSP_*`, and `OTEL_SDK_DISABLED=true` switches it off.
+    OpenTelemetry's own variables hold as well: `OTEL_SERVICE_NAME`,
+    `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_*`, `OTEL_BSP_*`, and
+    `OTEL_SDK_DISABLED=true` switches tracing off.
     """
 
     enabled: bool = False
-    """Whether spans are made: of requests to APIs, of their calls of runners, and of
-    batches, which are linked to the calls that they are of."""
+    """Make spans of requests, of their runner calls, and of batches; batches are linked
+    to the calls in them."""
     otlp_endpoint: Text | None = None
-    """Address of the collector that takes OTLP over HTTP, without `/v1/traces`. null:
-    as the variables say, else `http://localhost:4318`."""
+    """Address of the OTLP/HTTP collector, without `/v1/traces`. null: as the variables
+    say, else `http://localhost:4318`."""
     sample_ratio: Annotated[float, Meta(ge=0, le=1)] | None = None
-    """Share of the requests that are traced. Where a request has a `traceparent`, its
-    caller has decided. null: as `OTEL_TRACES_SAMPLER` says, else all."""
+    """Share of the requests that is traced. A request's `traceparent` overrides it.
+    null: as `OTEL_TRACES_SAMPLER` says, else all."""
 
 
 class HeadwayConfig(_Section, frozen=True):
     """The whole configuration."""
 
     api_server: ApiServerConfig = ApiServerConfig()
-    runners: RunnerConfig = RunnerConfig()
     logging: LoggingConfig = LoggingConfig()
     tracing: TracingConfig = TracingConfig()
+    runners: RunnerConfig = RunnerConfig()
+
+
+KeyPath = tuple[str, ...]
+
+RunnerMethods = Mapping[str, Collection[str]]
+"""A service's runners, with the names of their methods."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One leaf of the schema."""
+
+    path: KeyPath
+    """Its keys in the file, from the top."""
+    value_type: Any
+    default: Any
+    doc: tuple[str, str]
+    """The names of the struct that declares it and of the field, for `field_docs`."""
+
+    @property
+    def key(self) -> str:
+        """The path with dots."""
+        return ".".join(self.path)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        word = "__".join(self.path)
+        return "HEADWAY_" + re.sub("[^A-Za-z0-9_]", "_", word).upper()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The command-line flags that set it; the last is the long one."""
+        default = ("--" + self.path[-1].replace("_", "-"),)
+        return tuple(self._extra("flags") or default)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value must not be shown."""
+        return bool(self._extra("secret"))
+
+    def _extra(self, name: str) -> Any:
+        metas = getattr(self.value_type, "__metadata__", ())
+        return next((meta.extra.get(name) for meta in metas if meta.extra), None)
+
+
+def settings_of(
+    section: type[msgspec.Struct], prefix: KeyPath = ()
+) -> Iterator[Setting]:
+    """Yield the settings of a section and of its sections, in their order.
+
+    Fields that are dicts are left out: their keys are the user's names.
+    """
+    for field in msgspec.structs.fields(section):
+        path = (*prefix, field.encode_name)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from settings_of(field.type, path)
+        elif typing.get_origin(field.type) is not dict:
+            doc = (section.__name__, field.name)
+            yield Setting(path, field.type, field.default, doc)
+
+
+def type_name(type_: Any) -> str:
+    """Return one word for a type, leaving out that it may be null."""
+    origin, args = typing.get_origin(type_), typing.get_args(type_)
+    if origin in (typing.Annotated, typing.Union, types.UnionType):
+        return type_name(args[0])
+    names = {bool: "BOOLEAN", int: "INTEGER", float: "NUMBER", tuple: "LIST"}
+    return names.get(origin or type_, "TEXT")
+
+
+GENERAL = {setting.path: setting for setting in settings_of(HeadwayConfig)}
+"""All settings except those of single runners."""
+RESERVED_NAMES = frozenset(RunnerConfig.__struct_encode_fields__)
+"""Keys of `runners`, which no runner may have as its name."""
+
+
+def settings_with(runners: RunnerMethods) -> dict[KeyPath, Setting]:
+    """Return all settings of a service, by path.
+
+    Raises:
+        ConfigError: If a runner's name is a key of `runners`.
+    """
+    settings = dict(GENERAL)
+    for runner, methods in runners.items():
+        if runner in RESERVED_NAMES:
+            raise ConfigError(
+                f"runner name {runner!r} is a key of the configuration's `runners`; "
+                "give the runner another with `to_runner(name=...)`"
+            )
+        base = ("runners", runner)
+        own = [*settings_of(RunnerConfig, base)]
+        for method in methods:
+            own += settings_of(MethodConfig, (*base, "methods", method))
+        settings.update((setting.path, setting) for setting in own)
+    return settings

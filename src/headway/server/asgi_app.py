@@ -13,8 +13,7 @@ from typing import Self
 
 from headway.api.error_answer import render_error
 from headway.api.worker import ApiWorker
-from headway.config.resolve import resolve
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig, resolve
 from headway.core.clock import MonotonicClock
 from headway.core.run_dir import RunDir
 from headway.errors import HeadwayError, UnavailableError

@@ -21,7 +21,7 @@ from headway.api.pages import make_pages
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.api.worker import ApiWorker, Part
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig
 from headway.config.schema import RunnerConfig
 from headway.core.clock import Clock
 from headway.core.method_spec import MethodSpec

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig
 from headway.server.placement import ServicePlan
 
 __all__ = [

@@ -14,7 +14,7 @@ from functools import partial
 
 from headway.api.runner_client import RunnerClient
 from headway.api.worker import ApiWorker
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig
 from headway.core.clock import Clock
 from headway.core.gc_tuning import tune_gc
 from headway.core.run_dir import RunDir

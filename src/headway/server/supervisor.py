@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig
 from headway.config.schema import RestartConfig
 from headway.core.clock import Clock
 from headway.core.run_dir import RunDir

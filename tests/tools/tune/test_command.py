@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from headway.config.resolve import resolve
+from headway.config.resolution import resolve
 from headway.tools.tune.state import State
 from tests.serving.processes import wait_gone
 from tests.tools.commands import Command
@@ -49,7 +49,10 @@ def test_it_goes_on_after_ctrl_c_and_writes_the_configuration(tmp_path: Path) ->
     text = (tmp_path / "headway.yaml").read_text(encoding="utf-8")
     assert "requests/s kept" in text
     assert text in command.output
-    config = resolve(config_file=tmp_path / "headway.yaml", environ={})
+    file = tmp_path / "headway.yaml"
+    config = resolve(
+        config_file=file, environ={}, runner_methods={"model": ["predict"]}
+    )
     assert config.runner("model").resources.cpu
 
 

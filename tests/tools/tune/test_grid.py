@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 import headway
-from headway.config.resolve import resolve
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig, resolve
 from headway.server.placement import RunnerPlan, describe, plan_replicas
 from headway.tools.tune.grid import Grid, grid_of, with_keys
 
@@ -86,7 +85,8 @@ def test_keys_make_the_replicas_and_threads_that_were_chosen(
         setting[places["replicas"]] = replicas
         file = tmp_path / "made.yaml"
         file.write_text(str(with_keys({}, found.keys(tuple(setting)))))
-        config = resolve(config_file=file, environ={})
+        methods = {runner.name: list(runner.methods)}
+        config = resolve(config_file=file, environ={}, runner_methods=methods)
         made = plan_replicas(runner, config.runner(runner.name), 4)
         assert len(made) == replicas
         assert {one.threads for one in made} == {2 if kind is Batched else 1}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import ResolvedConfig
 from headway.server.placement import RunnerPlan, ServicePlan, plan_replicas
 from headway.tools.tune.trial import Setting
 

@@ -1,47 +1,30 @@
-"""The generated document, the flags and --print-config say what the schema says."""
+"""The documentation, the flags and --print-config show what the schema declares."""
 
 from pathlib import Path
 
-import pytest
+import click
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headway.config.document import main, render_document
-from headway.config.documentation import as_yaml, field_docs
-from headway.config.flags import serve_flags
-from headway.config.resolve import resolve
-from headway.config.resolved import ResolvedConfig
-from headway.config.settings import GENERAL, METHOD, RUNNER
-from headway.config.show import render_config
+from headway.cli.serve import serve
+from headway.config.display import as_yaml, field_docs, render_config
+from headway.config.resolution import ResolvedConfig, resolve
+from headway.config.schema import GENERAL, MethodConfig, settings_of
 from headway.config.yaml_file import parse_text
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 
-def test_the_document_is_up_to_date() -> None:
-    """If not: `scripts/docs`."""
-    assert DOCUMENT.read_text(encoding="utf-8") == render_document()
-
-
-def test_every_setting_is_explained() -> None:
+def test_every_setting_has_a_docstring() -> None:
     docs = field_docs()
-    for setting in [*GENERAL.values(), *METHOD.values()]:
-        assert docs[setting.section.__name__, setting.field].endswith((".", "`."))
-        assert docs[setting.section.__name__, ""]
-        assert f"| `{setting.path[-1]}` |" in render_document()
+    for setting in [*GENERAL.values(), *settings_of(MethodConfig)]:
+        assert docs[setting.doc].endswith((".", "`."))
+        assert docs[setting.doc[0], ""]
+        assert f"| `{setting.path[-1]}` |" in PAGE.read_text(encoding="utf-8")
 
 
-def test_main_writes_or_prints(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main([str(tmp_path / "out.md")])
-    main([])
-    printed = capsys.readouterr().out
-    assert (tmp_path / "out.md").read_text(encoding="utf-8") == printed
-
-
-def test_the_examples_in_the_document_resolve(tmp_path: Path) -> None:
-    text = render_document()
+def test_examples_of_the_configuration_page_resolve(tmp_path: Path) -> None:
+    text = PAGE.read_text(encoding="utf-8")
     (tmp_path / "headway.yaml").write_text(
         text.split("```yaml\n")[1].split("```")[0], encoding="utf-8"
     )
@@ -61,13 +44,19 @@ def test_the_examples_in_the_document_resolve(tmp_path: Path) -> None:
     assert runner.batching.max_batch_size == 50
 
 
-def test_flags_set_what_they_name() -> None:
-    flags = {flag.key: flag for flag in serve_flags()}
-    assert flags["api_server.port"].names == ("-p", "--port")
-    assert flags["api_server.workers"].names == ("--api-workers",)
-    assert flags["api_server.timeout"].metavar == "NUMBER"
-    assert flags["api_server.host"].help == "Address to listen on. Default: 0.0.0.0."
-    names = [name for flag in flags.values() for name in flag.names]
+def test_serve_has_a_flag_for_each_setting_of_the_api_server() -> None:
+    options = {
+        option.name: option
+        for option in serve.params
+        if isinstance(option, click.Option)
+    }
+    port = options["api_server__port"]
+    assert port.opts == ["-p", "--port"]
+    assert options["api_server__workers"].opts == ["--api-workers"]
+    assert options["api_server__timeout"].metavar == "NUMBER"
+    help_text = options["api_server__host"].help
+    assert help_text == "Address to listen on. Default: 0.0.0.0."
+    names = [name for option in options.values() for name in option.opts]
     assert len(names) == len(set(names))
     given_flags = {"api_server.port": "5", "api_server.timeout": "null"}
     server = resolve(environ={}, flags=given_flags).config.api_server
@@ -84,7 +73,7 @@ def resolved_example() -> ResolvedConfig:
     )
 
 
-def test_a_password_is_not_printed() -> None:
+def test_print_config_hides_the_password() -> None:
     flags = {"api_server.ssl_keyfile_password": "hunter2"}
     printed = render_config(resolve(environ={}, flags=flags))
     assert "hunter2" not in printed
@@ -92,7 +81,7 @@ def test_a_password_is_not_printed() -> None:
     assert "ssl_keyfile_password: null" in render_config(resolve(environ={}))
 
 
-def test_what_is_printed_says_where_values_came_from() -> None:
+def test_print_config_shows_sources() -> None:
     lines = [line.strip() for line in render_config(resolved_example()).splitlines()]
     assert lines[0] == "# file: none"
     assert "port: 3000  # default" in lines
@@ -100,7 +89,7 @@ def test_what_is_printed_says_where_values_came_from() -> None:
     assert "timeout: 1e-05  # --timeout" in lines
 
 
-def test_what_is_printed_is_a_file_of_the_same_settings(tmp_path: Path) -> None:
+def test_print_config_output_is_a_file_of_the_same_settings(tmp_path: Path) -> None:
     first = resolved_example()
     path = tmp_path / "printed.yaml"
     path.write_text(render_config(first), encoding="utf-8")
@@ -115,14 +104,9 @@ def test_what_is_printed_is_a_file_of_the_same_settings(tmp_path: Path) -> None:
 
 @example(value="0E0")
 @given(value=st.one_of(st.text(), st.integers(), st.floats(allow_nan=False)))
-def test_values_are_shown_as_yaml_reads_them(value: str | float) -> None:
+def test_as_yaml_round_trips(value: str | float) -> None:
     if value in (float("inf"), float("-inf")):
         return
     shown = as_yaml(value)
     assert "\n" not in shown
     assert parse_text(shown) == value
-
-
-def test_a_runner_has_every_general_key() -> None:
-    general = {path[1:] for path in GENERAL if path[0] == "runners"}
-    assert general == set(RUNNER)

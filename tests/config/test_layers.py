@@ -1,4 +1,4 @@
-"""What is refused, and with which message: file, line, key, value, what was meant."""
+"""Messages on wrong settings: source, line, key, value, and what was meant."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -182,7 +182,7 @@ from tests.config.resolving import refusal
         ),
     ],
 )
-def test_what_the_file_gets_wrong_is_named(
+def test_message_on_wrong_file_settings(
     tmp_path: Path, text: str, message: str
 ) -> None:
     assert refusal(tmp_path, text) == message
@@ -216,7 +216,7 @@ def test_what_the_file_gets_wrong_is_named(
         ),
     ],
 )
-def test_what_the_environment_gets_wrong_is_named(
+def test_message_on_wrong_variables(
     tmp_path: Path, name: str, value: str, message: str
 ) -> None:
     assert refusal(tmp_path, "", environ={name: value}) == message
@@ -233,7 +233,7 @@ def test_what_the_environment_gets_wrong_is_named(
         ),
     ],
 )
-def test_what_the_command_line_gets_wrong_is_named(
+def test_message_on_wrong_flags(
     tmp_path: Path, flags: Mapping[str, object], message: str
 ) -> None:
     assert refusal(tmp_path, "", flags=flags) == message
@@ -250,12 +250,12 @@ def test_what_the_command_line_gets_wrong_is_named(
         ({"max_batch": 1}, "runner 'iris': no setting is called max_batch"),
     ],
 )
-def test_what_the_code_gets_wrong_is_named(
+def test_message_on_wrong_code_options(
     tmp_path: Path, options: Mapping[str, object], message: str
 ) -> None:
     assert refusal(tmp_path, "", options={"iris": options}) == message
 
 
-def test_a_runner_called_as_a_key_is_refused(tmp_path: Path) -> None:
+def test_runner_with_the_name_of_a_key_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, "", runners={"batching": ["predict"]})
     assert message.startswith("runner name 'batching' is a key of")

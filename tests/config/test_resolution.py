@@ -1,17 +1,16 @@
-"""Which value holds, and where it came from."""
+"""Precedence of the sources, and the source that each value names."""
 
 from pathlib import Path
 
 import pytest
 
-from headway.config.resolve import resolve
-from headway.config.resolved import ResolvedConfig
+from headway.config.resolution import resolve
 from headway.config.schema import BatchingConfig, HeadwayConfig
 from headway.errors import ConfigError
-from tests.config.resolving import RUNNERS, refusal, resolve_text
+from tests.config.resolving import RUNNERS, resolve_text
 
 
-def test_nothing_given_is_the_defaults() -> None:
+def test_defaults_without_any_source() -> None:
     resolved = resolve(environ={})
     assert resolved.config == HeadwayConfig()
     assert resolved.runner("any") == HeadwayConfig().runners
@@ -19,7 +18,7 @@ def test_nothing_given_is_the_defaults() -> None:
     assert resolved.file is None
 
 
-def test_the_example_of_the_course(tmp_path: Path) -> None:
+def test_general_file_values_reach_each_runner(tmp_path: Path) -> None:
     resolved = resolve_text(
         tmp_path,
         "runners:\n  batching:\n    enabled: true\n    max_batch_size: 100\n"
@@ -35,7 +34,7 @@ SOURCES = ["default", "general", "code", "runner", "environ", "environ-runner"]
 
 
 @pytest.mark.parametrize("highest", range(len(SOURCES)), ids=SOURCES)
-def test_a_runners_value_is_the_highest_sources(tmp_path: Path, highest: int) -> None:
+def test_precedence_of_a_runners_sources(tmp_path: Path, highest: int) -> None:
     text = "runners:\n  timeout: 33\n"
     if highest >= 1:
         text += "  batching:\n    max_batch_size: 1\n"
@@ -68,7 +67,7 @@ def test_a_runners_value_is_the_highest_sources(tmp_path: Path, highest: int) ->
     assert source == expected[highest]
 
 
-def test_flags_are_over_the_environment_and_the_file(tmp_path: Path) -> None:
+def test_flags_override_environment_and_file(tmp_path: Path) -> None:
     environ = {"HEADWAY_API_SERVER__PORT": "4000", "HEADWAY_API_SERVER__HOST": "::1"}
     resolved = resolve_text(
         tmp_path,
@@ -101,7 +100,7 @@ def test_flags_are_over_the_environment_and_the_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_methods_value_yields_to_higher_sources(
+def test_precedence_of_a_methods_sources(
     tmp_path: Path, text: str, batch_size: int
 ) -> None:
     resolved = resolve_text(
@@ -111,7 +110,7 @@ def test_a_methods_value_yields_to_higher_sources(
     assert batching.max_batch_size == batch_size
 
 
-def test_a_method_keeps_what_it_does_not_set(tmp_path: Path) -> None:
+def test_method_inherits_the_runners_batching(tmp_path: Path) -> None:
     resolved = resolve_text(
         tmp_path,
         "runners: {iris: {batching: {enabled: false}, methods: {predict: "
@@ -124,7 +123,7 @@ def test_a_method_keeps_what_it_does_not_set(tmp_path: Path) -> None:
     assert iris.batching_of("predict_proba") == BatchingConfig(enabled=False)
 
 
-def test_a_runner_without_a_section_has_the_general_values(tmp_path: Path) -> None:
+def test_runner_without_section_has_the_general_values(tmp_path: Path) -> None:
     resolved = resolve_text(
         tmp_path, "runners: {timeout: 1, iris: {resources: {cpu: 2}}}"
     )
@@ -152,7 +151,7 @@ def test_gpus_are_a_count_or_ids(
     assert in_environ.runner("iris").resources.gpu == gpu
 
 
-def test_resources_null_is_nothing_for_this_runner(tmp_path: Path) -> None:
+def test_resources_null_clears_the_general_values(tmp_path: Path) -> None:
     resolved = resolve_text(
         tmp_path, "runners:\n  resources: {cpu: 2}\n  iris:\n    resources: null\n"
     )
@@ -177,14 +176,14 @@ def test_empty_sections_give_nothing(tmp_path: Path) -> None:
         ("MAX_CONCURRENCY", "5", 5),
     ],
 )
-def test_environment_values_are_read_as_their_type(
+def test_environment_values_are_read_by_type(
     name: str, value: str, expected: object
 ) -> None:
     resolved = resolve(environ={f"HEADWAY_API_SERVER__{name}": value})
     assert getattr(resolved.config.api_server, name.lower()) == expected
 
 
-def test_names_reach_runners_through_the_environment() -> None:
+def test_environment_sets_runners_and_methods_by_name() -> None:
     resolved = resolve(
         environ={
             "HEADWAY_RUNNERS__CREDIT_RISK_MODEL__TIMEOUT": "2",
@@ -199,21 +198,7 @@ def test_names_reach_runners_through_the_environment() -> None:
     assert resolved.runner("iris").batching_of("predict").max_batch_size == 8
 
 
-def test_a_variable_of_an_unknown_runner_may_be_right() -> None:
-    environ = {"HEADWAY_RUNNERS__OTHER__TIMEOUT": "1"}
-    assert resolve(environ=environ).config == HeadwayConfig()
-
-
-def test_without_the_service_its_runners_are_not_checked(tmp_path: Path) -> None:
-    resolved = resolve_text(
-        tmp_path, "runners: {zoo: {methods: {any: {max_batch_size: 2}}}}", runners=None
-    )
-    assert resolved.runner("zoo").batching_of("any").max_batch_size == 2
-    message = refusal(tmp_path, "runners: {zo: 5}", runners=None)
-    assert message.startswith("headway.yaml:1: runners.zo: unknown key; known here: ")
-
-
-def test_the_file_is_the_named_one_or_the_variables_or_the_services(
+def test_choice_of_the_file(
     tmp_path: Path,
 ) -> None:
     named, by_variable = tmp_path / "a.yaml", tmp_path / "b.yaml"
@@ -228,7 +213,7 @@ def test_the_file_is_the_named_one_or_the_variables_or_the_services(
     assert third.config.api_server.port == 3
 
 
-def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+def test_named_file_must_exist(tmp_path: Path) -> None:
     absent = tmp_path / "absent.yaml"
     with pytest.raises(ConfigError, match=r"--config names .*absent\.yaml"):
         resolve(config_file=absent, environ={})
@@ -236,30 +221,25 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
         resolve(environ={"HEADWAY_CONFIG": str(absent)})
 
 
-def test_a_file_called_yml_is_not_passed_over(tmp_path: Path) -> None:
+def test_yml_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "headway.yml").write_text("api_server: {}", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"rename it to headway\.yaml"):
         resolve(service_dir=tmp_path, environ={})
 
 
-def test_it_goes_to_a_child_process_and_back(tmp_path: Path) -> None:
-    resolved = resolve_text(
-        tmp_path,
-        "runners: {iris: {resources: {nvidia.com/gpu: [a, 0]}, timeout: null}}",
-    )
-    assert ResolvedConfig.from_json(resolved.to_json()) == resolved
-
-
-def test_the_environment_is_over_what_code_says_of_a_method() -> None:
+def test_environment_overrides_code_of_a_method() -> None:
     options = {"iris": {"methods.predict.max_batch_size": 2}}
     general = "HEADWAY_RUNNERS__BATCHING__MAX_BATCH_SIZE"
-    resolved = resolve(environ={general: "9"}, runner_options=options)
+    methods = {"iris": ["predict"]}
+    resolved = resolve(
+        environ={general: "9"}, runner_options=options, runner_methods=methods
+    )
     assert resolved.runner("iris").batching_of("predict").max_batch_size == 9
     # Another key of the same section is not over it.
     other = {"HEADWAY_RUNNERS__BATCHING__MAX_LATENCY_MS": "9"}
-    resolved = resolve(environ=other, runner_options=options)
+    resolved = resolve(environ=other, runner_options=options, runner_methods=methods)
     assert resolved.runner("iris").batching_of("predict").max_batch_size == 2
 
 
-def test_a_directory_without_a_file_is_the_defaults(tmp_path: Path) -> None:
+def test_folder_without_file_has_the_defaults(tmp_path: Path) -> None:
     assert resolve(service_dir=tmp_path, environ={}).config == HeadwayConfig()
