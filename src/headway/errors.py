@@ -1,4 +1,4 @@
-"""Every error that Headway raises, in one tree; callers are all layers.
+"""All errors that Headway raises, in one tree.
 
 HeadwayError                       500 internal
 ├── StartError                     the start ends with one line and exit code 1
@@ -7,21 +7,21 @@ HeadwayError                       500 internal
 │   ├── PortTakenError             another process listens there
 │   ├── RunnerStartError           a runner could not load or warm its model
 │   └── MissingExtraError          an optional package is not installed
-├── StoreError
+├── StoreError                     the model store cannot do what it should
 │   ├── InvalidTagError            a tag does not parse
 │   ├── ModelNotFoundError         no model of that tag in the store
 │   ├── AmbiguousTagError          a version prefix matches several models
 │   ├── ModelExistsError           the version is already there
 │   └── CorruptModelError          a file is missing or its SHA-256 differs
-├── RequestError                   the client's fault, 4xx, not retryable
+├── RequestError                   the client's fault, 4xx
 │   ├── BadInputError              400 bad_input
 │   ├── RouteNotFoundError         404 not_found
 │   ├── MethodNotAllowedError      405 method_not_allowed
-│   ├── RequestTimeoutError        408 request_timeout: the request came too slowly
+│   ├── RequestTimeoutError        408 request_timeout: it took too long to arrive
 │   ├── BodyTooLargeError          413 body_too_large
 │   ├── UnsupportedMediaTypeError  415 unsupported_media_type
 │   └── HeadersTooLargeError       431 headers_too_large
-├── RefusedError                   refused before any work was done, retryable
+├── RefusedError                   refused before any work was done; a retry may help
 │   ├── TooManyRequestsError       429 too_many_requests
 │   ├── OverloadedError            503 overloaded, with a computed Retry-After
 │   └── UnavailableError           503 unavailable: the runner is not up
@@ -30,55 +30,17 @@ HeadwayError                       500 internal
 │   ├── ApiFunctionError           500 api_function_failed
 │   ├── ModelCallError             500 model_failed
 │   └── OutputError                500 bad_output: rows or types do not fit
-├── RunnerLostError                503 runner_lost: died while computing, retryable
+├── RunnerLostError                503 runner_lost: the runner died while computing
 ├── WireError                      a frame does not parse; the connection is closed
 ├── TrafficError                   traffic could not be sent, or not be measured
-│   └── WrongQuestionError         the service answers its sample with an error
+│   └── WrongQuestionError         the service refuses its own sample request
 └── UsageError                     a Headway call was made in the wrong place
 
-`status`, `code` and `retryable` are class attributes; what differs from one instance
-to the next (retry_after_s, error_id, allow) are instance attributes.
+`status` and `code` are class attributes. Instances have `message`, `error_id`,
+`retry_after_s` and, for MethodNotAllowedError, `allow`.
 """
 
 from typing import ClassVar
-
-__all__ = [
-    "AmbiguousTagError",
-    "ApiFunctionError",
-    "BadInputError",
-    "BodyTooLargeError",
-    "CallError",
-    "ConfigError",
-    "CorruptModelError",
-    "DeadlineExceededError",
-    "HeadersTooLargeError",
-    "HeadwayError",
-    "InvalidTagError",
-    "MethodNotAllowedError",
-    "MissingExtraError",
-    "ModelCallError",
-    "ModelExistsError",
-    "ModelNotFoundError",
-    "OutputError",
-    "OverloadedError",
-    "PortTakenError",
-    "RefusedError",
-    "RequestError",
-    "RequestTimeoutError",
-    "RouteNotFoundError",
-    "RunnerLostError",
-    "RunnerStartError",
-    "ServiceImportError",
-    "StartError",
-    "StoreError",
-    "TooManyRequestsError",
-    "TrafficError",
-    "UnavailableError",
-    "UnsupportedMediaTypeError",
-    "UsageError",
-    "WireError",
-    "WrongQuestionError",
-]
 
 
 class HeadwayError(Exception):
@@ -86,13 +48,12 @@ class HeadwayError(Exception):
 
     Args:
         message: What was wrong, where, and what to do about it.
-        error_id: Joins an answer with the traceback in the log, if there is one.
-        retry_after_s: Seconds after which a retry has a chance, if known.
+        error_id: Names the traceback in the log, if there is one.
+        retry_after_s: Seconds after which a retry may succeed, if known.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    retryable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -108,7 +69,7 @@ class HeadwayError(Exception):
 
 
 class StartError(HeadwayError):
-    """The start cannot go on; the message is the one line that the user sees."""
+    """The server cannot start; its message is the only line that the user sees."""
 
     code = "start_failed"
 
@@ -144,7 +105,7 @@ class MissingExtraError(StartError):
 
 
 class StoreError(HeadwayError):
-    """The model store cannot do what was asked."""
+    """The model store cannot do what it should."""
 
     code = "store"
 
@@ -157,7 +118,7 @@ class InvalidTagError(StoreError):
 
 
 class ModelNotFoundError(StoreError):
-    """No model of that tag is in the store."""
+    """The store has no model of that tag."""
 
     status = 404
     code = "model_not_found"
@@ -191,7 +152,7 @@ class RequestError(HeadwayError):
 
 
 class BadInputError(RequestError):
-    """The body or a header does not hold what the API asks for."""
+    """The body or a header does not fit the API."""
 
     code = "bad_input"
 
@@ -204,11 +165,11 @@ class RouteNotFoundError(RequestError):
 
 
 class MethodNotAllowedError(RequestError):
-    """The path exists, the method does not.
+    """The path does not take the HTTP method.
 
     Args:
         message: What was wrong.
-        allow: The methods that the path takes, for the Allow header.
+        allow: The HTTP methods that the path takes.
     """
 
     status = 405
@@ -220,11 +181,10 @@ class MethodNotAllowedError(RequestError):
 
 
 class RequestTimeoutError(RequestError):
-    """The request's bytes came too slowly."""
+    """The request took too long to arrive."""
 
     status = 408
     code = "request_timeout"
-    retryable = True
 
 
 class BodyTooLargeError(RequestError):
@@ -249,31 +209,30 @@ class HeadersTooLargeError(RequestError):
 
 
 class RefusedError(HeadwayError):
-    """Refused before any work was done for it."""
+    """The request was refused before any work was done for it."""
 
     status = 503
     code = "refused"
-    retryable = True
 
 
 class TooManyRequestsError(RefusedError):
-    """`api_server.max_concurrency` requests are already being served."""
+    """`api_server.max_concurrency` requests are in progress."""
 
     status = 429
     code = "too_many_requests"
 
 
 class OverloadedError(RefusedError):
-    """The backlog is such that the deadline cannot be met, or a queue is full.
+    """The queue is too long for the deadline, or full.
 
-    The queues are those of runners and that of the threads of sync API functions.
+    Runners have queues, and so have the threads of sync API functions.
     """
 
     code = "overloaded"
 
 
 class UnavailableError(RefusedError):
-    """The runner is being started, for the first time or after it died."""
+    """The runner is starting, for the first time or after it died."""
 
     code = "unavailable"
 
@@ -283,7 +242,6 @@ class DeadlineExceededError(HeadwayError):
 
     status = 504
     code = "deadline_exceeded"
-    retryable = True
 
 
 class CallError(HeadwayError):
@@ -305,7 +263,7 @@ class ModelCallError(CallError):
 
 
 class OutputError(CallError):
-    """What the model or the API function returned does not fit its declaration."""
+    """The result of the model or the API function does not fit its declaration."""
 
     code = "bad_output"
 
@@ -315,7 +273,6 @@ class RunnerLostError(HeadwayError):
 
     status = 503
     code = "runner_lost"
-    retryable = True
 
 
 class WireError(HeadwayError):
@@ -325,13 +282,13 @@ class WireError(HeadwayError):
 
 
 class TrafficError(HeadwayError):
-    """Traffic could not be sent to a server, or what came back tells nothing."""
+    """Traffic could not be sent to a server, or could not be measured."""
 
     code = "traffic"
 
 
 class WrongQuestionError(TrafficError):
-    """The service answers what it is asked with an error, or not at all."""
+    """The service answers its own sample request with an error, or not at all."""
 
     code = "wrong_question"
 

@@ -1,7 +1,7 @@
-"""Under overload nothing is left to the garbage collector, which would take its time.
+"""Requests leave no garbage to collect, which would take a collection's time.
 
-Requests that were served, refused, late or hung up on are freed as the last reference
-to them goes; a cycle would keep them until a collection, of everything that is alive.
+Served, refused, late and abandoned requests are freed with the last reference to them;
+a cycle would keep them until a collection of all live objects.
 """
 
 import asyncio

@@ -32,7 +32,7 @@ def fail() -> None:
     raise ValueError("first\nsecond")
 
 
-def test_a_line_of_text() -> None:
+def test_text_line() -> None:
     stream = io.StringIO()
     configure("api-0", stream=stream)
     logging.getLogger("headway.x").info("answered %d in %s", 3, "time")
@@ -42,7 +42,7 @@ def test_a_line_of_text() -> None:
     )
 
 
-def test_a_traceback_follows_its_line() -> None:
+def test_traceback_follows_its_line() -> None:
     stream = io.StringIO()
     configure("api-0", stream=stream)
     try:
@@ -56,7 +56,7 @@ def test_a_traceback_follows_its_line() -> None:
     assert any("Stack (most recent call last)" in line for line in rest)
 
 
-def test_a_message_cannot_begin_a_line_of_its_own() -> None:
+def test_message_cannot_forge_a_line() -> None:
     stream = io.StringIO()
     configure("api-0", stream=stream)
     logging.getLogger("x").warning("path %s", "/a\r\n2026-01-01 INFO api-0 \x1b[31mé")
@@ -64,7 +64,7 @@ def test_a_message_cannot_begin_a_line_of_its_own() -> None:
     assert stream.getvalue().count("\n") == 1
 
 
-def test_json_has_a_key_for_each_thing() -> None:
+def test_json_has_a_key_for_each_field() -> None:
     stream = io.StringIO()
     configure("runner-iris-0", format="json", stream=stream)
     try:
@@ -94,14 +94,14 @@ def test_json_has_a_key_for_each_thing() -> None:
         pytest.param({object(): 1}, id="odd-key"),
     ],
 )
-def test_json_holds_any_extra(value: object) -> None:
+def test_json_accepts_any_extra(value: object) -> None:
     stream = io.StringIO()
     configure("api-0", format="json", stream=stream)
     logging.getLogger("x").info("m", extra={"value": value})
     assert "value" in json.loads(stream.getvalue())
 
 
-def test_levels_below_are_not_written() -> None:
+def test_lower_levels_are_not_written() -> None:
     stream = io.StringIO()
     configure("api-0", "warning", stream=stream)
     logging.getLogger("x").info("no")
@@ -110,7 +110,7 @@ def test_levels_below_are_not_written() -> None:
     assert stream.getvalue().count("\n") == 1
 
 
-def test_configuring_again_replaces() -> None:
+def test_configure_twice_replaces_the_handler() -> None:
     first, second = io.StringIO(), io.StringIO()
     configure("a", stream=first)
     configure("b", stream=second)
@@ -119,7 +119,7 @@ def test_configuring_again_replaces() -> None:
     assert second.getvalue().count("\n") == 1
 
 
-def test_warnings_are_records() -> None:
+def test_warnings_are_logged() -> None:
     stream = io.StringIO()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -146,7 +146,7 @@ def test_any_message_is_one_line(message: str, form: str) -> None:
         assert json.loads(written)["message"] == expected
 
 
-def test_a_process_writes_to_standard_error() -> None:
+def test_process_logs_to_standard_error() -> None:
     code = (
         "import logging, headway.core.log as log; log.configure('supervisor');"
         "logging.getLogger('x').error('bad')"
@@ -159,7 +159,7 @@ def test_a_process_writes_to_standard_error() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "json"])
-def test_a_warning_is_one_line(kind: Any) -> None:
+def test_warning_is_one_line(kind: Any) -> None:
     stream = io.StringIO()
     configure("api-0", format=kind, stream=stream)
     warnings.showwarning(
@@ -175,7 +175,7 @@ def test_a_warning_is_one_line(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "json"])
-def test_a_line_bears_the_name_of_its_request(kind: Any) -> None:
+def test_line_shows_the_request_id(kind: Any) -> None:
     stream = io.StringIO()
     configure("api-0", format=kind, stream=stream)
     log = logging.getLogger("x")
@@ -196,7 +196,7 @@ def test_a_line_bears_the_name_of_its_request(kind: Any) -> None:
         assert found == ["from-context", "its own", None, None]
 
 
-def test_a_name_cannot_begin_a_line_of_its_own() -> None:
+def test_request_id_cannot_forge_a_line() -> None:
     stream = io.StringIO()
     configure("api-0", stream=stream)
     logging.getLogger("x").info("m", extra={"request_id": "a\nb"})

@@ -1,4 +1,4 @@
-"""The folder of a run: found by all its processes, swept once its server is dead."""
+"""The folder of a run: its files, and its removal once the server is dead."""
 
 import os
 import subprocess
@@ -19,13 +19,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def dead_pid() -> int:
-    """Return the number of a process that was and is no more."""
+    """Return the id of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
 
 
-def test_it_names_the_files_of_a_run(folder: Path) -> None:
+def test_names_of_the_files(folder: Path) -> None:
     run = RunDir.create()
     assert run.path.parent == folder
     assert run.path.stat().st_mode & 0o777 == 0o700
@@ -42,12 +42,12 @@ def test_it_names_the_files_of_a_run(folder: Path) -> None:
     run.remove()
 
 
-def test_folders_are_the_runs_own(folder: Path) -> None:
+def test_each_run_has_a_folder(folder: Path) -> None:
     assert RunDir.create().path != RunDir.create().path
     assert len(list(folder.iterdir())) == 2
 
 
-def test_the_folders_of_dead_servers_are_swept(folder: Path, dead_pid: int) -> None:
+def test_folders_of_dead_servers_are_removed(folder: Path, dead_pid: int) -> None:
     stale = folder / f"headway-{dead_pid}-abc"
     (stale / "metrics").mkdir(parents=True)
     (stale / "metrics" / "api-0.bin").write_bytes(b"x")
@@ -59,7 +59,7 @@ def test_the_folders_of_dead_servers_are_swept(folder: Path, dead_pid: int) -> N
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(f"headway-{os.getpid()}-abc", id="its own"),
+        pytest.param(f"headway-{os.getpid()}-abc", id="own"),
         "headway-1-abc",
         "headway-notes",
         "headway-",
@@ -69,13 +69,13 @@ def test_the_folders_of_dead_servers_are_swept(folder: Path, dead_pid: int) -> N
         "other-1-abc",
     ],
 )
-def test_all_other_folders_stay(folder: Path, name: str) -> None:
+def test_other_folders_stay(folder: Path, name: str) -> None:
     (folder / name).mkdir()
     RunDir.create()
     assert (folder / name).is_dir()
 
 
-def test_the_folders_of_others_stay(
+def test_folders_of_other_users_stay(
     folder: Path, dead_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stale = folder / f"headway-{dead_pid}-abc"
@@ -85,7 +85,7 @@ def test_the_folders_of_others_stay(
     assert stale.is_dir()
 
 
-def test_a_link_is_not_followed(folder: Path, dead_pid: int) -> None:
+def test_link_is_not_followed(folder: Path, dead_pid: int) -> None:
     precious = folder / "precious"
     precious.mkdir()
     (precious / "file").touch()

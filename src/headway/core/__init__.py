@@ -1,1 +1,1 @@
-"""The vocabulary that every layer shares: time, logging, run folder, method specs."""
+"""What every layer uses: clock, logging, run folder, method specs, process setup."""

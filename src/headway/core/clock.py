@@ -1,6 +1,6 @@
-"""Monotonic time behind an interface, so that tests and the simulator own it.
+"""Monotonic time behind an interface, so that tests and the simulator can set it.
 
-Everything that decides by time takes a Clock; nothing else in Headway reads one.
+Code that decides by time takes a Clock; no other code in Headway reads the time.
 """
 
 import time
@@ -10,7 +10,7 @@ __all__ = ["Clock", "MonotonicClock"]
 
 
 class Clock(Protocol):
-    """A source of monotonic seconds, comparable between processes of one machine."""
+    """A source of monotonic seconds that all processes of a machine share."""
 
     def now(self) -> float:
         """Return monotonic seconds."""
@@ -18,7 +18,7 @@ class Clock(Protocol):
 
 
 class MonotonicClock:
-    """CLOCK_MONOTONIC, which asyncio's loops and all processes of a machine share."""
+    """CLOCK_MONOTONIC, which event loops use as well."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
-"""Sets logging up: a line on standard error for each record.
+"""Logging: one line on standard error for each record, as text or JSON.
 
-Each process calls `configure` once; everything else takes `logging.getLogger`. While a
-request is served, api/observer has its name in REQUEST_ID, and lines bear it.
+Each process calls `configure` once; all other code takes `logging.getLogger`. While a
+request with an ID is served, its task has the ID in REQUEST_ID, and log lines show it.
 """
 
 import logging
@@ -18,10 +18,10 @@ import msgspec
 __all__ = ["REQUEST_ID", "LineHandler", "configure"]
 
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("headway_request_id")
-"""Names the request being served; not set outside of one, or if they have no names."""
+"""The ID of the request being served; unset outside of requests, or without IDs."""
 
 _WHOLE_BYTES = 4096
-"""Linux's PIPE_BUF: what goes into a pipe that processes share in one piece."""
+"""Linux's PIPE_BUF: the largest write to a shared pipe that stays in one piece."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     "asctime",
@@ -43,17 +43,13 @@ def configure(
 
     Args:
         process_name: Shown in each line: `api-0`, `runner-iris-0`, `supervisor`.
-        level: Least severity that is written: debug, info, warning, error.
-        format: `text` for the eye, `json` for machines.
+        level: Lowest severity that is written: debug, info, warning, error.
+        format: `text` for people, `json` for machines.
         stream: Where to write instead.
     """
-    formatter = (
-        _JsonFormatter(process_name)
-        if format == "json"
-        else _TextFormatter(process_name)
-    )
+    formatter_class = _JsonFormatter if format == "json" else _TextFormatter
     handler = LineHandler(stream if stream is not None else sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(formatter_class(process_name))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -66,9 +62,9 @@ class LineHandler(logging.StreamHandler[TextIO]):
     """Writes records as lines: each at once, or many together."""
 
     def handle_all(self, records: Iterable[logging.LogRecord]) -> None:
-        """Write many records, from a thread that may be kept waiting.
+        """Write many records from a thread that may block.
 
-        Nobody else waits for it: neither the handler nor its stream is held meanwhile.
+        Other threads never wait for it: it holds neither the handler nor the stream.
         """
         lines = [
             f"{self.format(record)}{self.terminator}".encode()
@@ -85,7 +81,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield whole lines, together while others' lines cannot get between them."""
+    """Yield blocks of whole lines, each small enough to be written in one piece."""
     block = b""
     for line in lines:
         if block and len(block) + len(line) > _WHOLE_BYTES:
@@ -104,72 +100,68 @@ def _write(fd: int, data: bytes) -> None:
             select.select((), (fd,), ())
 
 
-def _request_id(record: logging.LogRecord) -> str | None:
-    """Return the name of the request that a record is about."""
-    own: str | None = getattr(record, "request_id", None)
-    return REQUEST_ID.get(None) if own is None else own
-
-
-def _message(record: logging.LogRecord) -> str:
-    message = record.getMessage()
-    # A warning's further lines repeat the source line that its first one names.
-    return message.partition("\n")[0] if record.name == "py.warnings" else message
-
-
-def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    parts = []
-    if record.exc_info:
-        parts.append(formatter.formatException(record.exc_info))
-    if record.stack_info:
-        parts.append(formatter.formatStack(record.stack_info))
-    return "\n".join(parts)
-
-
-class _TextFormatter(logging.Formatter):
-    """`2026-11-23 11:50:01.123 INFO api-0 message`, a traceback on lines below.
-
-    The message comes after the name of its request in brackets, if it has one.
-    """
+class _Formatter(logging.Formatter):
+    """The parts of a record that both forms of a line show."""
 
     def __init__(self, process_name: str) -> None:
         super().__init__()
         self._process_name = process_name
 
+    def _request_id(self, record: logging.LogRecord) -> str | None:
+        own: str | None = getattr(record, "request_id", None)
+        return REQUEST_ID.get(None) if own is None else own
+
+    def _message(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        # A warning's further lines repeat the source line that its first one names.
+        is_warning = record.name == "py.warnings"
+        return message.partition("\n")[0] if is_warning else message
+
+    def _traceback(self, record: logging.LogRecord) -> str:
+        parts = []
+        if record.exc_info:
+            parts.append(self.formatException(record.exc_info))
+        if record.stack_info:
+            parts.append(self.formatStack(record.stack_info))
+        return _encodable("\n".join(parts))
+
+
+class _TextFormatter(_Formatter):
+    """`2026-11-23 11:50:01.123 INFO api-0 message`, with a traceback on lines below.
+
+    The request's ID stands before the message, in brackets.
+    """
+
     def format(self, record: logging.LogRecord) -> str:
         seconds = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        # Escaped, so that what a client sends cannot look like a record of its own.
-        message = _escape(_message(record))
-        request_id = _request_id(record)
+        # Escaped, so that text of a client cannot look like another record.
+        message = _escape(self._message(record))
+        request_id = self._request_id(record)
         if request_id:
             message = f"[{_escape(request_id)}] {message}"
         line = (
             f"{seconds}.{int(record.msecs):03d} {record.levelname} "
             f"{self._process_name} {message}"
         )
-        traceback = _traceback(self, record)
-        return f"{line}\n{_encodable(traceback)}" if traceback else line
+        traceback = self._traceback(record)
+        return f"{line}\n{traceback}" if traceback else line
 
 
-class _JsonFormatter(logging.Formatter):
+class _JsonFormatter(_Formatter):
     """One object a line; `extra` fields are keys of their own."""
 
-    def __init__(self, process_name: str) -> None:
-        super().__init__()
-        self._process_name = process_name
-
     def format(self, record: logging.LogRecord) -> str:
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         fields: dict[str, Any] = {
-            "time": _utc(record),
+            "time": f"{seconds}.{int(record.msecs):03d}Z",
             "level": record.levelname,
             "process": self._process_name,
             "logger": record.name,
-            "message": _encodable(_message(record)),
+            "message": _encodable(self._message(record)),
         }
-        traceback = _traceback(self, record)
-        if traceback:
-            fields["traceback"] = _encodable(traceback)
-        request_id = _request_id(record)
-        if request_id:
+        if traceback := self._traceback(record):
+            fields["traceback"] = traceback
+        if request_id := self._request_id(record):
             fields["request_id"] = request_id
         for name, value in vars(record).items():
             if name not in _STANDARD and name not in fields:
@@ -177,14 +169,9 @@ class _JsonFormatter(logging.Formatter):
         try:
             return _encoder.encode(fields).decode()
         except (TypeError, ValueError, RecursionError):
-            # A value of `extra` that JSON cannot hold costs no more than its form.
+            # JSON cannot hold a value of `extra`: write all values as text.
             plain = {key: _encodable(str(value)) for key, value in fields.items()}
             return _encoder.encode(plain).decode()
-
-
-def _utc(record: logging.LogRecord) -> str:
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    return f"{seconds}.{int(record.msecs):03d}Z"
 
 
 def _escape(message: str) -> str:
@@ -197,5 +184,5 @@ def _escape(message: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Return the text with lone surrogates escaped, which UTF-8 cannot hold."""
+    """Return the text with lone surrogates escaped, as UTF-8 cannot hold them."""
     return text.encode("utf-8", "backslashreplace").decode()

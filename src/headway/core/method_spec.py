@@ -1,6 +1,6 @@
 """How one method of a model may be called: its name, and whether and how it batches.
 
-runnable, frameworks/ and store/ declare it; payload, api/ and runner/ act on it.
+service/ and models/ declare it; api/, ipc/ and runner/ act on it.
 """
 
 import msgspec
@@ -29,7 +29,7 @@ def batch_dims(batch_dim: BatchDim, *, where: str) -> tuple[int, int]:
 
     Args:
         batch_dim: One axis for both, or a pair.
-        where: What declared it, for the message.
+        where: The place of the declaration, for the message.
 
     Raises:
         ConfigError: If it is neither, or an axis is negative.

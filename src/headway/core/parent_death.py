@@ -1,8 +1,7 @@
-"""Ends a process when the one that started it is gone, however that came about.
+"""Ends a child process when its parent dies, however that happens.
 
-Main modules of child processes call die_with_parent. `with_parent_death` wraps a
-command that knows
-nothing of it: this module is its main module first, and then becomes the command.
+The main modules of child processes call die_with_parent. For other commands,
+with_parent_death runs this module first, which then becomes the command.
 """
 
 import ctypes
@@ -16,32 +15,27 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask for SIGTERM when the parent dies: a model may be loading for minutes.
+    """Have the kernel send SIGTERM when the parent dies, as during a long model load.
 
-    Elsewhere than on Linux nothing happens.
+    Only Linux can; elsewhere nothing happens.
 
     Args:
-        parent: Its process id, so that its death before this call is seen as well.
+        parent: The parent's process id, which shows whether it is dead already.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
-            sys.exit(1)  # it died before it could be asked for
+            sys.exit(1)
 
 
 def with_parent_death(command: list[str]) -> list[str]:
-    """Return the command that runs `command` and ends with this process."""
-    return [
-        sys.executable,
-        "-m",
-        "headway.core.parent_death",
-        str(os.getpid()),
-        *command,
-    ]
+    """Return a command that runs `command` and ends with this process."""
+    module = [sys.executable, "-m", "headway.core.parent_death"]
+    return [*module, str(os.getpid()), *command]
 
 
 def main() -> None:
-    """Become the command; what was asked for outlives that."""
+    """Become the command, which inherits the kernel's setting."""
     die_with_parent(int(sys.argv[1]))
     os.execv(sys.argv[2], sys.argv[2:])
 

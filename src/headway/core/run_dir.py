@@ -1,6 +1,6 @@
-"""The folder of one server's run: sockets between its processes, slots of its metrics.
+"""The folder of one server's run, with the sockets and metrics of its processes.
 
-The supervisor makes and removes it; every process finds its files in it.
+The supervisor, or the only process, creates and removes it.
 """
 
 import os
@@ -15,20 +15,28 @@ _PREFIX = "headway-"
 
 
 class RunDir:
-    """Names the files of a run.
+    """The names of a run's files.
 
-    Socket names are short, as the path of a Unix socket holds 107 bytes at the most.
+    Socket names are short, as the path of a Unix socket holds at most 107 bytes.
 
     Args:
-        path: Of the folder.
+        path: The folder.
     """
 
     def __init__(self, *, path: Path) -> None:
         self.path = path
+        self.metrics = path / "metrics"
+        """Folder of the metrics' slots."""
+        self.history = path / "history"
+        """The live page's data: a record of each second."""
+        self.version_lock = path / "version_lock"
+        """Folder in which all processes lock the version of `name:latest`."""
+        self.load_board = path / "load"
+        """The load of each API worker, for all of them to read."""
 
     @classmethod
     def create(cls) -> Self:
-        """Make the folder, readable by this user only; sweep those of dead servers."""
+        """Make the folder, readable by this user only; remove those of dead servers."""
         base = Path(tempfile.gettempdir())
         for stale in base.glob(f"{_PREFIX}*"):
             _remove_if_stale(stale)
@@ -41,40 +49,20 @@ class RunDir:
         """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    @property
-    def metrics(self) -> Path:
-        """Folder of the metrics' slots."""
-        return self.path / "metrics"
-
-    @property
-    def history(self) -> Path:
-        """What the live page shows: a record of each second."""
-        return self.path / "history"
-
-    @property
-    def version_lock(self) -> Path:
-        """Directory in which all processes lock the version of `name:latest`."""
-        return self.path / "version_lock"
-
-    @property
-    def load_board(self) -> Path:
-        """What each API worker has to do, for all of them to see."""
-        return self.path / "load"
-
     def neighbour_sockets(self, workers: int) -> list[str]:
-        """Return where each API worker takes connections from the others."""
+        """Return the sockets at which API workers take connections of each other."""
         return [str(self.path / f"n{index}") for index in range(workers)]
 
     def metrics_slot(self, process: str) -> Path:
-        """Return the slot of a process."""
+        """Return the slot of a process's metrics."""
         return self.metrics / f"{process}.bin"
 
     def runner_socket(self, index: int) -> str:
-        """Return where a runner listens."""
+        """Return the socket of a runner."""
         return str(self.path / f"r{index}")
 
     def replica_sockets(self, index: int, replicas: int) -> list[str]:
-        """Return where a runner's replicas listen; none if it has its own model."""
+        """Return the sockets of replicas; none if the runner itself has the model."""
         if replicas < 2:
             return []
         return [f"{self.runner_socket(index)}-{i}" for i in range(replicas)]
@@ -90,4 +78,4 @@ def _remove_if_stale(path: Path) -> None:
     except ProcessLookupError:
         shutil.rmtree(path, ignore_errors=True)
     except (OSError, ValueError, OverflowError):
-        return  # somebody else's: a number that no process has
+        return  # not ours: no process can have this number
