@@ -1,8 +1,8 @@
 """What does a request cost an API worker, without its system calls?
 
-The worker's own parts serve requests from transports that swallow what is written; the
-runner is a channel that answers at once. Refused ones are those that its backlog would
-make late. `python -m benchmarks.micro.bench_edge`
+The worker's own parts serve requests from transports that drop the answers; the runner
+is a channel that answers at once. Refused requests would be late by its backlog.
+`python -m benchmarks.micro.bench_edge`
 """
 
 import asyncio
@@ -14,9 +14,9 @@ import numpy as np
 import uvloop
 
 import headway
-from headway.api.admission import Admission
+from headway.api.admission import Admission, DeadlineWatch
 from headway.api.application import ApiApplication
-from headway.api.observer import TelemetryApplication
+from headway.api.endpoint import Endpoint
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.config.schema import HeadwayConfig
@@ -26,6 +26,7 @@ from headway.http.limits import HttpLimits
 from headway.http.protocol import Edge, HttpProtocol
 from headway.http.request import Application
 from headway.http.response import ResponseHeads
+from headway.http.telemetry_application import TelemetryApplication
 from headway.io import NumpyNdarray
 from headway.ipc.call import Buffer
 from headway.ipc.frames import decode_calls, encode_ready, encode_results
@@ -36,11 +37,7 @@ from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
 from headway.metrics.meters import EndpointMeters
 from headway.observability.tracing import Tracing
-from headway.server.telemetry_assembly import (
-    build_observation,
-    client_type,
-    endpoint_type,
-)
+from headway.server.telemetry_assembly import build_telemetry
 
 _BODY = b"[[5.1,3.5,1.4,0.2]]"
 _REQUEST = (
@@ -131,12 +128,12 @@ def _application(
         return await runner.predict.async_run(rows)
 
     channel = _Runner(loop, backlog_s)
-    client = client_type(config)(
+    watch = DeadlineWatch(clock=clock, loop=loop)
+    client = RunnerClient(
         name="model",
         timeout_s=300.0,
         max_bytes=2**30,
-        clock=clock,
-        loop=loop,
+        watch=watch,
         wasted_rows=registry.counter(WASTED_ROWS, ("model",)),
         refused=refused,
     )
@@ -144,20 +141,15 @@ def _application(
     client.channel_opened(channel)
     client.frame_received(channel, memoryview(encode_ready(ReadyRecord("model", 1))))
     runner.attach(client)
-    admission = Admission(
-        max_concurrency=None, timeout_s=60.0, clock=clock, loop=loop, refused=refused
-    )
-    endpoint = endpoint_type(config)(
+    endpoint = Endpoint(
         api=service.apis["predict"],
-        admission=admission,
+        admission=Admission(timeout_s=60.0, limit=None, watch=watch),
         pool=ThreadPool(threads=1, refused=refused("threads")),
         meters=EndpointMeters(registry=registry, endpoint="/predict", loop=loop),
-        clock=clock,
-        loop=loop,
         state={},
     )
     application = ApiApplication(endpoints={"/predict": endpoint}, pages={}, loop=loop)
-    observation = build_observation(
+    telemetry = build_telemetry(
         config=config,
         routes=["/predict"],
         tracing=tracing,
@@ -165,19 +157,19 @@ def _application(
         clock=clock,
         loop=loop,
     )
-    if observation is None:
+    if telemetry is None:
         return application
-    observation.start()
-    return TelemetryApplication(application=application, observation=observation)
+    telemetry.start()
+    return TelemetryApplication(application=application, telemetry=telemetry)
 
 
 class Bench:
-    """A worker's parts, and connections that ask all at once.
+    """A worker's parts, and connections that send their requests together.
 
     Args:
         connections: How many.
-        backlog_s: What the runner says; what is due before is refused.
-        config: Says what is noted of requests.
+        backlog_s: The runner's; requests that are due before are refused.
+        config: Says what to record of requests.
         tracing: Makes their spans, if the configuration asks for them.
     """
 

@@ -40,7 +40,7 @@ HeadwayError                       500 internal
 `retry_after_s` and, for MethodNotAllowedError, `allow`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class HeadwayError(Exception):
@@ -66,6 +66,23 @@ class HeadwayError(Exception):
         self.message = message
         self.error_id = error_id
         self.retry_after_s = retry_after_s
+
+    def copied(self) -> Self:
+        """Return an equal error, without traceback and cause.
+
+        The class is not called, as a user's sub-class may take other arguments.
+        """
+        copied = type(self).__new__(type(self), *self.args)
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def with_error_id(self, error_id: str) -> Self:
+        """Return a copy that names the log's traceback by its id."""
+        error = self.copied()
+        error.message += f"; the log has the traceback under error id {error_id}"
+        error.error_id = error_id
+        error.args = (error.message,)
+        return error
 
 
 class StartError(HeadwayError):

@@ -5,22 +5,20 @@ from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from headway.api.admission import Admission
+from headway.api.admission import Admission, ConcurrencyLimit, DeadlineWatch
 from headway.api.application import ApiApplication
 from headway.api.endpoint import Endpoint
-from headway.api.observed_task import ObservedEndpoint
-from headway.api.observer import TelemetryApplication
-from headway.api.request_ids import RequestIds
-from headway.api.telemetry import Telemetry
 from headway.api.thread_pool import ThreadPool
 from headway.core.clock import Clock, MonotonicClock
 from headway.http.head import parse_head
 from headway.http.limits import HttpLimits
 from headway.http.request import Request
+from headway.http.telemetry_application import TelemetryApplication
 from headway.io import JSON
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED
 from headway.metrics.meters import EndpointMeters
+from headway.observability.telemetry import Telemetry
 from headway.service.service import Api
 
 __all__ = ["Edge"]
@@ -33,7 +31,8 @@ class Edge:
         function: What the API does.
         timeout_s: Seconds that each request has.
         clock: Stamps requests.
-        observed: Whether requests have journeys.
+        max_concurrency: Requests served at once.
+        traced: Whether requests have traces.
     """
 
     def __init__(
@@ -42,7 +41,8 @@ class Edge:
         *,
         timeout_s: float = 10.0,
         clock: Clock | None = None,
-        observed: bool = False,
+        max_concurrency: int = 1_000_000,
+        traced: bool = False,
     ) -> None:
         self.clock = clock or MonotonicClock()
         self.statuses: Tally[int] = Tally()
@@ -51,16 +51,10 @@ class Edge:
         self._registry = MetricsRegistry(None)
         self._registry.start()
         loop = asyncio.get_running_loop()
-        self.admission = Admission(
-            max_concurrency=None,
-            timeout_s=timeout_s,
-            clock=self.clock,
-            loop=loop,
-            refused=self._refused,
-        )
+        self.watch = DeadlineWatch(clock=self.clock, loop=loop)
+        self.limit = ConcurrencyLimit(most=max_concurrency, refused=self._refused)
         self._pool = ThreadPool(threads=1, refused=self._refused("threads"))
-        kind = ObservedEndpoint if observed else Endpoint
-        self.endpoint = kind(
+        self.endpoint = Endpoint(
             api=Api(
                 name="predict",
                 route="/predict",
@@ -69,33 +63,33 @@ class Edge:
                 output=JSON(),
                 doc="",
             ),
-            admission=self.admission,
+            admission=Admission(
+                timeout_s=timeout_s, limit=self.limit, watch=self.watch
+            ),
             pool=self._pool,
             meters=EndpointMeters(
                 registry=self._registry, endpoint="/predict", loop=loop
             ),
-            clock=self.clock,
-            loop=loop,
             state={},
         )
         self._handle = self.endpoint.handle
-        if observed:
-            self._handle = self._observer().handle
+        if traced:
+            self._handle = self._telemetry_application().handle
 
-    def _observer(self) -> TelemetryApplication:
+    def _telemetry_application(self) -> TelemetryApplication:
         application = ApiApplication(
             endpoints={"/predict": self.endpoint},
             pages={},
             loop=asyncio.get_running_loop(),
         )
-        observation = Telemetry(
+        telemetry = Telemetry(
             clock=self.clock,
-            ids=RequestIds("edge"),
+            id_prefix="edge",
             access_log=None,
             shows_timing=True,
             spans=None,
         )
-        return TelemetryApplication(application=application, observation=observation)
+        return TelemetryApplication(application=application, telemetry=telemetry)
 
     def _refused(self, reason: str) -> Counter:
         return self._registry.counter(REFUSED, (reason,))
@@ -137,5 +131,5 @@ class Edge:
 
     def close(self) -> None:
         """Give back the timer and the thread."""
-        self.admission.close()
+        self.watch.close()
         self._pool.close()

@@ -21,7 +21,7 @@ from headway.ipc.message_records import ErrorRecord
 from tests.api.wire import PREDICT, Wire
 
 
-async def test_calls_of_one_turn_leave_as_one_cohort_and_get_their_own_rows() -> None:
+async def test_calls_of_one_turn_are_sent_as_one_group_and_get_their_own_rows() -> None:
     wire = Wire()
     tasks = [wire.call(rows) for rows in (1, 3, 2)]
     calls = await wire.calls()
@@ -32,7 +32,7 @@ async def test_calls_of_one_turn_leave_as_one_cohort_and_get_their_own_rows() ->
     assert not wire.frames
 
 
-async def test_a_result_is_the_callers_to_write_to() -> None:
+async def test_results_are_writable() -> None:
     wire = Wire()
     task = wire.call()
     wire.answer(await wire.calls(), [1.0])
@@ -56,7 +56,7 @@ async def test_a_backlog_beyond_the_deadline_refuses_at_once() -> None:
     assert (await task).tolist() == [2.0]
 
 
-async def test_a_call_that_may_overtake_others_is_left_to_the_runner() -> None:
+async def test_calls_that_may_overtake_others_are_left_to_the_runner() -> None:
     wire = Wire(timeout_s=60.0)
     await wire.fall_behind(30.0)
     REQUEST_OPTIONS.set(RequestOptions(wire.clock.time + 1.0))
@@ -69,9 +69,9 @@ async def test_more_urgent_calls_are_left_to_the_runner() -> None:
     wire = Wire(timeout_s=1.0)
     await wire.fall_behind(3.0)
     deadline = wire.clock.time + 1.0
-    assert wire.client.late_s(deadline, 5) > 0
-    assert wire.client.late_s(deadline, 6) > 0
-    assert wire.client.late_s(deadline, 4) <= 0
+    assert wire.late_s(deadline, 5) > 0
+    assert wire.late_s(deadline, 6) > 0
+    assert wire.late_s(deadline, 4) <= 0
 
 
 async def test_each_row_that_is_sent_delays_the_next() -> None:
@@ -83,12 +83,12 @@ async def test_each_row_that_is_sent_delays_the_next() -> None:
         await tasks[3]
     wire.close()
     await asyncio.gather(*tasks, return_exceptions=True)
-    # What the runner had to do is gone with it.
+    # The runner's queue is gone with it.
     wire.open()
     await wire.fall_behind(0.0)
 
 
-async def test_what_one_method_takes_refuses_no_call_of_another() -> None:
+async def test_the_cost_of_one_method_refuses_no_call_of_another() -> None:
     wire = Wire(timeout_s=1.0)
     await wire.fall_behind(0.8, row_s=0.1)
     quick = wire.call(1000, MethodSpec("quick", batchable=True))
@@ -101,12 +101,12 @@ async def test_what_one_method_takes_refuses_no_call_of_another() -> None:
         await task
 
 
-async def test_the_way_back_is_set_aside_but_no_more_than_a_tenth() -> None:
+async def test_the_round_trip_is_reserved_up_to_a_tenth_of_the_time() -> None:
     wire = Wire(timeout_s=1.0)
     for _ in range(60):
         task = wire.call()
         calls = await wire.calls()
-        wire.clock.time += 0.010  # of which the runner had nothing
+        wire.clock.time += 0.010  # none of it in the runner
         wire.answer(calls, [1.0])
         await task
     task = wire.call()
@@ -122,48 +122,48 @@ async def test_the_way_back_is_set_aside_but_no_more_than_a_tenth() -> None:
     await task
 
 
-async def test_only_what_is_on_its_way_can_be_overtaken() -> None:
+async def test_only_calls_in_flight_can_be_overtaken() -> None:
     wire = Wire(timeout_s=60.0)
-    patient = wire.call()
-    patient_calls = await wire.calls()
+    slow = wire.call()
+    slow_calls = await wire.calls()
     REQUEST_OPTIONS.set(RequestOptions(wire.clock.time + 1.0))
     await wire.fall_behind(30.0)
-    hasty = wire.clock.time + 1.0
-    # The runner may let it go before the patient one, so it may well be in time.
-    assert wire.client.late_s(hasty, 5) <= 0
-    wire.answer(patient_calls, [1.0], 30.0)
-    await patient
-    # That was told for calls as patient as this one.
-    assert wire.client.late_s(hasty, 5) <= 0
-    hastily = wire.call()
+    urgent = wire.clock.time + 1.0
+    # The runner may run it before the slow one, so it may well be in time.
+    assert wire.late_s(urgent, 5) <= 0
+    wire.answer(slow_calls, [1.0], 30.0)
+    await slow
+    # That estimate was for calls with as much time as this one.
+    assert wire.late_s(urgent, 5) <= 0
+    urgent_call = wire.call()
     wire.answer(await wire.calls(), [1.0], 30.0)
-    await hastily
-    assert wire.client.late_s(hasty, 5) > 0
+    await urgent_call
+    assert wire.late_s(urgent, 5) > 0
 
 
-async def test_the_way_back_opens_no_gap_behind_what_was_sent() -> None:
+async def test_the_round_trip_opens_no_gap_behind_sent_calls() -> None:
     wire = Wire(timeout_s=1.0)
     for _ in range(60):
         task = wire.call()
         calls = await wire.calls()
-        wire.clock.time += 0.010  # of which the runner had nothing
+        wire.clock.time += 0.010  # none of it in the runner
         wire.answer(calls, [1.0])
         await task
     sent = wire.call()
     await wire.calls()
     await wire.fall_behind(3.0)
-    # Due later than what was sent, though by less than the way back takes.
+    # Due later than the sent call, though by less than the round trip.
     wire.clock.time += 0.002
-    assert wire.client.late_s(wire.clock.time + 1.0, 5) > 0
+    assert wire.late_s(wire.clock.time + 1.0, 5) > 0
     sent.cancel()
 
 
-async def test_what_is_set_aside_for_the_runner_counts_here_too() -> None:
+async def test_the_reserved_round_trip_counts_for_refusals_too() -> None:
     wire = Wire(timeout_s=1.0)
     for took_s in (0.0, 0.020) * 60:
         task = wire.call()
         calls = await wire.calls()
-        wire.clock.time += took_s  # of which the runner had nothing
+        wire.clock.time += took_s  # none of it in the runner
         wire.answer(calls, [1.0])
         await task
     task = wire.call()
@@ -172,13 +172,13 @@ async def test_what_is_set_aside_for_the_runner_counts_here_too() -> None:
     assert 0.03 < set_aside_s < 0.1
     wire.answer(calls, [1.0], 1.0 - 0.5 * set_aside_s)
     await task
-    assert wire.client.late_s(wire.clock.time + 1.0, 5) > 0
+    assert wire.late_s(wire.clock.time + 1.0, 5) > 0
 
 
-async def test_a_call_that_boards_as_the_runner_dies_fails() -> None:
+async def test_unsent_calls_fail_if_the_runner_dies() -> None:
     wire = Wire()
     task = wire.call()
-    await asyncio.sleep(0)  # it boards, and would leave after this turn
+    await asyncio.sleep(0)  # it would be sent after this turn
     wire.close()
     with pytest.raises(RunnerLostError):
         await task
@@ -210,10 +210,10 @@ async def test_a_cancelled_call_is_withdrawn_and_counts_if_it_is_computed() -> N
     assert wire.counted("headway_wasted_rows_total") == 2
 
 
-async def test_calls_that_nobody_waits_for_any_more_are_not_sent() -> None:
+async def test_calls_cancelled_before_the_end_of_the_turn_are_not_sent() -> None:
     wire = Wire()
     gone = wire.call()
-    await asyncio.sleep(0)  # it boards, and leaves after this turn
+    await asyncio.sleep(0)  # it would be sent after this turn
     gone.cancel()
     await asyncio.wait([gone])
     task = wire.call(3)
@@ -224,7 +224,7 @@ async def test_calls_that_nobody_waits_for_any_more_are_not_sent() -> None:
     assert not wire.frames
 
 
-async def test_losing_the_runner_fails_what_is_in_flight_and_refuses_the_rest() -> None:
+async def test_losing_the_runner_fails_its_calls_and_refuses_further_ones() -> None:
     wire = Wire()
     task = wire.call()
     await wire.calls()
@@ -236,7 +236,7 @@ async def test_losing_the_runner_fails_what_is_in_flight_and_refuses_the_rest() 
         await wire.call()
 
 
-async def test_an_error_reaches_the_calls_that_it_is_for() -> None:
+async def test_an_error_reaches_only_its_calls() -> None:
     wire = Wire()
     tasks = [wire.call(), wire.call(), wire.call()]
     calls = await wire.calls()
@@ -255,6 +255,7 @@ async def test_a_deadline_that_passed_is_an_error_before_and_after_sending() -> 
     wire = Wire(timeout_s=0.001)
     task = wire.call()
     calls = await wire.calls()
+    wire.clock.time += 0.02
     with pytest.raises(DeadlineExceededError):
         await task
     assert await wire.cancelled() == (0,)
@@ -293,7 +294,7 @@ async def test_a_blocking_call_from_a_thread_waits_for_its_answer() -> None:
     assert (await thread).tolist() == [5.0]
 
 
-async def test_what_no_runner_says_closes_the_channel() -> None:
+async def test_frames_that_no_runner_sends_raise() -> None:
     wire = Wire()
     with pytest.raises(WireError):
         wire.say(encode_cancel(group_id=1, calls=[0]))

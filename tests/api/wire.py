@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from headway.api.admission import DeadlineWatch
 from headway.api.runner_client import RunnerClient
 from headway.core.method_spec import MethodSpec
 from headway.ipc.call import Buffer
@@ -51,8 +52,7 @@ class Wire:
             name="iris",
             timeout_s=timeout_s,
             max_bytes=max_bytes,
-            clock=self.clock,
-            loop=asyncio.get_running_loop(),
+            watch=DeadlineWatch(clock=self.clock, loop=asyncio.get_running_loop()),
             wasted_rows=self.registry.counter(WASTED_ROWS, ("iris",)),
             refused=lambda reason: self.registry.counter(REFUSED, (reason,)),
         )
@@ -122,6 +122,9 @@ class Wire:
         return asyncio.get_running_loop().create_task(
             self.client.call(method, (np.ones((rows, 2)),), {})
         )
+
+    def late_s(self, deadline: float, priority: int) -> float:
+        return self.client.queue_delay.late_s(deadline, priority, self.clock.time)
 
     async def fall_behind(self, backlog_s: float, row_s: float = 0.0) -> None:
         """Let a call be answered by a runner with a backlog."""

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headway.api.observed_client import ObservedClient
 from headway.api.request_options import RequestOptions
-from headway.api.request_trace import RequestTrace
-from headway.api.runner_client import RunnerClient
 from headway.errors import HeadwayError
 from headway.http.request import Request
+from headway.observability.request_trace import RequestTrace
 from tests.api.edge import Edge
 from tests.runner.test_full_path import SPECS, Model, embedded
 
@@ -53,23 +51,22 @@ def uncollected() -> Iterator[Counter[str]]:
 
 async def test_a_cycle_would_be_found() -> None:
     with uncollected() as found:
-        terms = RequestOptions(0.0)
-        terms.first_call = terms
-        del terms
+        options: Any = RequestOptions(0.0)
+        options.trace = options
+        del options
     assert found == {"RequestOptions": 1}
 
 
-@pytest.mark.parametrize("observed", [False, True], ids=["plain", "observed"])
-async def test_requests_leave_no_garbage(observed: bool) -> None:
+@pytest.mark.parametrize("traced", [False, True], ids=["plain", "traced"])
+async def test_requests_leave_no_garbage(traced: bool) -> None:
     model = Slow()
-    client_type = ObservedClient if observed else RunnerClient
-    async with embedded(model, max_rows=4, client_type=client_type) as (client, _):
+    async with embedded(model, max_rows=4) as (client, _):
 
         async def predict(row: float) -> Any:
             x = np.array([row])
             return (await client.call(SPECS["predict"], (x,), {})).tolist()
 
-        edge = Edge(predict, observed=observed)
+        edge = Edge(predict, traced=traced)
         with uncollected() as found:
             for _ in range(30):  # served, a few at a time
                 for row in range(5):
@@ -107,5 +104,5 @@ async def test_requests_leave_no_garbage(observed: bool) -> None:
             await edge.answered()
         assert found == {}
         assert edge.statuses.total() == before + 1
-        assert edge.admission.serving == 0
+        assert edge.limit.serving == 0
         edge.close()

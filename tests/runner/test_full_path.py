@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headway.api.admission import DeadlineWatch
 from headway.api.request_options import REQUEST_OPTIONS, RequestOptions
 from headway.api.runner_client import RunnerClient
 from headway.core.clock import MonotonicClock
@@ -95,17 +96,14 @@ def build(max_rows: int = 64) -> tuple[RunnerReceiver, Dispatcher, Scheduler]:
     return inbox, dispatcher, scheduler
 
 
-def make_client(
-    timeout_s: float = 30.0, client_type: type[RunnerClient] = RunnerClient
-) -> RunnerClient:
+def make_client(timeout_s: float = 30.0) -> RunnerClient:
     registry = MetricsRegistry(None)
     registry.start()
-    return client_type(
+    return RunnerClient(
         name="model",
         timeout_s=timeout_s,
         max_bytes=2**30,
-        clock=CLOCK,
-        loop=asyncio.get_running_loop(),
+        watch=DeadlineWatch(clock=CLOCK, loop=asyncio.get_running_loop()),
         wasted_rows=registry.counter(WASTED_ROWS, ("model",)),
         refused=lambda reason: registry.counter(REFUSED, (reason,)),
     )
@@ -113,7 +111,7 @@ def make_client(
 
 @contextlib.asynccontextmanager
 async def embedded(
-    model: Model, max_rows: int = 64, client_type: type[RunnerClient] = RunnerClient
+    model: Model, max_rows: int = 64
 ) -> AsyncIterator[tuple[RunnerClient, Dispatcher]]:
     """Yield a client of a runner in this process, its model in a thread."""
     loop = asyncio.get_running_loop()
@@ -121,7 +119,7 @@ async def embedded(
     executor = ThreadExecutor(isolation=isolate(model, SPECS), loop=loop, name="model")
     dispatcher.start(inbox)
     dispatcher.add_replica(executor)
-    client = make_client(client_type=client_type)
+    client = make_client()
     channel, _ = LocalChannel.connect(client, inbox, loop)
     await client.wait_ready()
     try:
@@ -224,7 +222,7 @@ async def test_thousands_of_calls_in_one_process(
         async with asyncio.timeout(5):
             while not is_idle(dispatcher):  # noqa: ASYNC110 - the cancelled ones' end
                 await asyncio.sleep(0.001)
-        assert client._flights == {}
+        assert client._sent == {}
         assert client._bytes == 0
     assert max(model.batches) <= 64
     assert len(model.batches) < 3000, "calls shared batches"
@@ -270,7 +268,7 @@ async def test_thousands_of_calls_through_shared_memory(
             arenas = _arenas(client, server)
             assert len(arenas) == 2 + replicas
             async with asyncio.timeout(5):
-                while client._flights:  # noqa: ASYNC110 - the cancelled ones' end
+                while client._sent:  # noqa: ASYNC110 - the cancelled ones' end
                     await asyncio.sleep(0.001)
             assert [arena._loans for arena in arenas] == [{}] * len(arenas)
     finally:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import headway
-from headway.api.admission import Admission
+from headway.api.admission import Admission, DeadlineWatch
 from headway.api.endpoint import Endpoint
 from headway.api.thread_pool import ThreadPool
 from headway.core.clock import MonotonicClock
@@ -64,16 +64,10 @@ async def ask(api: Api, body: bytes = b"7") -> tuple[int, bytes]:
     endpoint = Endpoint(
         api=api,
         admission=Admission(
-            max_concurrency=None,
-            timeout_s=10.0,
-            clock=clock,
-            loop=loop,
-            refused=lambda reason: registry.counter(REFUSED, (reason,)),
+            timeout_s=10.0, limit=None, watch=DeadlineWatch(clock=clock, loop=loop)
         ),
         pool=pool,
         meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
-        clock=clock,
-        loop=loop,
         state={"greeting": "hello"},
     )
     caught = Caught()

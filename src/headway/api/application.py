@@ -1,6 +1,6 @@
 """What an API worker serves: the user's endpoints and Headway's own pages.
 
-The HTTP protocol hands it requests; it finds the endpoint or page by path.
+http/protocol passes it requests; it finds the endpoint or page by path.
 """
 
 import asyncio
@@ -8,12 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
-import msgspec
-
 from headway.api.endpoint import Endpoint
-from headway.api.error_answer import JSON_TYPE, render_error, signed
 from headway.errors import HeadwayError, MethodNotAllowedError, RouteNotFoundError
-from headway.http.request import Answer, Request
+from headway.http.request import Answer, Request, error_answer
 from headway.http.swagger import ASSET_PREFIX, asset
 
 __all__ = ["ApiApplication", "Page"]
@@ -21,18 +18,18 @@ __all__ = ["ApiApplication", "Page"]
 _log = logging.getLogger(__name__)
 
 Page = Callable[[Request], Awaitable[Answer]]
-"""Makes the answer of a page of Headway's own."""
+"""Returns the answer of one of Headway's own pages."""
 
 _PAGE_METHODS = ("GET", "HEAD", "OPTIONS")
 _API_METHODS = ("POST", "OPTIONS")
 
 
 class ApiApplication:
-    """Routes requests.
+    """Routes requests by their path.
 
     Args:
         endpoints: By path.
-        pages: By path.
+        pages: By path; their methods are GET and HEAD.
         loop: Runs the pages.
     """
 
@@ -50,13 +47,13 @@ class ApiApplication:
         self._serving: set[asyncio.Task[None]] = set()
 
     def handle(self, request: Request) -> None:
-        """Serve a request: `respond` is called now or later."""
+        """Serve a request: it is answered now or later."""
         endpoint = self._endpoints.get(request.path)
         if endpoint is not None:
             if request.method == "POST":
                 endpoint.handle(request)
             else:
-                self._other_method(request, _API_METHODS)
+                self._respond_other_method(request, _API_METHODS)
             return
         self._handle_page(request)
 
@@ -66,9 +63,9 @@ class ApiApplication:
 
     def reject(self, error: HeadwayError, request: Request) -> Answer:
         """Render an error of the HTTP protocol itself."""
-        return render_error(error)
+        return error_answer(error, request)
 
-    def _other_method(self, request: Request, allow: tuple[str, ...]) -> None:
+    def _respond_other_method(self, request: Request, allow: tuple[str, ...]) -> None:
         if request.method == "OPTIONS":
             allowed = ", ".join(allow).encode()
             request.respond(HTTPStatus.NO_CONTENT, b"", b"", ((b"allow", allowed),))
@@ -77,7 +74,7 @@ class ApiApplication:
             f"{request.path} takes {' and '.join(allow)}, not {request.method}",
             allow=allow,
         )
-        request.respond(*signed(render_error(error), request))
+        request.respond(*error_answer(error, request))
 
     def _handle_page(self, request: Request) -> None:
         path = request.path
@@ -87,9 +84,9 @@ class ApiApplication:
             error = RouteNotFoundError(
                 f"nothing is served at {path}; the APIs are {paths}"
             )
-            request.respond(*signed(render_error(error), request))
+            request.respond(*error_answer(error, request))
         elif request.method not in ("GET", "HEAD"):
-            self._other_method(request, _PAGE_METHODS)
+            self._respond_other_method(request, _PAGE_METHODS)
         elif page is None:
             content_type, body = self._assets[path]
             request.respond(HTTPStatus.OK, content_type, body)
@@ -115,16 +112,6 @@ async def _serve_page(page: Page, request: Request) -> None:
     except Exception:  # noqa: BLE001 - a page's fault is answered like any other
         _log.exception("the page %s failed", request.path)
         error = HeadwayError("the page failed; the log has the traceback")
-        request.respond(*signed(render_error(error), request))
+        request.respond(*error_answer(error, request))
         return
     request.respond(*answer)
-
-
-def json_page(value: object, status: int = HTTPStatus.OK) -> Page:
-    """Return a page that always shows the same JSON."""
-    body = msgspec.json.encode(value)
-
-    async def page(request: Request) -> Answer:
-        return status, JSON_TYPE, body, ()
-
-    return page

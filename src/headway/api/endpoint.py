@@ -1,7 +1,7 @@
 """One API endpoint: body to argument, the user's function, result to body.
 
-api/application routes requests here; admission lets them in; the function reaches its
-runners through api/runner_client.
+api/application routes requests here; api/admission admits them; the function reaches
+its runners through api/runner_client.
 """
 
 import asyncio
@@ -13,12 +13,9 @@ from http import HTTPStatus
 from typing import Any
 
 from headway.api.admission import Admission
-from headway.api.early_rejection import EarlyRejection
-from headway.api.error_answer import render_error, signed
 from headway.api.function_task import FunctionTask
-from headway.api.request_options import HeaderOptions, asked_by
+from headway.api.request_options import HeaderOptions, read_header_options
 from headway.api.thread_pool import ThreadPool
-from headway.core.clock import Clock
 from headway.errors import (
     ApiFunctionError,
     DeadlineExceededError,
@@ -26,19 +23,19 @@ from headway.errors import (
     OutputError,
 )
 from headway.http.head import Headers
-from headway.http.request import Request
+from headway.http.request import Request, error_answer, with_request_id
 from headway.metrics.meters import EndpointMeters
 from headway.service.context import Context, RequestInfo
 from headway.service.service import Api
 
-__all__ = ["Endpoint", "ServedTask"]
+__all__ = ["Endpoint", "ServedRequest"]
 
 _log = logging.getLogger(__name__)
 _TYPES_KEPT = 64
 
 
-class ServedTask(FunctionTask):
-    """A request while it is served."""
+class ServedRequest(FunctionTask):
+    """A request while it is served, and the task of its function."""
 
     __slots__ = ("accept", "ctx", "endpoint", "has_left", "request", "slot")
 
@@ -46,20 +43,20 @@ class ServedTask(FunctionTask):
         self,
         endpoint: "Endpoint",
         request: Request,
-        asked: HeaderOptions,
+        options: HeaderOptions,
         deadline: float,
     ) -> None:
-        FunctionTask.__init__(self, deadline, asked.priority, endpoint.loop)
+        FunctionTask.__init__(self, deadline, options.priority, endpoint.loop)
         self.endpoint = endpoint
         self.request = request
-        self.accept = asked.accept
+        self.accept = options.accept
         self.slot: Any = None
         self.ctx: Context | None = None
         self.has_left = False
 
     def expire(self) -> None:
         """Answer that the deadline has passed, and stop the function."""
-        self.endpoint.answer_error(
+        self.endpoint.respond_error(
             self.request,
             DeadlineExceededError(
                 f"the request was not answered within its deadline "
@@ -69,7 +66,7 @@ class ServedTask(FunctionTask):
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Stop the function: nobody waits for its result."""
+        """Stop the function: its result is not needed."""
         if not self.has_left:
             self.endpoint.leave(self)
         self.cancel()
@@ -77,20 +74,23 @@ class ServedTask(FunctionTask):
     def returned(self, value: Any) -> None:
         """Answer with the function's result."""
         endpoint = self.endpoint
+        if self.trace is not None:
+            self.trace.returned()
         try:
-            content_type, body = endpoint.encode(value, self.accept)
+            content_type, body = endpoint.encode_output(value, self.accept)
             kind = endpoint.types.get(content_type) or endpoint.type_of(content_type)
             if self.ctx is None:
-                request = self.request
-                request.respond(200, kind, body)
-                endpoint.count(200, request)
+                status = 200
+                self.request.respond(status, kind, body)
             else:
                 response = self.ctx.response
+                status = response.status_code
                 headers = _header_pairs(response.headers)
-                endpoint.answer(self.request, response.status_code, kind, body, headers)
+                self.request.respond(status, kind, body, headers)
+            endpoint.count(status, self.request)
             succeeded = True
         except Exception as error:  # noqa: BLE001 - a user's type may raise anything
-            endpoint.answer_caught(self.request, error, value)
+            endpoint.respond_failure(self.request, error, value)
             succeeded = False
         endpoint.end(self, succeeded=succeeded)
 
@@ -100,29 +100,25 @@ class ServedTask(FunctionTask):
             # Ours: the client has gone or the deadline passed, and was answered.
             # The function's own: something it awaited was cancelled.
             error = ApiFunctionError("the API function was cancelled")
-            self.endpoint.answer_error(self.request, error)
+            self.endpoint.respond_error(self.request, error)
         else:
-            self.endpoint.answer_caught(self.request, error, None)
+            self.endpoint.respond_failure(self.request, error, None)
         self.endpoint.end(self, succeeded=False)
 
 
 class Endpoint:
     """Serves one API function.
 
-    Attributes:
-        task: Makes of a request what it is while it is served.
-
     Args:
         api: What to serve.
-        admission: Lets requests in.
+        admission: Admits requests.
         pool: Runs the function if it is sync.
         meters: Count.
-        clock: Times requests.
-        loop: Runs the function.
         state: Shared by the contexts of this worker.
-    """
 
-    task: Callable[["Endpoint", Request, HeaderOptions, float], ServedTask] = ServedTask
+    Attributes:
+        types: Content types as they are sent.
+    """
 
     def __init__(
         self,
@@ -131,65 +127,76 @@ class Endpoint:
         admission: Admission,
         pool: ThreadPool,
         meters: EndpointMeters,
-        clock: Clock,
-        loop: asyncio.AbstractEventLoop,
         state: dict[str, Any],
     ) -> None:
         self._api = api
         self._admission = admission
+        self._early_rejection = admission.early_rejection
         self._pool = pool
         self._meters = meters
-        self._now = clock.now
-        self.loop = loop
+        self._now = admission.watch.now
+        self.loop = admission.watch.loop
         self._state = state
-        self._foresight = EarlyRejection()
         # Bound once for the hot path.
-        self._task = self.task
-        self._decode = api.input.decode
-        self.encode = api.output.encode
+        self._decode_input: Callable[[bytes, str | None], Any] = api.input.decode
+        self.encode_output: Callable[[Any, str | None], tuple[str, bytes]] = (
+            api.output.encode
+        )
         self._function = api.function if api.is_async else self._in_thread
         self._takes_value_only = api.takes_input and not api.takes_context
         self.types: dict[str, bytes] = {}
-        """Content types as they are sent."""
 
     def handle(self, request: Request) -> None:
-        """Serve a request: `respond` is called now or later."""
+        """Serve a request: it is answered now or later.
+
+        It may be refused for its headers (400), then by its admission in the order of
+        api/admission (503, 429), then by its descriptor (400 or 415).
+        """
         admission, meters = self._admission, self._meters
         try:
-            asked = request.head.notes.get(HeaderOptions) or asked_by(request)
+            options: HeaderOptions = request.head.notes.get(
+                HeaderOptions
+            ) or read_header_options(request)
             timeout_s = admission.timeout_s
-            if asked.timeout_s < timeout_s:
-                timeout_s = asked.timeout_s
-            deadline = request.received_at + timeout_s
-            if self._foresight.is_certain:
-                refusal = self._foresight.refuse(deadline, asked.priority)
+            if options.timeout_s < timeout_s:
+                timeout_s = options.timeout_s
+            received_at = request.received_at
+            deadline = received_at + timeout_s
+            if self._early_rejection.is_certain:
+                refusal = self._early_rejection.answer_of(
+                    deadline, options.priority, received_at
+                )
                 if refusal is not None:
-                    self.answer(request, *signed(refusal, request))
+                    request.respond(*with_request_id(refusal, request))
+                    self.count(refusal[0], request)
                     return
-            served = self._task(self, request, asked, deadline)
+            served = ServedRequest(self, request, options, deadline)
             admission.enter(served)
         except HeadwayError as error:
-            self.answer_error(request, error)
+            self.respond_error(request, error)
             return
         meters.serving += 1
         if not meters.is_due:
             meters.touch()
         try:
-            value = self._decode(request.body, asked.content_type)
+            value = self._decode_input(request.body, options.content_type)
         except HeadwayError as error:
             self.leave(served)
-            self.answer_error(request, error)
+            self.respond_error(request, error)
             return
         except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
             self.leave(served)
             failure = ApiFunctionError("the input could not be validated")
-            self.answer_error(request, self._logged(failure, error, request))
+            self.respond_error(request, self._logged(failure, error, request))
             return
         request.on_disconnect = served.hang_up
         args = (value,) if self._takes_value_only else self._arguments(served, value)
+        if request.trace is not None and request.trace.records_stages:
+            served.trace = request.trace
+            served.trace.decoded()
         served.start(self._function, args)
 
-    def _arguments(self, served: ServedTask, value: Any) -> tuple[Any, ...]:
+    def _arguments(self, served: ServedRequest, value: Any) -> tuple[Any, ...]:
         args = (value,) if self._api.takes_input else ()
         if not self._api.takes_context:
             return args
@@ -198,7 +205,7 @@ class Endpoint:
 
     async def _in_thread(self, *args: Any) -> Any:
         result = await self._pool.run(self._api.function, *args)
-        # A sync wrapper around an async function returns what is to be awaited.
+        # A sync wrapper around an async function returns an awaitable.
         return await result if inspect.isawaitable(result) else result
 
     def type_of(self, content_type: str) -> bytes:
@@ -208,30 +215,41 @@ class Endpoint:
         kind = self.types[content_type] = content_type.encode()
         return kind
 
-    def end(self, served: ServedTask, *, succeeded: bool) -> None:
-        """Learn from what a function did, and let its request go."""
-        if served.was_refused or served.first_call is not self._foresight.client:
-            self._foresight.learn(served, succeeded=succeeded)
+    def end(self, served: ServedRequest, *, succeeded: bool) -> None:
+        """Learn from a function's outcome, and release its request."""
+        if served.was_refused or served.first_queue is not self._early_rejection.queue:
+            self._early_rejection.learn(
+                served.first_queue, was_refused=served.was_refused, succeeded=succeeded
+            )
         if not served.has_left:
             self.leave(served)
 
-    def answer_caught(
+    def leave(self, served: ServedRequest) -> None:
+        """Note that a request is served no longer."""
+        served.has_left = True
+        self._admission.leave(served)
+        meters = self._meters
+        meters.serving -= 1
+        if not meters.is_due:
+            meters.touch()
+
+    def respond_failure(
         self, request: Request, caught: BaseException, result: Any
     ) -> None:
-        """Answer with what a function or its descriptor raised."""
+        """Answer with the error of a function or its descriptor."""
         if not isinstance(caught, HeadwayError):
             failure = ApiFunctionError("the API function failed")
-            self.answer_error(request, self._logged(failure, caught, request))
+            self.respond_error(request, self._logged(failure, caught, request))
             return
         error = self._explained(caught, result)
         # A 500 is a fault in the service, so its author gets the traceback.
         is_fault = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
         if is_fault:
             error = self._logged(error, error, request)
-        self.answer_error(request, error)
+        self.respond_error(request, error)
 
     def _explained(self, error: HeadwayError, result: Any) -> HeadwayError:
-        """Return the error, or what has led to it: a forgotten `await`."""
+        """Return the error, or its reason: a forgotten `await`."""
         if not (isinstance(error, OutputError) and inspect.iscoroutine(result)):
             return error
         result.close()  # else Python warns of it too, later and of somewhere else
@@ -252,21 +270,21 @@ class Endpoint:
             query=request.query,
             headers=headers,
         )
-        journey = request.journey
+        trace = request.trace
         return Context(
             request=info,
             state=self._state,
-            request_id=None if journey is None else journey.request_id or None,
+            request_id=None if trace is None else trace.request_id or None,
         )
 
     def _logged(
         self, error: HeadwayError, cause: BaseException, request: Request
     ) -> HeadwayError:
         """Return the error with an id, under which the log has the traceback."""
-        journey, extra = request.journey, None
-        if journey is not None and journey.request_id:
+        trace, extra = request.trace, None
+        if trace is not None and trace.request_id:
             # Not left to the context: this may run amid another request's work.
-            extra = {"request_id": journey.request_id}
+            extra = {"request_id": trace.request_id}
         if error.error_id is None:
             error_id = uuid.uuid4().hex[:12]
             _log.error(
@@ -276,40 +294,17 @@ class Endpoint:
                 exc_info=cause,
                 extra=extra,
             )
-            error = type(error)(
-                f"{error.message}; the log has the traceback under error id {error_id}",
-                error_id=error_id,
-            )
+            error = error.with_error_id(error_id)
         elif extra is not None:
             # The runner, whose log has the traceback, does not know the request.
             _log.error("API %r: %s", self._api.name, error.message, extra=extra)
         return error
 
-    def leave(self, served: ServedTask) -> None:
-        """Note that a request is served no longer."""
-        served.has_left = True
-        self._admission.leave(served)
-        meters = self._meters
-        meters.serving -= 1
-        if not meters.is_due:
-            meters.touch()
-
-    def answer_error(self, request: Request, error: HeadwayError) -> None:
-        """Answer with an error, unless there was an answer already."""
+    def respond_error(self, request: Request, error: HeadwayError) -> None:
+        """Answer with an error, unless the request was answered already."""
         if request.responder is not None:
-            self.answer(request, *signed(render_error(error), request))
-
-    def answer(
-        self,
-        request: Request,
-        status: int,
-        content_type: bytes,
-        body: bytes,
-        headers: Headers = (),
-    ) -> None:
-        """Answer, and count that."""
-        request.respond(status, content_type, body, headers)
-        self.count(status, request)
+            request.respond(*error_answer(error, request))
+            self.count(error.status, request)
 
     def count(self, status: int, request: Request) -> None:
         """Count an answer."""

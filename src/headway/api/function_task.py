@@ -1,28 +1,41 @@
 """The task that runs an API function: at once, and on as soon as its runner answers.
 
 api/endpoint starts one for each request; api/pending_calls wakes it. An asyncio.Task
-begins
-and goes on in the next turn of the loop, which costs a request two of its callbacks
-(benchmarks/micro/bench_edge.py). To the function it is its task all the same: what
-`asyncio.current_task()` returns, and can be cancelled, so that `asyncio.timeout`, task
-groups and what is built on them work.
+begins and goes on in the next turn of the loop, which costs a request two of its
+callbacks (benchmarks/micro/bench_edge.py). To the function it is its task all the same:
+what `asyncio.current_task()` returns, and can be cancelled, so that `asyncio.timeout`,
+task groups and what is built on them work.
+
+A Python without the private functions `_enter_task` and `_leave_task` runs functions in
+ordinary tasks, which is slower.
 """
 
 import asyncio
-from asyncio.tasks import _enter_task, _leave_task
+import sys
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from types import CoroutineType
-from typing import Any
+from typing import Any, Final
 
 from headway.api.call_future import CallFuture
 from headway.api.request_options import REQUEST_OPTIONS, RequestOptions
 
-__all__ = ["FunctionTask"]
+try:
+    from asyncio.tasks import _enter_task, _leave_task
+except ImportError:
+    HAS_OWN_TASK = False
+else:
+    HAS_OWN_TASK = True
+
+__all__ = ["HAS_OWN_TASK", "FunctionTask"]
+
+_TASK_OPTIONS: Final[dict[str, Any]] = (
+    {"eager_start": True} if sys.version_info >= (3, 12) else {}
+)
 
 
 class FunctionTask(RequestOptions):
-    """Runs a coroutine under the terms of a request.
+    """Runs a coroutine under the options of a request.
 
     Sub-classes say what becomes of its outcome. The names with an underscore are those
     of asyncio.Task that other libraries look at.
@@ -48,7 +61,8 @@ class FunctionTask(RequestOptions):
         # All in one frame: it is made for every request.
         self.deadline = deadline
         self.priority = priority
-        self.first_call = None
+        self.trace = None
+        self.first_queue = None
         self.was_refused = False
         self.loop = loop
         self.coroutine: Any = None
@@ -80,7 +94,10 @@ class FunctionTask(RequestOptions):
         if type(coroutine) is not CoroutineType and not hasattr(coroutine, "send"):
             coroutine = _awaiting(coroutine)
         self.coroutine = coroutine
-        self._run(coroutine.send, None)
+        if HAS_OWN_TASK:
+            self._run(coroutine.send, None)
+        else:
+            self._run_in_task(coroutine, context)
 
     def wake(self) -> None:
         """Go on: what it awaits is done."""
@@ -138,8 +155,8 @@ class FunctionTask(RequestOptions):
         self.coroutine = self.context = None
         self.raised(error)
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            # It ends the program from a callback of its own: whoever woke this task
-            # has others to wake.
+            # It ends the program from a callback of its own: the callback that woke
+            # this task has others to wake.
             self.loop.call_soon(_raise, error)
 
     def _await(self, future: Any) -> None:
@@ -148,7 +165,7 @@ class FunctionTask(RequestOptions):
             self._must_cancel = False
 
     def _await_other(self, awaited: Any) -> None:
-        """Wait for what is no answer of a runner, as asyncio.Task does."""
+        """Wait for anything but a runner's answer, as asyncio.Task does."""
         if awaited is None:
             self.loop.call_soon(self.wake)
         elif getattr(awaited, "_asyncio_future_blocking", None):
@@ -161,6 +178,30 @@ class FunctionTask(RequestOptions):
 
     def _awaited_is_done(self, future: object) -> None:
         self.wake()
+
+    # --- without _enter_task and _leave_task
+
+    def _run_in_task(self, coroutine: Any, context: Context) -> None:
+        task = asyncio.Task(
+            self._outcome(coroutine), loop=self.loop, context=context, **_TASK_OPTIONS
+        )
+        if self.context is not None:  # it did not end at once
+            self._fut_waiter = task  # `cancel` cancels it
+            task.add_done_callback(self._task_is_done)
+
+    async def _outcome(self, coroutine: Any) -> None:
+        try:
+            result = await coroutine
+        except BaseException as error:  # noqa: BLE001 - it is handed on
+            self._fail(error)
+        else:
+            self.coroutine = self.context = self._fut_waiter = None
+            self.returned(result)
+
+    def _task_is_done(self, task: "asyncio.Task[None]") -> None:
+        if self.context is not None:  # it was cancelled before it began
+            self.coroutine.close()
+            self._fail(asyncio.CancelledError())
 
     # --- as of asyncio.Task
 

@@ -1,6 +1,6 @@
-"""Headway's own pages: documentation, probes and metrics.
+"""Headway's own pages: documentation, probes, metrics and the live page.
 
-assemble makes them for the application of each API worker.
+server/assembly makes them for the application of each API worker.
 """
 
 import asyncio
@@ -11,20 +11,28 @@ from pathlib import Path
 
 import msgspec
 
-from headway.api.application import Page, json_page
-from headway.api.error_answer import JSON_TYPE
-from headway.api.live_pages import make_live_pages
+from headway.api.application import Page
 from headway.api.runner_client import RunnerClient
 from headway.core.version import __version__
+from headway.errors import UnavailableError
 from headway.http.openapi import build_openapi
-from headway.http.request import Answer, Request
+from headway.http.request import JSON_TYPE, Answer, Request, render_error
 from headway.http.swagger import index_html
 from headway.metrics import read_samples
 from headway.metrics.exposition import CONTENT_TYPE, render
-from headway.observability.live.page import LIVE_PATH
+from headway.observability.live.page import (
+    ASSETS,
+    LIVE_PATH,
+    LiveFile,
+    asset_file,
+    chart_file,
+    data_file,
+    has_charts,
+    page_file,
+)
 from headway.service.service import Service
 
-__all__ = ["make_pages"]
+__all__ = ["make_live_pages", "make_pages"]
 
 
 def make_pages(
@@ -38,11 +46,11 @@ def make_pages(
     """Return the pages by path.
 
     Args:
-        service: Is documented.
-        clients: Tell which runners are ready.
+        service: The documented service.
+        clients: Of the runners, which /readyz waits for.
         metrics_dir: Holds a slot for each process; None serves no metrics.
-        history: What the recorder writes; None serves no live page.
-        is_draining: Whether the server is on its way down.
+        history: The live recorder's file; None serves no live page.
+        is_draining: Whether the server is shutting down.
     """
 
     async def index(request: Request) -> Answer:
@@ -61,9 +69,9 @@ def make_pages(
 
     pages: dict[str, Page] = {
         "/": index,
-        "/docs.json": json_page(build_openapi(service, __version__)),
-        "/livez": json_page({"live": True}),
-        "/healthz": json_page({"live": True}),
+        "/docs.json": _static_json(build_openapi(service, __version__)),
+        "/livez": _static_json({"live": True}),
+        "/healthz": _static_json({"live": True}),
         "/readyz": ready,
     }
     if history is not None:
@@ -80,3 +88,51 @@ async def _metrics(metrics_dir: Path, request: Request) -> Answer:
 
 def _render_metrics(metrics_dir: Path) -> bytes:
     return render(read_samples(sorted(metrics_dir.glob("*.bin"))))
+
+
+def make_live_pages(title: str, history: Path) -> dict[str, Page]:
+    """Return the live page and its files by path.
+
+    Args:
+        title: The service's name.
+        history: The recorder's file. Beside it, the script that draws the charts is
+            kept compressed, for all processes.
+    """
+    chart_cache = history.with_name("charts.js.gz")
+
+    async def data(request: Request) -> Answer:
+        # In the event loop: it copies what is in memory, in less time than a thread
+        # would take to start (benchmarks/monitoring.py).
+        try:
+            return _file_answer(data_file(history, request.query))
+        except OSError as error:
+            return render_error(UnavailableError(f"there is no history: {error}"))
+
+    async def charts(request: Request) -> Answer:
+        return _file_answer(await asyncio.to_thread(chart_file, chart_cache))
+
+    is_drawn = has_charts()
+    return {
+        LIVE_PATH: _static(_file_answer(page_file(title, charts=is_drawn))),
+        f"{LIVE_PATH}/data": data,
+        **({f"{LIVE_PATH}/plotly.js": charts} if is_drawn else {}),
+        **{
+            f"{LIVE_PATH}/{name}": _static(_file_answer(asset_file(name)))
+            for name in ASSETS
+        },
+    }
+
+
+def _file_answer(file: LiveFile) -> Answer:
+    return HTTPStatus.OK, file.content_type, file.body, file.headers
+
+
+def _static_json(value: object) -> Page:
+    return _static((HTTPStatus.OK, JSON_TYPE, msgspec.json.encode(value), ()))
+
+
+def _static(answer: Answer) -> Page:
+    async def page(request: Request) -> Answer:
+        return answer
+
+    return page

@@ -1,51 +1,65 @@
-"""A group on its way: the calls of one turn that may share a batch, until answered.
+"""The calls of one event-loop turn that may share a batch, until they are answered.
 
-api/runner_client fills it while the turn lasts, sends it, and settles its futures.
+api/runner_client fills a group while the turn lasts, sends it, and settles its futures.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from headway.api.call_future import CallFuture
-from headway.api.call_record import CallRecord
 from headway.errors import HeadwayError
 from headway.ipc.call import Buffer, EncodedCall
 from headway.ipc.frame_records import ResultsFrame
 from headway.ipc.frames import encode_calls
+from headway.observability.request_trace import CallRecord
 from headway.observability.trace_context import pack_call
 
 __all__ = ["PendingCalls"]
 
-_MOST_TRACED = 2**16 - 1
+_MAX_TRACED = 2**16 - 1
+"""As many as the frame can count."""
 
 
 class PendingCalls:
     """Calls with one key and class, and deadlines within a thousandth of their time.
 
     Args:
-        number: Unique among the flights of a runner client.
+        number: Unique among the groups of a runner client.
         key: What the calls have in common.
-        first_due: Monotonic seconds; no call may be due before.
-        last_due: Nor any after.
+        due_from: Monotonic seconds; the earliest deadline that a call may have.
+        due_to: The latest one.
         priority: Class, 0 the most urgent.
         pickled: Whether each call is a pickle, or all are columns of arrays.
+        on_expired: Called by the deadline watch when the last deadline has passed.
+
+    Attributes:
+        earliest: Deadline of its calls.
+        deadline: The latest of its calls.
+        open: Calls that the runner has not answered; it answers each of them once.
+        is_watched: Whether a call has a deadline of its own, before its request's.
+        slot: The deadline watch's.
+        records: Of the calls that are recorded, if there are any.
     """
 
     __slots__ = (
         "calls",
         "deadline",
-        "first_due",
+        "due_from",
+        "due_to",
+        "earliest",
         "futures",
+        "is_watched",
         "key",
-        "last_due",
-        "latest",
         "nbytes",
         "number",
+        "on_expired",
         "open",
         "pickled",
         "priority",
         "records",
         "sent_at",
+        "slot",
     )
 
     def __init__(
@@ -53,29 +67,29 @@ class PendingCalls:
         *,
         number: int,
         key: bytes,
-        first_due: float,
-        last_due: float,
+        due_from: float,
+        due_to: float,
         priority: int,
         pickled: bool,
+        on_expired: Callable[["PendingCalls"], None],
     ) -> None:
         self.number = number
         self.key = key
-        self.first_due = first_due
-        self.last_due = last_due
-        self.deadline = math.inf
-        """The earliest of its calls."""
-        self.latest = -math.inf
-        """The latest of its calls."""
+        self.due_from = due_from
+        self.due_to = due_to
+        self.earliest = math.inf
+        self.deadline = -math.inf
         self.priority = priority
         self.pickled = pickled
+        self.on_expired = on_expired
         self.calls: list[EncodedCall] = []
         self.futures: list[CallFuture] = []
         self.open = 0
-        """Calls that the runner has not answered; it answers every one, once."""
         self.nbytes = 0
         self.sent_at = 0.0
+        self.is_watched = False
+        self.slot: Any = None
         self.records: dict[int, CallRecord] | None = None
-        """Of the calls of which is noted what became of them, if there are any."""
 
     def add(
         self,
@@ -85,10 +99,10 @@ class PendingCalls:
         record: CallRecord | None = None,
     ) -> int:
         """Add a call; return its index."""
-        if deadline < self.deadline:
+        if deadline < self.earliest:
+            self.earliest = deadline
+        if deadline > self.deadline:
             self.deadline = deadline
-        if deadline > self.latest:
-            self.latest = deadline
         self.nbytes += call.nbytes
         self.futures.append(future)
         calls = self.calls
@@ -103,6 +117,18 @@ class PendingCalls:
     def rows(self, first: int, calls: int) -> list[int]:
         """Return the rows of some calls."""
         return [call.rows for call in self.calls[first : first + calls]]
+
+    def needs_watch(self) -> bool:
+        """Return whether its calls need a watch besides that of their requests.
+
+        A request's deadline cancels only the calls that its own task awaits.
+        """
+        if self.is_watched:
+            return True
+        for future in self.futures:  # noqa: SIM110 - a generator takes twice the time
+            if future.task is None:
+                return True
+        return False
 
     def frame(self, sent_at: float, reserve_s: float) -> list[Buffer]:
         """Return the CALLS frame.
@@ -126,33 +152,26 @@ class PendingCalls:
             parts=parts,
             payload_bytes=self.nbytes,
             priority=self.priority,
-            deadline=self.deadline - reserve_s,
+            deadline=self.earliest - reserve_s,
             sent_at=sent_at,
-            traces=b"" if self.records is None else self._traces(self.records),
+            traces=b"" if self.records is None else _pack_spans(self.records),
         )
 
-    def _traces(self, records: dict[int, CallRecord]) -> bytes:
-        """Return the spans of the calls that have one."""
-        traced = [
-            pack_call(index, record.span_ids)
-            for index, record in records.items()
-            if record.span_ids is not None
-        ]
-        # No more than the frame can count.
-        return b"".join(traced[:_MOST_TRACED])
-
     def settle(self, frame: ResultsFrame, results: list[Any]) -> int:
-        """Give results to their callers; return the rows that nobody waited for.
+        """Give results to the calls; return the rows of calls that were cancelled.
 
         Args:
             frame: Which calls they are of, and what their batch was like.
-            results: As its payload has them.
+            results: Of its payload.
         """
         first, wasted = frame.first, 0
         if self.records is not None:
             for index in range(first, first + len(results)):
-                if index in self.records:
-                    self.records[index].answered(frame)
+                record = self.records.get(index)
+                if record is not None:
+                    record.queue_s = frame.queue_s
+                    record.compute_s = frame.compute_s
+                    record.batch_rows = frame.batch_rows
         self.open -= len(results)
         for index, result in enumerate(results, first):
             future = self.futures[index]
@@ -165,19 +184,20 @@ class PendingCalls:
         return wasted
 
     def fail(self, first: int, calls: int, error: HeadwayError) -> None:
-        """Give the runner's error to the callers who still wait."""
+        """Give the runner's error to the calls that are not done."""
         self.open -= calls
         for index in range(first, first + calls):
-            self.fail_call(index, _copy_of(error))
+            # Each its own: a raised error collects the traceback of its raiser.
+            self.fail_call(index, error.copied())
 
     def fail_call(self, index: int, error: HeadwayError) -> None:
-        """Give an error to a caller, if he still waits."""
+        """Give an error to a call, if it is not done."""
         future = self.futures[index]
         if future.done():
             return
         # This frame is found from the error's traceback, which must not be found from
         # it: only the garbage collector would see to the two.
-        self.futures[index] = _OVER
+        self.futures[index] = _DONE
         task = future.task
         future.set_exception(error)
         del future, error
@@ -185,26 +205,35 @@ class PendingCalls:
             task.wake()
 
     def waiting_any(self) -> bool:
-        """Return whether anybody waits for an answer."""
+        """Return whether any call is not done."""
         return not all(future.done() for future in self.futures)
 
     def waiting(self) -> list[int]:
-        """Return the indices of the calls that are not answered."""
+        """Return the indices of the calls that are not done."""
         return [i for i, future in enumerate(self.futures) if not future.done()]
 
+    def expire(self) -> None:
+        """End the calls: the last deadline has passed."""
+        self.on_expired(self)
 
-class _Over:
-    """In the place of a future that had its error."""
+
+class _Done:
+    """In the place of a future that got its error."""
+
+    task = None
 
     def done(self) -> bool:
         return True
 
 
-_OVER: Any = _Over()
+_DONE: Any = _Done()
 
 
-def _copy_of(error: HeadwayError) -> HeadwayError:
-    """Return an equal error: a raised one collects the traceback of its raiser."""
-    return type(error)(
-        error.message, error_id=error.error_id, retry_after_s=error.retry_after_s
-    )
+def _pack_spans(records: dict[int, CallRecord]) -> bytes:
+    """Return the spans of the calls that have one, for the frame."""
+    packed = [
+        pack_call(index, record.span_ids)
+        for index, record in records.items()
+        if record.span_ids is not None
+    ]
+    return b"".join(packed[:_MAX_TRACED])

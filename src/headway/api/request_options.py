@@ -1,65 +1,69 @@
-"""The terms of a request: by when it must be answered, and how urgent it is.
+"""The deadline and priority of a request: what its head asks for, what its calls get.
 
-api/endpoint reads them from its headers before anything is done for the request;
-api/runner_client finds them in the context of the function that calls a runner.
+api/endpoint reads HeaderOptions before any work is done for the request; the function
+that it starts runs with RequestOptions, where api/runner_client finds them.
 """
 
 import math
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from headway.api.admission import QueueDelayEstimate
 from headway.errors import BadInputError
 from headway.http.request import Request
+from headway.observability.request_trace import RequestTrace
 
 __all__ = [
     "DEFAULT_PRIORITY",
-    "PRIORITY_HEADER",
     "REQUEST_OPTIONS",
-    "TIMEOUT_HEADER",
     "HeaderOptions",
     "RequestOptions",
-    "asked_by",
-    "priority_of",
-    "timeout_of",
+    "read_header_options",
 ]
 
-TIMEOUT_HEADER: Final = b"headway-timeout-ms"
-PRIORITY_HEADER: Final = b"headway-priority"
 DEFAULT_PRIORITY: Final = 5
-_LOWEST_PRIORITY = 9
-_LONGEST_MS = 24 * 3600 * 1000.0
+_LOWEST_PRIORITY: Final = 9
+_MAX_TIMEOUT_MS: Final = 24 * 3600 * 1000.0
 
 
 class RequestOptions:
-    """Of one request.
+    """What the runner calls of one request inherit, and what became of them.
 
     Args:
-        deadline: Monotonic seconds by which it must be answered.
+        deadline: Monotonic seconds by which the request must be answered.
         priority: Its class, 0 the most urgent.
+
+    Attributes:
+        trace: Records its calls; None: nothing does.
+        first_queue: Of the runner that its function called first; None until then.
+        was_refused: Whether a call was refused because it would be late.
     """
 
-    __slots__ = ("__weakref__", "deadline", "first_call", "priority", "was_refused")
-
-    journey: Any = None
-    """What is noted of the request on its way; api/observed_task has one for each."""
+    __slots__ = (
+        "__weakref__",
+        "deadline",
+        "first_queue",
+        "priority",
+        "trace",
+        "was_refused",
+    )
 
     def __init__(self, deadline: float, priority: int = DEFAULT_PRIORITY) -> None:
         self.deadline = deadline
         self.priority = priority
-        self.first_call: Any = None
-        """The runner client that its function called first; None before that."""
+        self.trace: RequestTrace | None = None
+        self.first_queue: QueueDelayEstimate | None = None
         self.was_refused = False
-        """Whether a runner client refused its call at once."""
 
 
-REQUEST_OPTIONS: Final[ContextVar[RequestOptions]] = ContextVar("headway_terms")
+REQUEST_OPTIONS: Final[ContextVar[RequestOptions]] = ContextVar("headway_options")
 """Of the request being served."""
 
 
 class HeaderOptions(msgspec.Struct, frozen=True):
-    """What a request's head asks for; read once for all requests with the same head."""
+    """What a request's head asks for."""
 
     timeout_s: float
     priority: int
@@ -67,57 +71,44 @@ class HeaderOptions(msgspec.Struct, frozen=True):
     accept: str | None
 
 
-def asked_by(request: Request) -> HeaderOptions:
-    """Return what a request's head asks for.
+def read_header_options(request: Request) -> HeaderOptions:
+    """Return what a request's head asks for, and keep it with the head.
+
+    Heads are shared by all requests with the same bytes: parsing them each time would
+    cost more than all other admission.
 
     Raises:
         BadInputError: If a header of Headway's own is malformed.
     """
-    # Remembered with the head, as reading it costs more than all other admission.
-    asked: HeaderOptions | None = request.head.notes.get(HeaderOptions)
-    if asked is None:
-        asked = request.head.notes[HeaderOptions] = HeaderOptions(
-            timeout_s=timeout_of(request),
-            priority=priority_of(request),
-            content_type=_text(request.header(b"content-type")),
-            accept=_text(request.header(b"accept")),
-        )
-    return asked
+    options = request.head.notes[HeaderOptions] = HeaderOptions(
+        timeout_s=_timeout_s(request.header(b"headway-timeout-ms")),
+        priority=_priority(request.header(b"headway-priority")),
+        content_type=_text(request.header(b"content-type")),
+        accept=_text(request.header(b"accept")),
+    )
+    return options
 
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def timeout_of(request: Request) -> float:
-    """Return the seconds in which a request asks to be answered; infinite if not.
-
-    Raises:
-        BadInputError: If the header is not a number of milliseconds above 0, up to a
-            day.
-    """
-    value = request.header(TIMEOUT_HEADER)
+def _timeout_s(value: bytes | None) -> float:
     if value is None:
         return math.inf
     try:
         milliseconds = float(value) if value.strip(b"0123456789.") == b"" else -1.0
     except ValueError:
         milliseconds = -1.0
-    if not 0 < milliseconds <= _LONGEST_MS:
+    if not 0 < milliseconds <= _MAX_TIMEOUT_MS:
         raise BadInputError(
             f"the header Headway-Timeout-Ms is {value.decode('latin-1')[:40]!r}: give "
-            f"milliseconds, above 0 and up to {_LONGEST_MS:.0f}"
+            f"milliseconds, above 0 and up to {_MAX_TIMEOUT_MS:.0f}"
         )
     return milliseconds / 1000
 
 
-def priority_of(request: Request) -> int:
-    """Return the class of a request, 0 the most urgent.
-
-    Raises:
-        BadInputError: If the header is not a class.
-    """
-    value = request.header(PRIORITY_HEADER)
+def _priority(value: bytes | None) -> int:
     if value is None:
         return DEFAULT_PRIORITY
     if len(value) != 1 or not value.isdigit():

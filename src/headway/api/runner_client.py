@@ -1,8 +1,7 @@
-"""The API worker's end of a runner: calls go out together, answers find their callers.
+"""The API worker's end of a runner: it sends calls together and settles their futures.
 
-It is the backend of a Runner handle (`await runner.predict.async_run(x)`). All calls
-that one turn of the event loop makes go out in one write; a UnixLink or a LocalChannel
-carries them.
+It is the backend of a Runner handle (`await runner.predict.async_run(x)`). All calls of
+one event-loop turn go out in one write, through the channel of a UnixLink or LocalLink.
 """
 
 import asyncio
@@ -13,14 +12,11 @@ from contextvars import Context
 from itertools import chain
 from typing import Any
 
-from headway.api.blocking_calls import BLOCKING_CALLS
+from headway.api.admission import DeadlineWatch, QueueDelayEstimate
 from headway.api.call_future import CallFuture
-from headway.api.call_record import CallRecord
 from headway.api.pending_calls import PendingCalls
-from headway.api.queue_delay import QueueDelayEstimate
 from headway.api.request_options import REQUEST_OPTIONS, RequestOptions
-from headway.api.round_trip import RoundTripEstimator
-from headway.core.clock import Clock
+from headway.api.thread_pool import BLOCKING_CALLS
 from headway.core.method_spec import MethodSpec
 from headway.errors import (
     DeadlineExceededError,
@@ -46,6 +42,7 @@ from headway.ipc.frames import (
 )
 from headway.ipc.result import decode_results
 from headway.metrics import Counter
+from headway.observability.request_trace import CallRecord, RequestTrace
 
 __all__ = ["RunnerClient"]
 
@@ -63,10 +60,12 @@ class RunnerClient:
         timeout_s: Seconds past which a call has failed, if its request has no earlier
             deadline; infinite for none.
         max_bytes: Bytes of calls in flight past which further ones are refused.
-        clock: Stamps calls and deadlines.
-        loop: The API worker's.
-        wasted_rows: Counts rows computed for callers who had gone.
+        watch: The API worker's, with its clock and event loop.
+        wasted_rows: Counts rows computed for calls that had been cancelled.
         refused: Finds the counter of refusals by reason.
+
+    Attributes:
+        queue_delay: Refuses calls that would be late.
     """
 
     def __init__(
@@ -75,37 +74,33 @@ class RunnerClient:
         name: str,
         timeout_s: float,
         max_bytes: int,
-        clock: Clock,
-        loop: asyncio.AbstractEventLoop,
+        watch: DeadlineWatch,
         wasted_rows: Counter,
         refused: Callable[[str], Counter],
     ) -> None:
         self.name = name
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
-        self._now = clock.now
-        self._loop = loop
+        self._watch = watch
+        self._now = watch.now
+        self._loop = watch.loop
         self._loop_thread = threading.get_ident()
         self._wasted_rows = wasted_rows
         self._refused = refused
-        self._backlog = QueueDelayEstimate()
-        self._hop = RoundTripEstimator()
-        self._reserve_s = self._hop.reserve_s
-        self._encode = CallEncoder().encode
+        self.queue_delay = QueueDelayEstimate(runner=name, refused=refused)
+        self._encoder = CallEncoder()
         self._channel: Channel | None = None
         self._ready = asyncio.Event()
         self._number = 0
         self._bytes = 0
-        self._boarding: dict[tuple[bytes, int, int, float], PendingCalls] = {}
+        self._unsent: dict[tuple[bytes, int, int, float], PendingCalls] = {}
         self._last: PendingCalls | None = None
-        """The flight that was boarded last, nearly always that of the next call too."""
+        """The group of the last call, nearly always that of the next one too."""
         self._cancelled: dict[int, list[int]] = {}
-        self._flights: dict[int, PendingCalls] = {}
+        self._sent: dict[int, PendingCalls] = {}
         self._flush_is_due = False
         self._context = Context()
-        """What flights leave in: not that of the request that was the first to call."""
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = math.inf
+        """Groups are sent in it, not in the context of the turn's first request."""
 
     @property
     def is_ready(self) -> bool:
@@ -124,55 +119,78 @@ class RunnerClient:
         record: CallRecord | None = None,
     ) -> Any:
         """Run a method; see RunnerMethod.async_run for what it raises."""
+        options = REQUEST_OPTIONS.get(None) or RequestOptions(math.inf)
+        if options.trace is not None and record is None:
+            return await self._recorded_call(options.trace, method, args, kwargs)
         if not self._ready.is_set():
             raise UnavailableError(
                 f"runner {self.name!r} is being started; retry in a moment",
                 retry_after_s=1.0,
             )
-        now = self._now()
-        terms = REQUEST_OPTIONS.get(None) or RequestOptions(math.inf)
-        if terms.first_call is None:
-            terms.first_call = self
-        deadline, priority = terms.deadline, terms.priority
-        if now + self._timeout_s < deadline:
+        queue_delay, now = self.queue_delay, self._now()
+        if options.first_queue is None:
+            options.first_queue = queue_delay
+        deadline, priority = options.deadline, options.priority
+        is_shortened = now + self._timeout_s < deadline
+        if is_shortened:
             deadline = now + self._timeout_s
         if deadline <= now:
             raise DeadlineExceededError(
                 f"the deadline passed before runner {self.name!r} was called"
             )
-        late_s = self.late_s(deadline, priority)
+        late_s = queue_delay.late_s(deadline, priority, now)
         if late_s > 0:
-            terms.was_refused = True
-            self.count_late()
-            raise self.late_error(late_s)
-        call = self._encode(method, args, kwargs)
+            options.was_refused = True
+            queue_delay.count_refusal()
+            raise queue_delay.error(late_s)
+        call = self._encoder.encode(method, args, kwargs)
         nbytes = call.nbytes
         if self._bytes and self._bytes + nbytes > self._max_bytes:
             raise self._full_error()
-        self._backlog.add(call.rows, deadline, priority, method.name)
+        queue_delay.add(call.rows, deadline, priority, method.name)
         future = CallFuture(loop=self._loop)
         future.task = None
-        flight = self._last
+        group = self._last
         if (
-            flight is None
-            or call.key is not flight.key
-            or not flight.first_due <= deadline <= flight.last_due
-            or priority != flight.priority
+            group is None
+            or call.key is not group.key
+            or not group.due_from <= deadline <= group.due_to
+            or priority != group.priority
         ):
-            flight = self._find_flight(call, deadline, priority, now)
-        index = flight.add(call, future, deadline, record)
+            group = self._find_group(call, deadline, priority, now)
+        index = group.add(call, future, deadline, record)
+        group.is_watched |= is_shortened
         self._bytes += nbytes
         try:
             return await future
         except asyncio.CancelledError:
-            if future.cancelled():
-                self._cancel(flight, index)
+            self._cancel(group, index)
             raise
         finally:
             self._bytes -= nbytes
             # An error's traceback holds this frame, which must not hold the error: only
             # the garbage collector would find the two (benchmarks/overload.py).
-            del future, flight, call
+            del future, group, call
+
+    async def _recorded_call(
+        self,
+        trace: RequestTrace,
+        method: MethodSpec,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Run a method, and record the call in the trace of its request."""
+        record = trace.begin_call(self.name, method.name)
+        try:
+            return await self.call(method, args, kwargs, record)
+        except HeadwayError as error:
+            record.failed = error.code
+            raise
+        except asyncio.CancelledError:
+            record.failed = "cancelled"
+            raise
+        finally:
+            trace.end_call(record)
 
     def _full_error(self) -> OverloadedError:
         self._refused("queue_full").add()
@@ -180,25 +198,6 @@ class RunnerClient:
             f"runner {self.name!r}: {self._bytes} bytes are in flight already "
             "(max_queue_bytes)",
             retry_after_s=1.0,
-        )
-
-    def late_s(self, deadline: float, priority: int) -> float:
-        """Return by how much the backlog certainly makes a call late; <= 0 if not."""
-        now = self._now()
-        return self._backlog.late_s(
-            deadline, priority, self._reserve_s(deadline - now), now
-        )
-
-    def count_late(self) -> None:
-        """Count a call that was refused because it would be late."""
-        self._refused("predicted_late").add()
-
-    def late_error(self, late_s: float) -> OverloadedError:
-        """Return the error of such a call."""
-        return OverloadedError(
-            f"runner {self.name!r} refused the request: its backlog does not let the "
-            "deadline be met; retry later",
-            retry_after_s=late_s,
         )
 
     def call_blocking(
@@ -215,36 +214,37 @@ class RunnerClient:
                 f"would block: write `await runner.{method.name}.async_run(...)` in "
                 "an async API function, or make the function a plain `def`"
             )
-        # Its own deadline ends the wait, and the loop's thread settles it.
+        # Its deadline ends the wait.
         future = asyncio.run_coroutine_threadsafe(
             self.call(method, args, kwargs), self._loop
         )
         calls = BLOCKING_CALLS.get(None)
         return future.result() if calls is None else calls.wait(future)
 
-    def _find_flight(
+    def _find_group(
         self, call: EncodedCall, deadline: float, priority: int, now: float
     ) -> PendingCalls:
-        """Return the flight that leaves this turn with calls like this one."""
+        """Return the group of this turn for calls like this one."""
         # A thousandth of the time left: no order is worth more frames than that.
         left_s = min(max(deadline - now, 1.0), _LONGEST_S)
         width_s = 2.0 ** math.floor(math.log2(left_s)) / 1024
-        slot = int(min(deadline, _NEVER) / width_s)
-        place = (call.key, priority, slot, width_s)
-        flight = self._boarding.get(place)
-        if flight is None:
+        bucket = int(min(deadline, _NEVER) / width_s)
+        place = (call.key, priority, bucket, width_s)
+        group = self._unsent.get(place)
+        if group is None:
             self._number = (self._number + 1) % _NUMBERS
-            flight = self._boarding[place] = PendingCalls(
+            group = self._unsent[place] = PendingCalls(
                 number=self._number,
                 key=call.key,
-                first_due=slot * width_s,
-                last_due=max((slot + 1) * width_s, deadline),
+                due_from=bucket * width_s,
+                due_to=max((bucket + 1) * width_s, deadline),
                 priority=priority,
                 pickled=call.pickled,
+                on_expired=self._expire,
             )
             self._flush_soon()
-        self._last = flight
-        return flight
+        self._last = group
+        return group
 
     def _flush_soon(self) -> None:
         if not self._flush_is_due:
@@ -252,72 +252,54 @@ class RunnerClient:
             self._loop.call_soon(self._flush, context=self._context)
 
     def _flush(self) -> None:
+        """Send the groups and the cancellations of this turn."""
         self._flush_is_due = False
         self._last = None
-        boarding, self._boarding = self._boarding, {}
+        unsent, self._unsent = self._unsent, {}
         cancelled, self._cancelled = self._cancelled, {}
         buffers: list[Buffer] = []
         now = self._now()
         for number, calls in cancelled.items():
             buffers.append(encode_cancel(group_id=number, calls=calls))
-        for flight in boarding.values():
-            self._depart(flight, now, buffers)
+        for group in unsent.values():
+            self._encode_group(group, now, buffers)
         if self._channel is not None and buffers:
             self._channel.send(buffers)
 
-    def _depart(self, flight: PendingCalls, now: float, buffers: list[Buffer]) -> None:
+    def _encode_group(
+        self, group: PendingCalls, now: float, buffers: list[Buffer]
+    ) -> None:
         if self._channel is None:
-            flight.fail(0, len(flight.calls), self._lost())
+            group.fail(0, len(group.calls), self._lost_error())
             return
-        if not flight.waiting_any():
+        if not group.waiting_any():
             return
+        reserve_s = self.queue_delay.reserve_s(group.earliest - now)
         try:
-            frame = flight.frame(now, self._reserve_s(flight.deadline - now))
+            frame = group.frame(now, reserve_s)
         except WireError as error:
-            flight.fail(0, len(flight.calls), error)
+            group.fail(0, len(group.calls), error)
             return
-        self._flights[flight.number] = flight
-        if flight.latest < self._alarm_at:
-            self._set_alarm(flight.latest, now)
+        self._sent[group.number] = group
+        if group.needs_watch():
+            self._watch.enter(group)
         buffers.extend(frame)
 
-    def _set_alarm(self, at: float, now: float) -> None:
-        # One for all flights: one for each would cost every turn two calls of the loop.
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = at
-        self._alarm = self._loop.call_later(max(at - now, 0), self._expire_due)
-
-    def _expire_due(self) -> None:
-        """Fail the calls whose deadline has passed; look again at the next one."""
-        now = max(self._now(), self._alarm_at)  # the loop's clock may be ahead of ours
-        self._alarm, self._alarm_at = None, math.inf
-        # A caller that is told goes on at once, and may call again.
-        for flight in list(self._flights.values()):
-            if flight.latest <= now:
-                self._expire(flight)
-        next_at = min(
-            (one.latest for one in self._flights.values() if one.latest > now),
-            default=math.inf,
-        )
-        if next_at < math.inf:
-            self._set_alarm(next_at, now)
-
-    def _cancel(self, flight: PendingCalls, index: int) -> None:
-        """Tell the runner that nobody waits for a call any longer."""
-        if flight.number in self._flights:
-            self._cancelled.setdefault(flight.number, []).append(index)
+    def _cancel(self, group: PendingCalls, index: int) -> None:
+        """Withdraw a cancelled call from the runner, if it was sent."""
+        if group.number in self._sent and group.futures[index].cancelled():
+            self._cancelled.setdefault(group.number, []).append(index)
             self._flush_soon()
 
-    def _expire(self, flight: PendingCalls) -> None:
-        """Fail the calls of a flight whose deadline has passed."""
-        waiting = flight.waiting()
+    def _expire(self, group: PendingCalls) -> None:
+        """Fail the calls of a group whose deadline has passed."""
+        waiting = group.waiting()
         if not waiting:
             return
-        self._cancelled.setdefault(flight.number, []).extend(waiting)
+        self._cancelled.setdefault(group.number, []).extend(waiting)
         self._flush_soon()
         for index in waiting:
-            flight.fail_call(
+            group.fail_call(
                 index,
                 DeadlineExceededError(
                     f"runner {self.name!r} did not answer within the deadline"
@@ -325,22 +307,20 @@ class RunnerClient:
             )
 
     def channel_opened(self, channel: Channel) -> None:
-        """Wait for the runner to say that it is ready."""
+        """Take the connection; the runner says when it is ready."""
         self._channel = channel
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
         """Fail all calls in flight at once."""
         self._channel = None
-        self._backlog.forget()
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm, self._alarm_at = None, math.inf
+        self.queue_delay.forget()
         self._ready.clear()
-        flights, self._flights = self._flights, {}
-        for flight in flights.values():
-            flight.fail(0, len(flight.calls), self._lost())
+        sent, self._sent = self._sent, {}
+        for group in sent.values():
+            self._watch.leave(group)
+            group.fail(0, len(group.calls), self._lost_error())
 
-    def _lost(self) -> HeadwayError:
+    def _lost_error(self) -> HeadwayError:
         return RunnerLostError(
             f"runner {self.name!r} died while it had this request; it is being "
             "started again",
@@ -348,7 +328,7 @@ class RunnerClient:
         )
 
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
-        """Give answers to their callers.
+        """Settle the calls that a frame answers.
 
         Raises:
             WireError: If the frame is of another kind or does not parse.
@@ -356,39 +336,41 @@ class RunnerClient:
         kind = kind_of_frame(frame)
         if kind == RESULTS:
             results = decode_results_frame(frame)
-            flight = self._flights.get(results.group_id)
-            if flight is None:
-                raise WireError(f"results for the unknown group {results.group_id}")
+            group = self._group_of(results.group_id)
             now = self._now()
-            budget_s = flight.latest - flight.sent_at
-            self._backlog.told(results.backlog_s, results.row_s, budget_s, now)
-            spent_s = results.queue_s + results.compute_s
-            self._hop.learn(now - flight.sent_at - spent_s)
-            sizes = results.sizes or flight.rows(results.first, results.calls)
+            self.queue_delay.learn(results, group.sent_at, group.deadline, now)
+            sizes = results.sizes or group.rows(results.first, results.calls)
             try:
                 values = decode_results(results.key, sizes, results.payload)
             except OutputError as error:
-                flight.fail(results.first, results.calls, error)
+                group.fail(results.first, results.calls, error)
             else:
-                wasted = flight.settle(results, values)
+                wasted = group.settle(results, values)
                 if wasted:
                     self._wasted_rows.add(wasted)
-            self._land(flight)
         elif kind == FAILURE:
             failure = decode_failure(frame)
-            flight = self._flights.get(failure.group_id)
-            if flight is None:
-                raise WireError(f"an error for the unknown group {failure.group_id}")
-            flight.fail(failure.first, failure.calls, error_of(failure.error))
-            self._land(flight)
+            group = self._group_of(failure.group_id)
+            group.fail(failure.first, failure.calls, error_of(failure.error))
         elif kind == READY:
             self._ready.set()
+            return
         else:
             raise WireError(f"runner {self.name!r} sent a frame of kind {kind}")
+        if group.open <= 0:
+            self._remove(group)
 
-    def _land(self, flight: PendingCalls) -> None:
-        if flight.open <= 0:
-            del self._flights[flight.number]
-            if flight.latest >= self._backlog.latest:
-                left = chain(self._flights.values(), self._boarding.values())
-                self._backlog.latest = max((one.latest for one in left), default=0.0)
+    def _group_of(self, number: int) -> PendingCalls:
+        group = self._sent.get(number)
+        if group is None:
+            raise WireError(f"runner {self.name!r} answered the unknown group {number}")
+        return group
+
+    def _remove(self, group: PendingCalls) -> None:
+        """Forget a group: the runner has answered all its calls."""
+        del self._sent[group.number]
+        if group.slot is not None:
+            self._watch.leave(group)
+        if group.deadline >= self.queue_delay.latest:
+            left = chain(self._sent.values(), self._unsent.values())
+            self.queue_delay.latest = max((one.deadline for one in left), default=0.0)

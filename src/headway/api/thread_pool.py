@@ -1,20 +1,56 @@
-"""The threads in which sync API functions run.
+"""The threads in which sync API functions run, and the runner calls that they wait for.
 
-api/endpoint sends functions there; what they call on a runner comes back to the loop.
+api/endpoint sends functions there; api/runner_client enters their calls, so that a
+cancelled request's thread stops waiting.
 """
 
 import asyncio
 import contextvars
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
+from typing import Any, Final
 
-from headway.api.blocking_calls import BLOCKING_CALLS, BlockingCalls
 from headway.errors import OverloadedError
 from headway.metrics import Counter
 
-__all__ = ["ThreadPool"]
+__all__ = ["BLOCKING_CALLS", "BlockingCalls", "ThreadPool"]
 
 _WAITING_PER_THREAD = 64
+
+
+class BlockingCalls:
+    """The runner calls of one request whose function runs in a thread."""
+
+    __slots__ = ("_futures", "_is_cancelled")
+
+    def __init__(self) -> None:
+        self._futures: set[Future[Any]] = set()
+        self._is_cancelled = False
+
+    def wait(self, future: Future[Any]) -> Any:
+        """Return the result of a call; the thread waits for it here.
+
+        Raises:
+            CancelledError: If the request was cancelled.
+        """
+        self._futures.add(future)
+        try:
+            if self._is_cancelled:
+                future.cancel()
+            return future.result()
+        finally:
+            self._futures.discard(future)
+
+    def cancel(self) -> None:
+        """Cancel the calls that the thread waits for, and every later one."""
+        # First the mark: a call entered meanwhile is in the set or sees it.
+        self._is_cancelled = True
+        for future in list(self._futures):
+            future.cancel()
+
+
+BLOCKING_CALLS: Final[ContextVar[BlockingCalls]] = ContextVar("headway_blocking_calls")
+"""Of the request whose function runs in this thread."""
 
 
 class ThreadPool:
@@ -50,12 +86,12 @@ class ThreadPool:
         future = self._pool.submit(context.run, function, *args)
         self._taken += 1
         loop = asyncio.get_running_loop()
-        # The thread counts until it is over, even if its caller has gone.
+        # The thread counts until it is over, even if its request is.
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            # The thread cannot be stopped, but what it waits for can.
+            # The thread cannot be stopped, but its calls can.
             calls.cancel()
             raise
 
@@ -63,5 +99,5 @@ class ThreadPool:
         self._taken -= 1
 
     def close(self) -> None:
-        """Let the threads end; what waits is not begun."""
+        """Let the threads end; waiting functions are not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,6 +1,6 @@
 """An API worker: the HTTP server, the application and the links to the runners.
 
-assemble builds it; the process that serves starts, drains and closes it.
+server/assembly builds it; server/process and server/embedded start, drain and close it.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from headway.api.admission import Admission
+from headway.api.admission import DeadlineWatch
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.errors import StartError
@@ -21,11 +21,11 @@ __all__ = ["ApiWorker", "Part", "Server"]
 
 _log = logging.getLogger(__name__)
 _CONNECT_S = 1.0
-"""Then it listens all the same: /readyz has to tell that a runner is not up."""
+"""After that it listens all the same: /readyz reports that a runner is not up."""
 
 
 class Part(Protocol):
-    """Works beside the server; what keeps a runner client connected is one."""
+    """Works beside the server, like the links to the runners."""
 
     def start(self) -> None:
         """Begin, before the server listens."""
@@ -37,18 +37,18 @@ class Part(Protocol):
 
 
 class Server(Protocol):
-    """Serves the application; http/server is one."""
+    """Serves the application, like http.server.HttpServer."""
 
     async def start(self) -> None:
         """Listen."""
         ...
 
     async def drain(self, timeout_s: float) -> None:
-        """Answer what was accepted, take nothing new."""
+        """Answer the accepted requests, take no new ones."""
         ...
 
     async def aclose(self) -> None:
-        """Drop what is left."""
+        """Drop the rest."""
         ...
 
 
@@ -56,11 +56,11 @@ class ApiWorker:
     """Serves HTTP in one process.
 
     Args:
-        service: Whose hooks run.
+        service: Its hooks run.
         server: Serves the application.
         clients: One for each runner.
         parts: Begin before the server and end after it, like its links to runners.
-        admission: Has a timer to stop.
+        watch: Of the deadlines; it has a timer to stop.
         pool: Runs sync API functions.
         state: Shared by the contexts of this worker.
     """
@@ -72,7 +72,7 @@ class ApiWorker:
         server: Server,
         clients: Sequence[RunnerClient],
         parts: Sequence[Part],
-        admission: Admission,
+        watch: DeadlineWatch,
         pool: ThreadPool,
         state: dict[str, Any],
     ) -> None:
@@ -80,7 +80,7 @@ class ApiWorker:
         self.server = server
         self._clients = clients
         self._parts = parts
-        self._admission = admission
+        self._watch = watch
         self._pool = pool
         self._state = state
         self.is_draining = False
@@ -104,7 +104,7 @@ class ApiWorker:
                     f"the start-up hook {_name_of(hook)} raised "
                     f"{type(error).__name__}: {error}"
                 ) from error
-        # To runners that are up this takes a moment, and no request is refused for it.
+        # It takes a moment if the runners are up; no request is refused meanwhile.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CONNECT_S):
                 await self.wait_ready()
@@ -115,7 +115,7 @@ class ApiWorker:
         await asyncio.gather(*(client.wait_ready() for client in self._clients))
 
     async def drain(self, timeout_s: float) -> None:
-        """Answer what was accepted, take nothing new, run the shutdown hooks."""
+        """Answer the accepted requests, take no new ones, run the shutdown hooks."""
         self.is_draining = True
         await self.server.drain(timeout_s)
         for hook in self._service.shutdown_hooks:
@@ -125,11 +125,11 @@ class ApiWorker:
                 _log.exception("the shutdown hook %s raised", _name_of(hook))
 
     async def aclose(self) -> None:
-        """Drop what is left."""
+        """Drop the rest."""
         await self.server.aclose()
         for part in self._parts:
             await part.aclose()
-        self._admission.close()
+        self._watch.close()
         self._pool.close()
 
     async def _run_hook(self, hook: Hook) -> None:

@@ -1,17 +1,31 @@
 """One HTTP request on its way to the application, and how it is answered.
 
-Made by `http.protocol`, handled by `api.handler`.
+http/protocol makes it, api/application routes it, api/endpoint answers it.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, MethodNotAllowedError
 from headway.http.head import Head, Headers
+from headway.observability.request_trace import RequestTrace
 
-__all__ = ["Answer", "Application", "Request", "Responder"]
+__all__ = [
+    "JSON_TYPE",
+    "Answer",
+    "Application",
+    "Request",
+    "Responder",
+    "error_answer",
+    "render_error",
+    "with_request_id",
+]
+
+JSON_TYPE: Final = b"application/json"
+_encode_json = msgspec.json.Encoder().encode
 
 Answer = tuple[int, bytes, bytes, Headers]
 """Status, content type, body and further headers."""
@@ -66,8 +80,12 @@ class Request(msgspec.Struct, eq=False):
     payload: tuple[bytes, ...] | None = None
     """The protocol's: bytes of an answer that waits for an earlier one."""
 
-    journey: Any = None
-    """The application's: what is noted of the request on its way, if anything is."""
+    trace: RequestTrace | None = None
+    """What is recorded of the request, if a setting asks for it."""
+
+    is_nested: bool = False
+    """Whether it came through the service's middleware: then the request before that
+    applies the trace to the answer."""
 
     stream: Any = None
     """The protocol's: the `http.stream.AnswerStream` of an answer in pieces."""
@@ -106,17 +124,24 @@ class Request(msgspec.Struct, eq=False):
         if responder is not None:
             callback = self.on_disconnect
             self.responder = self.on_disconnect = None
+            trace = None if self.is_nested else self.trace
+            if trace is not None:
+                headers = trace.answer_headers(headers)
             try:
                 responder.answer(self, status, content_type, body, headers)
             except ValueError:
                 # It is not answered yet, and has to be.
                 self.responder, self.on_disconnect = responder, callback
                 raise
+            if trace is not None:
+                trace.finish(status, 0 if self.method == "HEAD" else len(body))
 
     def hang_up(self) -> None:
         """Mark the client as gone; the protocol's."""
         self.disconnected = True
         self.responder = None
+        if self.trace is not None and not self.is_nested:
+            self.trace.finish_unanswered()
         callback, self.on_disconnect = self.on_disconnect, None
         if callback is not None:
             callback()
@@ -135,3 +160,33 @@ class Application(Protocol):
         A request whose head could not be read has no path.
         """
         ...
+
+
+def render_error(error: HeadwayError) -> Answer:
+    """Return an error as an answer; all errors have one JSON form."""
+    body = _encode_json(
+        {"error": {"code": error.code, "message": error.message, "id": error.error_id}}
+    )
+    headers: Headers = ()
+    if error.status in (429, 503):
+        seconds = max(math.ceil(error.retry_after_s or 0), 1)
+        headers = ((b"retry-after", b"%d" % seconds),)
+    if isinstance(error, MethodNotAllowedError):
+        headers = ((b"allow", ", ".join(error.allow).encode()),)
+    return error.status, JSON_TYPE, body, headers
+
+
+def with_request_id(answer: Answer, request: Request) -> Answer:
+    """Return a `render_error` answer with the request's id, if it has one."""
+    trace = request.trace
+    if trace is None or not trace.request_id:
+        return answer
+    status, content_type, body, headers = answer
+    # Nothing in an id needs to be escaped in JSON (observability/telemetry.py).
+    body = b'%b,"request_id":"%b"}}' % (body[:-2], trace.request_id.encode())
+    return status, content_type, body, headers
+
+
+def error_answer(error: HeadwayError, request: Request) -> Answer:
+    """Return an error as the answer to a request."""
+    return with_request_id(render_error(error), request)

@@ -4,7 +4,7 @@ Opened by `http.connection` for `http.asgi`; answers in one piece never come her
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from headway.http.request import Request, Responder
@@ -67,9 +67,6 @@ class AnswerStream:
         status: Of the answer.
         headers: Names in lower case and values, checked already.
         responses: Renders the head.
-
-    Attributes:
-        on_end: Told the bytes of the body, once it is complete.
     """
 
     __slots__ = (
@@ -80,8 +77,8 @@ class AnswerStream:
         "_line",
         "_request",
         "_sent",
+        "_status",
         "_waiter",
-        "on_end",
     )
 
     def __init__(
@@ -95,7 +92,9 @@ class AnswerStream:
     ) -> None:
         self._line = line
         self._request = request
-        self.on_end: Callable[[int], None] | None = None
+        self._status = status
+        if request.trace is not None:
+            headers = request.trace.answer_headers(headers)
         self._sent = 0
         self._waiter: asyncio.Future[None] | None = None
         self._is_bodiless = request.method == "HEAD" or status in BODILESS
@@ -145,8 +144,9 @@ class AnswerStream:
             last += b"0\r\n\r\n"
         self._request.stream = self._request.on_disconnect = None
         self._line.send_last(self._request, last)
-        if self.on_end is not None and not self._request.disconnected:
-            self.on_end(self._sent)
+        request = self._request
+        if request.trace is not None and not request.disconnected:
+            request.trace.finish(self._status, self._sent)
 
     def abort(self) -> None:
         """Drop the connection: there is no other way to say that the rest fails."""

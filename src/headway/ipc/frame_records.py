@@ -5,11 +5,26 @@ own,
 for mypyc compiles no record that holds a memoryview.
 """
 
+from typing import Final
+
 import msgspec
 
 from headway.ipc.message_records import ErrorRecord
 
-__all__ = ["CallsFrame", "CancelFrame", "FailureFrame", "ResultsFrame"]
+__all__ = [
+    "SIMILAR_BUDGETS",
+    "CallsFrame",
+    "CancelFrame",
+    "FailureFrame",
+    "ResultsFrame",
+]
+
+SIMILAR_BUDGETS: Final = 1.15
+"""Ratio of the times left up to which two calls count as alike.
+
+A results frame tells the backlog of calls like its own. What an API worker reserves for
+the way back, a tenth at the most, changes from one call to the next.
+"""
 
 
 class CallsFrame(msgspec.Struct, gc=False):

@@ -1,7 +1,7 @@
 """The SDK of OpenTelemetry in one process: makes spans, and exports them by OTLP.
 
-api/request_spans and runner/batch_spans make spans by it. Only here is the SDK
-imported, which needs the extra `otel`.
+observability/telemetry and runner/batch_spans make spans with it. Only this module
+imports the SDK, which needs the extra `otel`.
 """
 
 import asyncio

@@ -8,6 +8,7 @@ import math
 
 import msgspec
 
+from headway.ipc.frame_records import SIMILAR_BUDGETS
 from headway.scheduling.batch_size import Supply, rows_in_time, rows_worthwhile
 from headway.scheduling.call_group import BatchSlice, CallGroup
 from headway.scheduling.cost_model import CostModel
@@ -27,9 +28,6 @@ __all__ = [
     "Wait",
 ]
 
-_ALIKE = 1.15
-"""Up to so much more time is that of calls alike: what is set aside for the way back,
-a tenth at the most, changes from one to the next."""
 _TRUST_S = 1.0
 """Age of the last observation up to which a prediction may refuse a request."""
 
@@ -236,7 +234,8 @@ class Scheduler:
             return 0.0
         budget_s = max(piece.group.due - piece.group.arrived_at for piece in pieces)
         ahead = self.queue.ahead(
-            min(piece.group.priority for piece in pieces), now + _ALIKE * budget_s
+            min(piece.group.priority for piece in pieces),
+            now + SIMILAR_BUDGETS * budget_s,
         )
         if not ahead.rows:
             return 0.0

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from headway.api.error_answer import render_error
 from headway.api.worker import ApiWorker
 from headway.config.resolution import ResolvedConfig, resolve
 from headway.core.clock import MonotonicClock
@@ -20,6 +19,7 @@ from headway.errors import HeadwayError, UnavailableError
 from headway.http.asgi.application import send_answer
 from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
 from headway.http.asgi.server import AsgiServer
+from headway.http.request import render_error
 from headway.metrics import MetricsRegistry
 from headway.observability.live.recorder import Recorder
 from headway.server.embedded import build_embedded, make_recorder, open_registry

@@ -10,13 +10,13 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from headway.api.admission import Admission
+from headway.api.admission import Admission, ConcurrencyLimit, DeadlineWatch
 from headway.api.application import ApiApplication
+from headway.api.endpoint import Endpoint
 from headway.api.pages import make_pages
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
@@ -45,11 +45,7 @@ from headway.runner.server import ReplicaServer, RunnerServer
 from headway.runner.warmup import warm_up
 from headway.scheduling.scheduler import Scheduler, SchedulerLimits
 from headway.server.edge_assembly import Listening, build_server
-from headway.server.telemetry_assembly import (
-    build_observation,
-    client_type,
-    endpoint_type,
-)
+from headway.server.telemetry_assembly import build_telemetry
 from headway.service.runnable import Runnable
 from headway.service.runner import Runner
 from headway.service.service import Service
@@ -269,21 +265,18 @@ def build_clients(
     service: Service,
     config: ResolvedConfig,
     registry: MetricsRegistry,
-    clock: Clock,
-    loop: asyncio.AbstractEventLoop,
+    watch: DeadlineWatch,
 ) -> list[RunnerClient]:
     """Return a client for each runner of the service, in order."""
     clients = []
-    make = client_type(config.config)
     for runner in service.runners:
         settings = config.runner(runner.name)
         clients.append(
-            make(
+            RunnerClient(
                 name=runner.name,
                 timeout_s=_or_infinite(settings.timeout),
                 max_bytes=settings.batching.max_queue_bytes,
-                clock=clock,
-                loop=loop,
+                watch=watch,
                 wasted_rows=registry.counter(WASTED_ROWS, (runner.name,)),
                 refused=lambda reason: registry.counter(REFUSED, (reason,)),
             )
@@ -301,6 +294,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     links: Sequence[Part],
     registry: MetricsRegistry,
     run_dir: RunDir,
+    watch: DeadlineWatch,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
     tracing: Tracing | None,
@@ -316,23 +310,13 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     pool = ThreadPool(
         threads=settings.threads, refused=registry.counter(REFUSED, ("threads",))
     )
-    most = settings.max_concurrency
-    admission = Admission(
-        max_concurrency=None if most is None else math.ceil(most / workers),
-        timeout_s=_or_infinite(settings.timeout),
-        clock=clock,
-        loop=loop,
-        refused=lambda reason: registry.counter(REFUSED, (reason,)),
-    )
-    make_endpoint = partial(
-        endpoint_type(config.config),
-        admission=admission,
-        pool=pool,
-        clock=clock,
-        loop=loop,
-        state=state,
-    )
-    observation = build_observation(
+    limit, most = None, settings.max_concurrency
+    if most is not None:
+        limit = ConcurrencyLimit(
+            most=math.ceil(most / workers),
+            refused=lambda reason: registry.counter(REFUSED, (reason,)),
+        )
+    telemetry = build_telemetry(
         config=config.config,
         routes=[api.route for api in service.apis.values()],
         tracing=tracing,
@@ -344,9 +328,14 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
     application = ApiApplication(
         endpoints={
-            api.route: make_endpoint(
+            api.route: Endpoint(
                 api=api,
+                admission=Admission(
+                    timeout_s=_or_infinite(settings.timeout), limit=limit, watch=watch
+                ),
+                pool=pool,
                 meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
+                state=state,
             )
             for api in service.apis.values()
         },
@@ -362,7 +351,7 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     server = build_server(
         service=service,
         application=application,
-        observation=observation,
+        telemetry=telemetry,
         settings=settings,
         listening=listening,
         clock=clock,
@@ -373,8 +362,8 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
             service=service,
             server=server,
             clients=clients,
-            parts=[part for part in (tracing, observation, *links) if part],
-            admission=admission,
+            parts=[part for part in (tracing, telemetry, *links) if part],
+            watch=watch,
             pool=pool,
             state=state,
         )

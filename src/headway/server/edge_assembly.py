@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import msgspec
 
 from headway.api.application import ApiApplication
-from headway.api.observer import TelemetryApplication
-from headway.api.telemetry import Telemetry
 from headway.api.worker import Server
 from headway.config.schema import ApiServerConfig
 from headway.core.clock import Clock
@@ -28,9 +26,11 @@ from headway.http.limits import HttpLimits
 from headway.http.request import Application
 from headway.http.server import HttpServer
 from headway.http.shared_load_table import SharedLoadTable
+from headway.http.telemetry_application import TelemetryApplication
 from headway.http.tls import server_context
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import CONNECTIONS_MOVED
+from headway.observability.telemetry import Telemetry
 from headway.service.service import Service
 
 __all__ = ["Listening", "build_neighbours", "build_server"]
@@ -77,7 +77,7 @@ def build_server(
     *,
     service: Service,
     application: ApiApplication,
-    observation: Telemetry | None,
+    telemetry: Telemetry | None,
     settings: ApiServerConfig,
     listening: Listening | None,
     clock: Clock,
@@ -88,7 +88,7 @@ def build_server(
     Raises:
         ConfigError: If a file of TLS cannot be used.
     """
-    observed = _observed(application, observation)
+    observed = _observed(application, telemetry)
     if listening is not None and not (service.mounts or service.middleware):
         return _native_server(observed, settings, listening, clock)
     stack = AsgiStack(
@@ -112,15 +112,15 @@ def build_server(
         state=lifespan.state,
         loop=loop,
     )
-    front = _observed(bridge, observation)
+    front = _observed(bridge, telemetry)
     native = _native_server(front, settings, listening, clock)
     return AsgiServer(app=stack, lifespan=lifespan, native=native)
 
 
-def _observed(application: Application, observation: Telemetry | None) -> Application:
-    if observation is None:
+def _observed(application: Application, telemetry: Telemetry | None) -> Application:
+    if telemetry is None:
         return application
-    return TelemetryApplication(application=application, observation=observation)
+    return TelemetryApplication(application=application, telemetry=telemetry)
 
 
 def _native_server(

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from headway.api.admission import DeadlineWatch
 from headway.api.runner_client import RunnerClient
 from headway.api.worker import ApiWorker
 from headway.config.resolution import ResolvedConfig
@@ -208,8 +209,9 @@ def build_embedded(
     """
     for runner in describe(service).runners:
         warn_of_ignored(runner, config.runner(runner.name))
+    watch = DeadlineWatch(clock=clock, loop=loop)
     clients = build_clients(
-        service=service, config=config, registry=registry, clock=clock, loop=loop
+        service=service, config=config, registry=registry, watch=watch
     )
     tracing = build_tracing(
         config=config.config, service=service.name, process="embedded", clock=clock
@@ -236,6 +238,7 @@ def build_embedded(
         ],
         registry=registry,
         run_dir=run_dir,
+        watch=watch,
         clock=clock,
         loop=loop,
         tracing=tracing,

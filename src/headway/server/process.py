@@ -15,6 +15,7 @@ from typing import Protocol
 
 import uvloop
 
+from headway.api.admission import DeadlineWatch
 from headway.api.worker import ApiWorker
 from headway.core.clock import MonotonicClock
 from headway.core.gc_tuning import tune_gc
@@ -171,8 +172,9 @@ def build(spec: ProcessSpec, service: Service) -> _Serving:
             registry=registry,
             clock=clock,
         )
+    watch = DeadlineWatch(clock=clock, loop=loop)
     clients = build_clients(
-        service=service, config=spec.config, registry=registry, clock=clock, loop=loop
+        service=service, config=spec.config, registry=registry, watch=watch
     )
     return build_api_worker(
         service=service,
@@ -201,6 +203,7 @@ def build(spec: ProcessSpec, service: Service) -> _Serving:
         ],
         registry=registry,
         run_dir=run_dir,
+        watch=watch,
         clock=clock,
         loop=loop,
         tracing=tracing,

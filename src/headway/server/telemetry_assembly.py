@@ -1,6 +1,6 @@
-"""Wires what is noted of requests: names, times, the access log, traces.
+"""Wires the telemetry of requests: ids, Server-Timing, the access log, traces.
 
-assemble calls it. Without a setting that asks for any of this, nothing of it is built.
+server/assembly calls it. Nothing is built that no setting asks for.
 """
 
 import asyncio
@@ -8,23 +8,16 @@ import os
 import secrets
 from collections.abc import Collection
 
-from headway.api.access_log import AccessLog
-from headway.api.access_writer import AccessWriter
-from headway.api.endpoint import Endpoint
-from headway.api.observed_client import ObservedClient
-from headway.api.observed_task import ObservedEndpoint
-from headway.api.request_ids import RequestIds
-from headway.api.request_spans import RequestSpans
-from headway.api.runner_client import RunnerClient
-from headway.api.telemetry import Telemetry
 from headway.config.schema import HeadwayConfig
 from headway.core.clock import Clock
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
+from headway.observability.access_log import AccessLog
 from headway.observability.sampling import sampling_of
+from headway.observability.telemetry import RequestSpans, Telemetry
 from headway.observability.tracing import Tracing
 
-__all__ = ["build_observation", "build_tracing", "client_type", "endpoint_type"]
+__all__ = ["build_telemetry", "build_tracing"]
 
 _PREFIX_BYTES = 5
 
@@ -32,28 +25,14 @@ _PREFIX_BYTES = 5
 def build_tracing(
     *, config: HeadwayConfig, service: str, process: str, clock: Clock
 ) -> Tracing | None:
-    """Return what makes spans in a process; None if there are to be none."""
+    """Return the maker of spans of a process; None if the settings ask for none."""
     off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if off or not config.tracing.enabled:
         return None
     return Tracing(config=config.tracing, service=service, process=process, clock=clock)
 
 
-def client_type(config: HeadwayConfig) -> type[RunnerClient]:
-    """Return what carries calls: with notes of each, if anybody reads them."""
-    return ObservedClient if _notes_stages(config) else RunnerClient
-
-
-def endpoint_type(config: HeadwayConfig) -> type[Endpoint]:
-    """Return what serves functions: with notes of each run, if anybody reads them."""
-    return ObservedEndpoint if _notes_stages(config) else Endpoint
-
-
-def _notes_stages(config: HeadwayConfig) -> bool:
-    return config.api_server.server_timing or config.tracing.enabled
-
-
-def build_observation(
+def build_telemetry(
     *,
     config: HeadwayConfig,
     routes: Collection[str],
@@ -62,7 +41,7 @@ def build_observation(
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
 ) -> Telemetry | None:
-    """Return what is noted of each request; None if that is nothing.
+    """Return the telemetry of requests; None if the settings ask for none.
 
     Raises:
         ConfigError: If a variable of OpenTelemetry is wrong.
@@ -77,11 +56,11 @@ def build_observation(
         spans = RequestSpans(tracing=tracing, sampling=sampling, routes=routes)
     access_log = None
     if access:
-        writer = AccessWriter(dropped=registry.counter(ACCESS_LOG_DROPPED, ()))
-        access_log = AccessLog(writer=writer, loop=loop)
+        dropped = registry.counter(ACCESS_LOG_DROPPED, ())
+        access_log = AccessLog(loop=loop, dropped=dropped)
     return Telemetry(
         clock=clock,
-        ids=RequestIds(secrets.token_hex(_PREFIX_BYTES)) if has_ids else None,
+        id_prefix=secrets.token_hex(_PREFIX_BYTES) if has_ids else None,
         access_log=access_log,
         shows_timing=settings.server_timing,
         spans=spans,

@@ -9,7 +9,7 @@ import logging
 
 from headway.core.clock import Clock
 from headway.errors import HeadwayError, RequestError, RequestTimeoutError
-from headway.http.asgi.bridge import JOURNEY, Receive, Scope, Send, path_below_root
+from headway.http.asgi.bridge import TRACE_KEY, Receive, Scope, Send, path_below_root
 from headway.http.chunked import body_too_large
 from headway.http.head import CHUNKED, Head, Headers, join_fields
 from headway.http.limits import HttpLimits
@@ -59,6 +59,7 @@ class AsgiApplication:
             await send_answer(answer, head.method, send)
 
     def _request(self, desk: "_Desk", head: Head, body: bytes, scope: Scope) -> Request:
+        trace = scope.get(TRACE_KEY)
         return Request(
             desk,
             head,
@@ -66,7 +67,8 @@ class AsgiApplication:
             head.path,
             body,
             self._clock.now(),
-            journey=scope.get(JOURNEY),
+            trace=trace,
+            is_nested=trace is not None,
         )
 
     def _handle(self, request: Request) -> None:

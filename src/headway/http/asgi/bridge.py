@@ -15,7 +15,7 @@ from headway.http.request import Answer, Application, Request
 from headway.http.stream import AnswerStream, Channel, Pairs
 
 __all__ = [
-    "JOURNEY",
+    "TRACE_KEY",
     "AsgiApp",
     "AsgiBridge",
     "Message",
@@ -36,8 +36,8 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 """What is spoken: since 2.4, to send to a client that is gone raises OSError."""
 
-JOURNEY: Final = "headway.journey"
-"""Where a scope has the request's `journey`, for APIs behind middleware."""
+TRACE_KEY: Final = "headway.trace"
+"""The scope's entry with the request's trace, for APIs behind middleware."""
 
 _OWN_HEADERS = frozenset(
     {b"date", b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
@@ -106,8 +106,8 @@ class AsgiBridge:
             "server": server and server[:2],
             "state": dict(self._state),
         }
-        if request.journey is not None:
-            scope[JOURNEY] = request.journey
+        if request.trace is not None:
+            scope[TRACE_KEY] = request.trace
         return scope
 
     async def _serve(self, exchange: "_Exchange", scope: Scope) -> None:

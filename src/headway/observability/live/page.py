@@ -1,6 +1,6 @@
 """The live page's files: the page itself, its style and scripts, and its data.
 
-api/live_pages serves them beneath LIVE_PATH.
+api/pages serves them beneath LIVE_PATH.
 """
 
 import gzip

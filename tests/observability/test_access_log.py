@@ -1,4 +1,4 @@
-"""The access log: it never waits for its reader, and tells what it had to drop."""
+"""The access log: it never waits for its reader, and reports dropped entries."""
 
 import asyncio
 import io
@@ -11,14 +11,10 @@ from typing import Any, TextIO
 
 import pytest
 
-from headway.api.access_log import AccessLog
-from headway.api.access_writer import AccessEntry, AccessWriter
 from headway.core.log import configure
-from headway.http.head import parse_head
-from headway.http.limits import HttpLimits
-from headway.http.request import Request
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
+from headway.observability.access_log import AccessEntry, AccessLog
 
 Pipe = tuple[TextIO, TextIO]
 
@@ -38,8 +34,8 @@ def restore_logging() -> Iterator[None]:
 def pipe() -> Iterator[Pipe]:
     """Return a log's stream, and the end where it is read."""
     read, write = os.pipe()
-    with os.fdopen(read) as reader, os.fdopen(write, "w") as writer:
-        yield reader, writer
+    with os.fdopen(read) as reader, os.fdopen(write, "w") as log:
+        yield reader, log
 
 
 def entry(number: int = 0, path: str = "/predict") -> AccessEntry:
@@ -54,20 +50,21 @@ def counted(registry: MetricsRegistry) -> float:
     )
 
 
-def make(*, most: int = 1000) -> tuple[AccessWriter, MetricsRegistry]:
+def make(*, most: int = 1000) -> tuple[AccessLog, MetricsRegistry]:
     registry = MetricsRegistry(None)
     registry.start()
     dropped = registry.counter(ACCESS_LOG_DROPPED, ())
-    return AccessWriter(dropped=dropped, most=most), registry
+    loop = asyncio.get_running_loop()
+    return AccessLog(loop=loop, dropped=dropped, max_waiting=most), registry
 
 
-async def test_lines_are_those_of_the_log() -> None:
+async def test_entries_are_lines_of_the_log() -> None:
     stream = io.StringIO()
     configure("api-0", format="json", stream=stream)
-    writer, registry = make()
-    writer.start()
-    writer.offer([entry(1), entry(2)])
-    await writer.aclose()
+    log, registry = make()
+    log.start()
+    log.offer([entry(1), entry(2)])
+    await log.aclose()
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert first == {
         "time": "2001-09-09T01:46:41.000Z",
@@ -86,14 +83,14 @@ async def test_lines_are_those_of_the_log() -> None:
     assert counted(registry) == 0
 
 
-async def test_a_reader_who_does_not_read_keeps_nobody_waiting(pipe: Pipe) -> None:
+async def test_a_stalled_reader_delays_no_request(pipe: Pipe) -> None:
     reader, stream = pipe
     configure("api-0", format="json", stream=stream)
-    writer, registry = make(most=2000)
-    writer.start()
+    log, registry = make(most=2000)
+    log.start()
     offered = 0
-    while not counted(registry):  # the pipe is full, then the writer
-        writer.offer([entry(offered + n) for n in range(100)])
+    while not counted(registry):  # the pipe is full, then the log
+        log.offer([entry(offered + n) for n in range(100)])
         offered += 100
         assert offered < 100_000
     dropped = int(counted(registry))
@@ -109,9 +106,9 @@ async def test_a_reader_who_does_not_read_keeps_nobody_waiting(pipe: Pipe) -> No
     thread = threading.Thread(target=read)
     thread.start()
     while not await asyncio.to_thread(told.wait, 0.01):
-        writer.offer([entry(offered)])  # what follows is written, and the gap told of
+        log.offer([entry(offered)])  # what follows is written, and the gap told of
         offered += 1
-    await writer.aclose()
+    await log.aclose()
     stream.close()
     await asyncio.to_thread(thread.join, 10)
     warnings = [line for line in lines if line["level"] == "WARNING"]
@@ -124,16 +121,16 @@ async def test_a_reader_who_does_not_read_keeps_nobody_waiting(pipe: Pipe) -> No
     assert dropped <= counted(registry)
 
 
-async def test_the_end_does_not_wait_for_a_reader_either(
+async def test_closing_does_not_wait_for_a_stalled_reader(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, stream = pipe
-    monkeypatch.setattr("headway.api.access_writer._CLOSE_S", 0.05)
+    monkeypatch.setattr("headway.observability.access_log._CLOSE_S", 0.05)
     configure("api-0", stream=stream)
-    writer, _ = make(most=20_000)
-    writer.start()
-    writer.offer([entry(n) for n in range(20_000)])
-    await writer.aclose()
+    log, _ = make(most=20_000)
+    log.start()
+    log.offer([entry(n) for n in range(20_000)])
+    await log.aclose()
 
     def read() -> list[str]:
         return [reader.readline() for _ in range(20_000)]
@@ -141,7 +138,7 @@ async def test_the_end_does_not_wait_for_a_reader_either(
     assert "[id-19999]" in (await asyncio.to_thread(read))[-1]
 
 
-async def test_others_cannot_write_between_the_parts_of_a_line(pipe: Pipe) -> None:
+async def test_lines_are_written_whole(pipe: Pipe) -> None:
     reader, stream = pipe
     configure("api-0", stream=stream)
     written: list[int] = []
@@ -155,18 +152,18 @@ async def test_others_cannot_write_between_the_parts_of_a_line(pipe: Pipe) -> No
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "write", write)
-        writer, _ = make()
-        writer.start()
-        writer.offer([entry(n) for n in range(300)])
-        writer.offer([entry(300, path="/" + "x" * 10_000)])
-        await writer.aclose()
+        log, _ = make()
+        log.start()
+        log.offer([entry(n) for n in range(300)])
+        log.offer([entry(300, path="/" + "x" * 10_000)])
+        await log.aclose()
     assert sum(length > 4096 for length in written) == 1, "the long line alone"
     assert len(written) < 30
     stream.close()
     assert len(reader.readlines()) == 301
 
 
-async def test_a_users_handlers_and_filters_hold() -> None:
+async def test_handlers_and_filters_of_users_apply() -> None:
     root = logging.getLogger()
     records: list[logging.LogRecord] = []
 
@@ -183,10 +180,10 @@ async def test_a_users_handlers_and_filters_hold() -> None:
 
     access.addFilter(no_probes)
     try:
-        writer, _ = make()
-        writer.start()
-        writer.offer([entry(1), entry(2, path="/livez"), entry(3)])
-        await writer.aclose()
+        log, _ = make()
+        log.start()
+        log.offer([entry(1), entry(2, path="/livez"), entry(3)])
+        await log.aclose()
     finally:
         access.removeFilter(no_probes)
     assert [getattr(record, "request_id", None) for record in records] == [
@@ -195,7 +192,7 @@ async def test_a_users_handlers_and_filters_hold() -> None:
     ]
 
 
-async def test_a_handler_that_raises_costs_only_its_lines(
+async def test_a_handler_that_raises_loses_only_its_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stream = io.StringIO()
@@ -210,11 +207,11 @@ async def test_a_handler_that_raises_costs_only_its_lines(
         handle_all(records)
 
     monkeypatch.setattr(handler, "handle_all", fail_once)
-    writer, _ = make()
-    writer.start()
-    writer.offer([entry(n) for n in range(256)])
-    writer.offer([entry(256)])
-    await writer.aclose()
+    log, _ = make()
+    log.start()
+    log.offer([entry(n) for n in range(256)])
+    log.offer([entry(256)])
+    await log.aclose()
     assert "OSError: no space" in stream.getvalue()
     assert "[id-256] POST /predict 200" in stream.getvalue()
 
@@ -222,34 +219,42 @@ async def test_a_handler_that_raises_costs_only_its_lines(
 async def test_below_the_level_nothing_is_written() -> None:
     stream = io.StringIO()
     configure("api-0", "warning", stream=stream)
-    writer, _ = make()
-    writer.start()
-    writer.offer([entry()])
-    await writer.aclose()
+    log, _ = make()
+    log.start()
+    log.offer([entry()])
+    await log.aclose()
     assert stream.getvalue() == ""
 
 
-async def test_a_turn_is_handed_over_together() -> None:
+async def test_entries_of_a_turn_go_to_the_thread_together() -> None:
     stream = io.StringIO()
     configure("api-0", stream=stream)
-    writer, _ = make()
-    loop = asyncio.get_running_loop()
-    log = AccessLog(writer=writer, loop=loop)
+    log, _ = make()
     log.start()
-    head = parse_head(b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n", HttpLimits())
+
+    def note(path: str, status: int, request_id: str) -> None:
+        log.note(
+            method="GET",
+            path=path,
+            status=status,
+            length=7,
+            seconds=0.001,
+            request_id=request_id,
+        )
+
     offers: list[int] = []
-    offer = writer.offer
+    offer = log.offer
 
     def count(entries: Any) -> None:
         offers.append(len(entries))
         offer(entries)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "offer", count)
+        patch.setattr(log, "offer", count)
         for _ in range(3):
-            log.note(Request(None, head, "GET", "/a", b"", 0.0), 200, 7, 0.001, "n")
+            note("/a", 200, "n")
         await asyncio.sleep(0)
-        log.note(Request(None, head, "GET", "", b"", 0.0), 400, 7, 0.001, "")
+        note("", 400, "")
         await log.aclose()
     assert offers == [3, 1]
     assert stream.getvalue().count("INFO api-0 [n] GET /a 200 7 bytes 1.000 ms\n") == 3

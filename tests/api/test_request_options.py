@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.api.request_options import DEFAULT_PRIORITY, priority_of, timeout_of
+from headway.api.request_options import DEFAULT_PRIORITY, read_header_options
 from headway.errors import BadInputError
 from headway.http.head import parse_head
 from headway.http.limits import HttpLimits
@@ -20,14 +20,16 @@ def request(header: bytes = b"") -> Request:
 
 
 def test_without_headers_the_configuration_holds() -> None:
-    assert timeout_of(request()) == math.inf
-    assert priority_of(request()) == DEFAULT_PRIORITY
+    assert read_header_options(request()).timeout_s == math.inf
+    assert read_header_options(request()).priority == DEFAULT_PRIORITY
 
 
 @given(st.floats(0.001, 86_400_000, allow_nan=False))
 def test_a_timeout_is_given_in_milliseconds(milliseconds: float) -> None:
     header = b"Headway-Timeout-Ms: %.3f\r\n" % milliseconds
-    assert timeout_of(request(header)) == pytest.approx(milliseconds / 1000, abs=1e-6)
+    assert read_header_options(request(header)).timeout_s == pytest.approx(
+        milliseconds / 1000, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,15 +38,16 @@ def test_a_timeout_is_given_in_milliseconds(milliseconds: float) -> None:
 )
 def test_a_timeout_that_is_none_names_the_header(value: bytes) -> None:
     with pytest.raises(BadInputError, match="Headway-Timeout-Ms"):
-        timeout_of(request(b"headway-timeout-ms: " + value + b"\r\n"))
+        read_header_options(request(b"headway-timeout-ms: " + value + b"\r\n"))
 
 
 @given(st.integers(0, 9))
 def test_a_priority_is_a_class(priority: int) -> None:
-    assert priority_of(request(b"headway-priority: %d\r\n" % priority)) == priority
+    options = read_header_options(request(b"headway-priority: %d\r\n" % priority))
+    assert options.priority == priority
 
 
 @pytest.mark.parametrize("value", [b"-1", b"10", b"", b"high", b"1.0", b"\xb2"])
 def test_a_priority_that_is_none_names_the_header(value: bytes) -> None:
     with pytest.raises(BadInputError, match="Headway-Priority"):
-        priority_of(request(b"headway-priority: " + value + b"\r\n"))
+        read_header_options(request(b"headway-priority: " + value + b"\r\n"))

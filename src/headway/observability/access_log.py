@@ -1,28 +1,35 @@
-"""The thread that writes the access log, however slowly its lines are taken.
+"""The access log: one record for each request, once it is answered.
 
-api/access_log offers it entries; it makes records of them for the log's handlers.
+RequestTrace notes answers here if `logging.access` is on. Entries go to a thread once
+per turn of the event loop: a slow log reader never delays requests.
 """
 
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 
 from headway.core.log import LineHandler
 from headway.metrics import Counter
 
-__all__ = ["AccessEntry", "AccessWriter"]
+__all__ = ["CLIENT_CLOSED", "AccessEntry", "AccessLog"]
+
+CLIENT_CLOSED: Final = 499
+"""Logged in place of a status if the client hung up before its answer."""
 
 _log = logging.getLogger("headway.access")
-_MOST = 20_000
-"""Entries that wait; at 10,000 requests a second that is two seconds' silence."""
+_MAX_WAITING = 20_000
+"""At 10,000 requests a second, two seconds without a write."""
 _CLOSE_S = 2.0
+_WRITTEN_TOGETHER = 256
 
 
 class AccessEntry(msgspec.Struct, gc=False):
-    """One answer, or a client that did not wait for it."""
+    """One answer, or a client that hung up before it."""
 
     time: float
     """Of the answer, in seconds since the epoch."""
@@ -30,25 +37,37 @@ class AccessEntry(msgspec.Struct, gc=False):
     path: str
     status: int
     length: int
+    """Bytes of the body."""
     seconds: float
+    """From the request's last byte to its answer."""
     request_id: str
 
 
-class AccessWriter:
-    """Writes entries in a thread of its own; drops and counts what is too much.
+class AccessLog:
+    """Collects entries in the event loop; writes them in a thread of its own.
 
     Args:
-        dropped: Counts entries that were dropped.
-        most: Entries that may wait.
+        loop: Whose turns are collected.
+        dropped: Counts entries that were dropped because too many were waiting.
+        max_waiting: Entries that may wait.
     """
 
-    def __init__(self, *, dropped: Counter, most: int = _MOST) -> None:
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        dropped: Counter,
+        max_waiting: int = _MAX_WAITING,
+    ) -> None:
+        self._loop = loop
         self._dropped = dropped
-        self._most = most
+        self._max_waiting = max_waiting
+        self._turn: list[AccessEntry] = []
+        # Shared with the thread, under the lock of _changed.
         self._changed = threading.Condition()
         self._waiting: list[AccessEntry] = []
-        self._lost = 0
-        """Entries dropped since the log last told of it."""
+        self._unreported = 0
+        """Entries dropped since the log last mentioned any."""
         self._is_closing = False
         self._thread = threading.Thread(
             target=self._run, name="headway-access-log", daemon=True
@@ -58,19 +77,44 @@ class AccessWriter:
         """Start the thread."""
         self._thread.start()
 
+    def note(
+        self,
+        *,
+        method: str,
+        path: str,
+        status: int,
+        length: int,
+        seconds: float,
+        request_id: str,
+    ) -> None:
+        """Note an answer; see AccessEntry."""
+        if not path:  # the request was refused before its head could be read
+            method = path = "-"
+        if not self._turn:
+            self._loop.call_soon(self._hand_over)
+        self._turn.append(
+            AccessEntry(time.time(), method, path, status, length, seconds, request_id)
+        )
+
+    def _hand_over(self) -> None:
+        entries, self._turn = self._turn, []
+        if entries:
+            self.offer(entries)
+
     def offer(self, entries: Sequence[AccessEntry]) -> None:
-        """Take entries to be written, as many as there is room for."""
+        """Give entries to the thread; drop and count those that find no room."""
         with self._changed:
-            room = self._most - len(self._waiting)
+            room = self._max_waiting - len(self._waiting)
             lost = max(len(entries) - room, 0)
-            self._lost += lost
+            self._unreported += lost
             self._waiting += entries[: len(entries) - lost]
             self._changed.notify()
         if lost:
             self._dropped.add(lost)
 
     async def aclose(self) -> None:
-        """Write what is left; give up on a reader who does not take it."""
+        """Write the rest; give up if the log's reader does not take it in time."""
+        self._hand_over()
         with self._changed:
             self._is_closing = True
             self._changed.notify()
@@ -84,11 +128,11 @@ class AccessWriter:
                     if self._is_closing:
                         return
                     self._changed.wait()
-                # They count as waiting until they are written, which may take long.
-                entries, lost = self._waiting[:_A_TIME], self._lost
-                self._lost = 0
+                # Entries count as waiting until they are written.
+                entries = self._waiting[:_WRITTEN_TOGETHER]
+                lost, self._unreported = self._unreported, 0
             try:
-                write(entries, lost)
+                _write(entries, lost)
             except Exception:
                 # A user's handler may raise anything; the next entries are written.
                 logging.getLogger(__name__).exception("the access log was not written")
@@ -96,17 +140,8 @@ class AccessWriter:
                 del self._waiting[: len(entries)]
 
 
-_A_TIME = 256
-"""Entries written together."""
-
-
-def write(entries: Iterable[AccessEntry], lost: int) -> None:
-    """Give entries to all handlers of the access log.
-
-    Args:
-        entries: In order of time.
-        lost: How many were dropped before them.
-    """
+def _write(entries: Iterable[AccessEntry], lost: int) -> None:
+    """Give entries, in order of time, to all handlers of the access log."""
     records = []
     if _log.isEnabledFor(logging.INFO):
         made = map(_record, entries)
@@ -147,14 +182,9 @@ def _record(entry: AccessEntry) -> logging.LogRecord:
 
 
 def _lost_record(lost: int) -> logging.LogRecord:
+    message = "%d requests were not logged: the log's lines are taken too slowly"
     return _log.makeRecord(
-        _log.name,
-        logging.WARNING,
-        __file__,
-        0,
-        "%d requests were not logged: the log's lines are taken too slowly",
-        (lost,),
-        None,
+        _log.name, logging.WARNING, __file__, 0, message, (lost,), None
     )
 
 

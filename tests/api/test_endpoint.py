@@ -1,4 +1,4 @@
-"""An endpoint: what it makes of requests that their runner would refuse."""
+"""An endpoint: early rejection, the concurrency limit and each request's deadline."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.api.wire import PREDICT, Wire
 async def behind(
     backlog_s: float, row_s: float = 0.0, fallback: Any = None
 ) -> tuple[Edge, Wire]:
-    """Return an endpoint that knows its function, and a runner with a backlog."""
+    """Return an endpoint with early rejection, and a runner with a backlog."""
     wire = Wire(timeout_s=1.0)
 
     async def predict(row: float) -> Any:
@@ -43,7 +43,7 @@ async def behind(
 
 
 def fill(edge: Edge) -> int:
-    """Send requests until one is refused; return how many were let in."""
+    """Send requests until one is refused; return how many were admitted."""
     refused = edge.statuses[503]
     sent = 0
     while edge.statuses[503] == refused:
@@ -52,16 +52,16 @@ def fill(edge: Edge) -> int:
     return sent - 1
 
 
-async def test_what_would_be_late_is_refused_before_it_is_read() -> None:
+async def test_late_requests_are_refused_before_they_are_decoded() -> None:
     edge, wire = await behind(3.0)
     edge.send(b"no JSON")
     assert edge.statuses[503] == 1
     assert not wire.frames
-    assert edge.admission.serving == 0
+    assert edge.limit.serving == 0
     edge.close()
 
 
-async def test_a_function_with_another_answer_is_always_asked() -> None:
+async def test_functions_that_handle_the_refusal_always_run() -> None:
     edge, _ = await behind(3.0, fallback="the usual")
     for _ in range(200):
         edge.send(b"1")
@@ -70,7 +70,7 @@ async def test_a_function_with_another_answer_is_always_asked() -> None:
     edge.close()
 
 
-async def test_a_turn_lets_in_no_more_than_there_is_room_for() -> None:
+async def test_a_turn_admits_no_more_than_the_runner_has_time_for() -> None:
     edge, wire = await behind(0.5, row_s=0.05)
     for _ in range(30):
         edge.send(b"no JSON")
@@ -85,13 +85,13 @@ async def test_a_turn_lets_in_no_more_than_there_is_room_for() -> None:
     edge.close()
 
 
-async def test_a_request_may_ask_for_less_time_than_configured_not_for_more() -> None:
+async def test_a_request_may_have_less_time_than_configured_but_not_more() -> None:
     deadlines = []
 
-    async def tell(_: Any) -> None:
+    async def record(_: Any) -> None:
         deadlines.append(REQUEST_OPTIONS.get().deadline)
 
-    edge = Edge(tell, timeout_s=0.5)
+    edge = Edge(record, timeout_s=0.5)
     for header in (b"", b"headway-timeout-ms: 300\r\n", b"headway-timeout-ms: 900\r\n"):
         sent = edge.send(b"1", header)
         deadlines[-1] -= sent.received_at

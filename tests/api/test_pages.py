@@ -1,14 +1,14 @@
-"""The live page where there is nothing to show."""
+"""Headway's own pages."""
 
 from pathlib import Path
 
-from headway.api.live_pages import make_live_pages
+from headway.api.pages import make_live_pages
 from headway.http.head import parse_head
 from headway.http.limits import HttpLimits
 from headway.http.request import Request
 
 
-async def test_without_a_history_it_says_so(tmp_path: Path) -> None:
+async def test_the_live_page_without_a_history_is_unavailable(tmp_path: Path) -> None:
     pages = make_live_pages("credit", tmp_path / "history")
     head = parse_head(b"GET /-/live/data HTTP/1.1\r\nhost: x\r\n\r\n", HttpLimits())
     request = Request(None, head, "GET", "/-/live/data", b"", 0.0)

@@ -1,12 +1,11 @@
-"""The header Server-Timing: what is known is listed, in the syntax that W3C gives."""
+"""The header Server-Timing: it lists the known stages, in the syntax of the W3C."""
 
 import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.api.call_record import CallRecord
-from headway.api.server_timing import CALLS_LISTED, render_timing
+from headway.observability.request_trace import CALLS_LISTED, CallRecord, render_timing
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"[\t !\x23-\x5b\x5d-\x7e]*"'
@@ -44,7 +43,7 @@ def test_one_call() -> None:
     )
 
 
-def test_several_calls_are_told_apart() -> None:
+def test_several_calls_have_their_names() -> None:
     header = render_timing(
         received_at=99.0,
         decoded_at=None,
@@ -62,7 +61,7 @@ def test_several_calls_are_told_apart() -> None:
     )
 
 
-def test_one_failed_call_and_a_clock_that_stands() -> None:
+def test_one_failed_call_and_a_clock_that_stands_still() -> None:
     header = render_timing(
         received_at=1.0,
         decoded_at=1.0,
@@ -105,7 +104,7 @@ def test_the_header_stays_small() -> None:
     ),
     method=st.from_regex(r"[^\W\d]\w{0,9}", fullmatch=True),
 )
-def test_any_header_is_of_the_syntax(
+def test_every_header_has_valid_syntax(
     received_at: float,
     decoded_at: float | None,
     returned_at: float | None,

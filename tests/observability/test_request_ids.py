@@ -1,4 +1,4 @@
-"""Names of requests: the client's if it is harmless, else a new one each."""
+"""Request ids: the client's if it is safe to log, otherwise a generated one."""
 
 import json
 
@@ -6,14 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.api.request_ids import RequestIds
+from headway.core.clock import MonotonicClock
 from headway.errors import RequestError
 from headway.http.head import parse_head
 from headway.http.limits import HttpLimits
 from headway.http.request import Request
+from headway.observability.telemetry import Telemetry
 
 
-def asked(name: bytes | None) -> Request:
+def telemetry(id_prefix: str | None = "abc") -> Telemetry:
+    return Telemetry(
+        clock=MonotonicClock(),
+        id_prefix=id_prefix,
+        access_log=None,
+        shows_timing=False,
+        spans=None,
+    )
+
+
+def request(name: bytes | None) -> Request:
     lines = b"GET / HTTP/1.1\r\nhost: a\r\n"
     if name is not None:
         lines += b"X-Request-Id: " + name + b"\r\n"
@@ -21,9 +32,12 @@ def asked(name: bytes | None) -> Request:
     return Request(None, head, "GET", "/", b"", 0.0)
 
 
-def test_a_name_is_made_for_each() -> None:
-    ids = RequestIds("abc")
-    assert [ids.of(asked(None)) for _ in range(17)][-2:] == ["abc-10", "abc-11"]
+def test_each_request_gets_a_new_id() -> None:
+    ids = telemetry()
+    assert [ids.request_id(request(None)) for _ in range(17)][-2:] == [
+        "abc-10",
+        "abc-11",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -36,8 +50,8 @@ def test_a_name_is_made_for_each() -> None:
         pytest.param(b"a+b/c@d:e.f_g", id="signs"),
     ],
 )
-def test_a_sane_name_is_kept(name: bytes) -> None:
-    assert RequestIds("abc").of(asked(name)) == name.decode()
+def test_a_safe_id_of_the_client_is_kept(name: bytes) -> None:
+    assert telemetry().request_id(request(name)) == name.decode()
 
 
 @pytest.mark.parametrize(
@@ -52,19 +66,23 @@ def test_a_sane_name_is_kept(name: bytes) -> None:
         pytest.param(b"a\tb", id="tab"),
     ],
 )
-def test_any_other_is_replaced(name: bytes) -> None:
-    assert RequestIds("abc").of(asked(name)) == "abc-1"
+def test_any_other_id_is_replaced(name: bytes) -> None:
+    assert telemetry().request_id(request(name)) == "abc-1"
 
 
 @given(name=st.binary(max_size=200))
-def test_no_name_needs_to_be_escaped(name: bytes) -> None:
+def test_no_id_needs_to_be_escaped(name: bytes) -> None:
     try:
-        request = asked(name)
+        asked = request(name)
     except RequestError:
         return
-    found = RequestIds("abc").of(request)
+    found = telemetry().request_id(asked)
     assert json.dumps(found) == f'"{found}"'
     assert 0 < len(found) <= 128
     assert found.isascii()
     assert found.isprintable()
     assert " " not in found
+
+
+def test_without_the_setting_requests_have_no_id() -> None:
+    assert telemetry(None).request_id(request(b"7f3a")) == ""
