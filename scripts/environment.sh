@@ -1,16 +1,17 @@
-# Sourced by the other scripts: goes to the repository's root and makes .venv.
+# Sourced by the other scripts. Changes to the repository's root and provides:
 #
-#   ensure_environment EXTRA   installs the package with that extra (demo, test, lint)
-#                              under constraints.txt, once for each state of
-#                              pyproject.toml and constraints.txt
-#   ensure_wrk                 succeeds if the load generator wrk is there
-#   ensure_chromium            ... and the browser, in which pages are tested
-#   ensure_compiled            compiles the package into .compiled, once for each state
-#                              of src/ and pyproject.toml
-#   check_deciders             ... if the coverage of what decides is whole
+#   ensure_environment EXTRA   creates .venv and installs the package with an extra (demo,
+#                              test, lint, docs) under constraints.txt, once for each
+#                              state of pyproject.toml and constraints.txt
+#   ensure_wrk                 installs the load generator wrk, or fails
+#   ensure_chromium            installs the browser that tests pages, or fails
+#   ensure_compiled            compiles the package into .compiled, once for each state of
+#                              src/ and pyproject.toml
+#   check_deciders             fails unless the branch coverage of the scheduler and the
+#                              batch code is complete
 #
-# PYTHON names the interpreter to use; otherwise the newest python3 from 3.11 on.
-# Functions are called on their own, never in a condition, so that `set -e` holds.
+# PYTHON names the interpreter; the default is python3, or the newest from 3.11 on.
+# Call the functions as plain commands, never in a condition, so that `set -e` works.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -43,7 +44,7 @@ make_venv() {
             "'apt-get install python3-venv' first, or name another interpreter with" \
             "PYTHON=/path/to/python3"
     fi
-    say "making .venv with $python"
+    say "creating .venv with $python"
     "$python" -m venv --clear .venv
 }
 
@@ -53,12 +54,12 @@ install_extra() {
     if [[ -f $stamp && $(<"$stamp") == "$state" ]]; then
         return
     fi
-    # A .venv whose interpreter was removed, or whose making was interrupted.
+    # The interpreter of .venv was removed, or its creation was interrupted.
     if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
         make_venv
     fi
     say "installing headway[$extra] into .venv; this takes a few minutes the first time"
-    # Without build isolation the build backend is pinned too, and fetched once.
+    # Without build isolation, the build backend is pinned too, and downloaded once.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt hatchling editables
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
@@ -67,8 +68,8 @@ install_extra() {
 }
 
 ensure_environment() {
-    # The lock is on a file that is always there, so that none has to be left behind;
-    # a machine without flock (macOS) runs one script at a time.
+    # Locks a file that always exists, so that no lock file is left behind. Without
+    # flock (macOS), run one script at a time.
     exec 9<constraints.txt
     if command -v flock >/dev/null; then
         flock 9
@@ -79,7 +80,7 @@ ensure_environment() {
     export PATH
 }
 
-# ensure_package COMMAND PACKAGE WHAT: WHAT is skipped, says the message, without it.
+# ensure_package COMMAND PACKAGE WHAT: without it, a message says that WHAT is skipped.
 ensure_package() {
     if command -v "$1" >/dev/null; then
         return 0
@@ -108,7 +109,7 @@ ensure_compiled() {
         return
     fi
     say "compiling headway into .compiled; this takes two minutes"
-    # Away from src/, where what is compiled would go on being imported when its source
+    # Not in src/: compiled modules there would still be imported after their source
     # has changed.
     build=$(mktemp -d)
     cp -r src pyproject.toml README.md LICENSE "$build"
@@ -123,7 +124,7 @@ ensure_compiled() {
 }
 
 check_deciders() {
-    # What decides and what cuts rows has no branch that a test has not been through.
+    # Tests pass every branch of the scheduler and the code that splits rows.
     python -m coverage report --fail-under=100 \
         --include='*/headway/scheduling/*,*/headway/ipc/frames.py,*/headway/runner/batch.py,*/headway/runner/isolation.py'
 }
