@@ -28,11 +28,15 @@ from headway.http.request import Application
 from headway.http.response import ResponseHeads
 from headway.http.telemetry_application import TelemetryApplication
 from headway.io import NumpyNdarray
-from headway.ipc.call import Buffer
-from headway.ipc.frames import decode_calls, encode_ready, encode_results
-from headway.ipc.framing import FrameCutter
-from headway.ipc.message_records import ReadyRecord
-from headway.ipc.result import encode_array
+from headway.ipc.frames import (
+    Buffer,
+    FrameCutter,
+    decode_calls,
+    encode_record_frame,
+    encode_results,
+)
+from headway.ipc.records import ReadyFrame
+from headway.ipc.rows import encode_array
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
 from headway.metrics.meters import EndpointMeters
@@ -139,7 +143,9 @@ def _application(
     )
     channel.client = client
     client.channel_opened(channel)
-    client.frame_received(channel, memoryview(encode_ready(ReadyRecord("model", 1))))
+    client.frame_received(
+        channel, memoryview(encode_record_frame(ReadyFrame("model", 1)))
+    )
     runner.attach(client)
     endpoint = Endpoint(
         api=service.apis["predict"],

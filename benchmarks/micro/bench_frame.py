@@ -19,7 +19,7 @@ from headway.ipc.frames import (
     encode_calls,
     encode_results,
 )
-from headway.ipc.result import encode_array
+from headway.ipc.rows import encode_array
 
 SPEC = MethodSpec("predict", batchable=True)
 

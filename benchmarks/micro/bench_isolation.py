@@ -14,9 +14,8 @@ import numpy as np
 from headway.core.clock import MonotonicClock
 from headway.core.method_spec import MethodSpec
 from headway.ipc.call import CallEncoder
-from headway.ipc.call_key import decode_key
 from headway.ipc.channel import Channel
-from headway.ipc.frame_records import CallsFrame
+from headway.ipc.records import CallsFrame, decode_call_key
 from headway.metrics import MetricsRegistry
 from headway.runner.batch import Batch, GroupPayload
 from headway.runner.isolation import Isolation
@@ -50,7 +49,7 @@ def _batch(rows: Any, channel: Channel) -> Batch:
     payload = memoryview(b"".join(call.parts))
     frame = CallsFrame(0, call.key, sizes, (), 0, 1e12, 0.0, payload)
     load = GroupPayload(
-        channel=channel, group_id=0, key=decode_key(call.key), frame=frame
+        channel=channel, group_id=0, key=decode_call_key(call.key), frame=frame
     )
     group = CallGroup(
         key=call.key,

@@ -16,8 +16,8 @@ import headway
 from headway.config.schema import RunnerConfig
 from headway.core.clock import MonotonicClock
 from headway.core.method_spec import MethodSpec
-from headway.ipc.call import Buffer, CallEncoder
-from headway.ipc.frames import RESULTS, encode_calls, kind_of_frame
+from headway.ipc.call import CallEncoder
+from headway.ipc.frames import RESULTS, Buffer, encode_calls, kind_of_frame
 from headway.metrics import MetricsRegistry
 from headway.runner.executor import InlineExecutor
 from headway.runner.isolation import Isolation

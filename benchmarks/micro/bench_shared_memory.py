@@ -18,7 +18,6 @@ import uvloop
 
 from headway.core.method_spec import MethodSpec
 from headway.ipc.call import CallEncoder, EncodedCall
-from headway.ipc.call_key import decode_key
 from headway.ipc.channel import Channel
 from headway.ipc.frames import (
     decode_calls,
@@ -26,9 +25,9 @@ from headway.ipc.frames import (
     encode_calls,
     encode_results,
 )
-from headway.ipc.listener import UnixListener
-from headway.ipc.result import encode_array
-from headway.ipc.unix import UnixLink
+from headway.ipc.records import decode_call_key
+from headway.ipc.rows import encode_array
+from headway.ipc.unix import UnixLink, UnixListener
 from headway.runner.batch import GroupPayload
 from headway.server.sockets import bind_unix
 
@@ -56,7 +55,7 @@ class Runner:
         """Answer a call."""
         calls = decode_calls(frame)
         load = GroupPayload(
-            channel=channel, group_id=0, key=decode_key(calls.key), frame=calls
+            channel=channel, group_id=0, key=decode_call_key(calls.key), frame=calls
         )
         key, payload = encode_array(load.columns[0].copy()[:, 0], 0)
         channel.send(

@@ -55,6 +55,11 @@ class HeadwayError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
 
+    # Defaults, for users' subclasses whose __init__ does not call this one.
+    message = ""
+    error_id: str | None = None
+    retry_after_s: float | None = None
+
     def __init__(
         self,
         message: str,

@@ -16,8 +16,8 @@ from headway.errors import (
     UsageError,
     WireError,
 )
-from headway.ipc.frames import encode_cancel, encode_failure
-from headway.ipc.message_records import ErrorRecord
+from headway.ipc.frames import encode_record_frame
+from headway.ipc.records import CancelFrame, ErrorRecord, FailureFrame
 from tests.api.wire import PREDICT, Wire
 
 
@@ -241,7 +241,7 @@ async def test_an_error_reaches_only_its_calls() -> None:
     tasks = [wire.call(), wire.call(), wire.call()]
     calls = await wire.calls()
     record = ErrorRecord("model_failed", "no", "abc")
-    failure = encode_failure(group_id=calls.group_id, first=1, calls=1, error=record)
+    failure = encode_record_frame(FailureFrame(calls.group_id, 1, 1, record))
     wire.say(failure)
     with pytest.raises(ModelCallError, match="no") as raised:
         await tasks[1]
@@ -297,10 +297,8 @@ async def test_a_blocking_call_from_a_thread_waits_for_its_answer() -> None:
 async def test_frames_that_no_runner_sends_raise() -> None:
     wire = Wire()
     with pytest.raises(WireError):
-        wire.say(encode_cancel(group_id=1, calls=[0]))
+        wire.say(encode_record_frame(CancelFrame(1, (0,))))
     with pytest.raises(WireError):
         wire.say(
-            encode_failure(
-                group_id=99, first=0, calls=1, error=ErrorRecord("internal", "?")
-            )
+            encode_record_frame(FailureFrame(99, 0, 1, ErrorRecord("internal", "?")))
         )

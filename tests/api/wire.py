@@ -9,20 +9,19 @@ import numpy as np
 from headway.api.admission import DeadlineWatch
 from headway.api.runner_client import RunnerClient
 from headway.core.method_spec import MethodSpec
-from headway.ipc.call import Buffer
-from headway.ipc.frame_records import CallsFrame
 from headway.ipc.frames import (
     CALLS,
     CANCEL,
+    Buffer,
+    FrameCutter,
     decode_calls,
-    decode_cancel,
-    encode_ready,
+    decode_record,
+    encode_record_frame,
     encode_results,
     kind_of_frame,
 )
-from headway.ipc.framing import FrameCutter
-from headway.ipc.message_records import ReadyRecord
-from headway.ipc.result import encode_array
+from headway.ipc.records import CallsFrame, CancelFrame, ReadyFrame
+from headway.ipc.rows import encode_array
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
 
@@ -61,7 +60,7 @@ class Wire:
     def open(self) -> None:
         """Connect, with a runner that is ready."""
         self.client.channel_opened(self)
-        self.say(encode_ready(ReadyRecord("iris", 1)))
+        self.say(encode_record_frame(ReadyFrame("iris", 1)))
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         self.frames.extend(FrameCutter().feed(b"".join(buffers)))
@@ -83,7 +82,7 @@ class Wire:
 
     async def cancelled(self) -> tuple[int, ...]:
         await self._kind(CANCEL)
-        return decode_cancel(self.frames.pop(0)).calls
+        return decode_record(self.frames.pop(0), CancelFrame).calls
 
     async def _kind(self, kind: int) -> None:
         while not self.frames:

@@ -9,9 +9,9 @@ import numpy as np
 
 from headway.core.clock import MonotonicClock
 from headway.core.method_spec import MethodSpec
-from headway.ipc.call import Buffer, EncodedCall
-from headway.ipc.frames import encode_calls, encode_cancel
-from headway.ipc.message_records import ReadyRecord
+from headway.ipc.call import EncodedCall
+from headway.ipc.frames import Buffer, encode_calls, encode_record_frame
+from headway.ipc.records import CancelFrame, ReadyFrame
 from headway.metrics import MetricsRegistry
 from headway.metrics.meters import RunnerMeters
 from headway.runner.batch import Batch
@@ -19,7 +19,15 @@ from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
 from headway.runner.receiver import MethodLimits, RunnerReceiver
 from headway.scheduling.scheduler import Scheduler, SchedulerLimits
-from tests.ipc.payload.hop import Named, Recorder, answers_of, encode, isolate, spec
+from tests.ipc.round_trip import (
+    Named,
+    Recorder,
+    answers_of,
+    encode,
+    group_of,
+    isolate,
+    spec,
+)
 
 Model = Callable[..., Any]
 SPECS: Mapping[str, MethodSpec] = {
@@ -125,17 +133,13 @@ class Client(Recorder):
         self._stage.inbox.frame_received(self, memoryview(b"".join(frame)))
 
     def cancel(self, *calls: int, number: int = 1) -> None:
-        frame = encode_cancel(group_id=number, calls=calls)
+        frame = encode_record_frame(CancelFrame(number, tuple(calls)))
         self._stage.inbox.frame_received(self, memoryview(frame))
 
     def answers(self, number: int = 1) -> list[Any]:
         """Return each call's answer; fails if one has none, or two."""
         one = Recorder()
-        one.sent = [
-            bytes(frame)
-            for frame in self.frames()
-            if int.from_bytes(frame[8:12], "little") == number
-        ]
+        one.sent = [bytes(one) for one in self.frames() if group_of(one) == number]
         return answers_of(one, self._encoded[number])
 
 
@@ -166,7 +170,7 @@ class Stage:
             loop=asyncio.get_running_loop(),
         )
         self.inbox = RunnerReceiver(
-            ready=ReadyRecord(runner="model", pid=1),
+            ready=ReadyFrame(runner="model", pid=1),
             limits={
                 name: MethodLimits(max_rows, max_latency_s, joins and one.batchable)
                 for name, one in SPECS.items()

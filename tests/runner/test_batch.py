@@ -9,11 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import WireError
-from headway.ipc.call_key import ARRAYS, OPAQUE, PICKLED, ArgumentSpec, CallKey
-from headway.ipc.frame_records import CallsFrame
+from headway.ipc.records import (
+    ARRAYS,
+    OPAQUE,
+    PICKLED,
+    ArgumentSpec,
+    CallKey,
+    CallsFrame,
+)
 from headway.runner.batch import Batch, GroupPayload
 from headway.runner.results import Answers
-from tests.ipc.payload.hop import (
+from tests.ipc.round_trip import (
     FACTS,
     Arguments,
     Named,

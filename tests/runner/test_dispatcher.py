@@ -13,13 +13,8 @@ from headway.errors import (
     OverloadedError,
     WireError,
 )
-from headway.ipc.call_key import ARRAYS, CallKey, encode_key
-from headway.ipc.frames import (
-    decode_results_frame,
-    encode_calls,
-    encode_ready,
-)
-from headway.ipc.message_records import ReadyRecord
+from headway.ipc.frames import decode_results_frame, encode_calls, encode_record_frame
+from headway.ipc.records import ARRAYS, CallKey, ReadyFrame, encode_record
 from headway.scheduling.call_group import CallGroup
 from headway.scheduling.scheduler import (
     Dispatch,
@@ -243,17 +238,17 @@ async def client(stage: Stage) -> Client:
 
 
 def bad_frames() -> Iterator[tuple[bytes, str]]:
-    key = encode_key(CallKey("nothing", ARRAYS))
+    key = encode_record(CallKey("nothing", ARRAYS))
     fields = {"sizes": (), "parts": [], "payload_bytes": 0, "priority": 0}
     times = {"deadline": 1e12, "sent_at": 0.0}
     for rows_, method, says in (
         ((1,), "nothing", "unknown method 'nothing'"),
         ((1, 0), "predict", "a call without rows"),
     ):
-        key = encode_key(CallKey(method, ARRAYS))
+        key = encode_record(CallKey(method, ARRAYS))
         frame = encode_calls(group_id=1, key=key, rows=rows_, **fields, **times)  # type: ignore[arg-type]  # many types
         yield b"".join(frame), says
-    yield encode_ready(ReadyRecord(runner="x", pid=1)), "a frame of kind 3"
+    yield encode_record_frame(ReadyFrame(runner="x", pid=1)), "a frame of kind 3"
 
 
 @pytest.mark.parametrize(("frame", "says"), list(bad_frames()))

@@ -24,10 +24,10 @@ from headway.errors import (
     UnavailableError,
     WireError,
 )
-from headway.ipc.arena import Arena
-from headway.ipc.frames import encode_cancel
-from headway.ipc.local import LocalChannel
-from headway.ipc.message_records import ReadyRecord
+from headway.ipc.channel import LocalChannel
+from headway.ipc.frames import encode_record_frame
+from headway.ipc.records import CancelFrame, ReadyFrame
+from headway.ipc.shared_memory import SharedMemory
 from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
@@ -40,11 +40,11 @@ from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
 from headway.scheduling.scheduler import Scheduler, SchedulerLimits
 from headway.server.sockets import bind_unix
-from tests.ipc.payload.hop import isolate
+from tests.ipc.round_trip import isolate
 from tests.runner.stage import is_idle
 
 CLOCK = MonotonicClock()
-READY = ReadyRecord(runner="model", pid=1)
+READY = ReadyFrame(runner="model", pid=1)
 SPECS = {
     "predict": MethodSpec("predict", batchable=True),
     "name": MethodSpec("name", batchable=True),
@@ -239,7 +239,7 @@ async def test_thousands_of_calls_over_sockets(
     assert all(model.batches for model in models), "each replica had its share"
 
 
-def _arenas(client: RunnerClient, server: RunnerServer) -> list[Arena]:
+def _memories(client: RunnerClient, server: RunnerServer) -> list[SharedMemory]:
     """Return both ends of the memory to the client, and the runner's to replicas."""
     links: list[Any] = list(server._links)
     channels: list[Any] = [
@@ -247,7 +247,7 @@ def _arenas(client: RunnerClient, server: RunnerServer) -> list[Arena]:
         *server._inbox.channels,
         *(link._channel for link in links),
     ]
-    return [channel._arena for channel in channels]
+    return [channel._memory for channel in channels]
 
 
 @pytest.mark.parametrize("memory_bytes", [20_000, 2**22], ids=["often full", "ample"])
@@ -265,12 +265,12 @@ async def test_thousands_of_calls_through_shared_memory(
         async with in_processes(models, tmp_path, memory_bytes) as (client, server, _):
             await check_many(client, 2000, seed=3)
             await client.call(SPECS["predict"], (np.ones(1),), {})
-            arenas = _arenas(client, server)
-            assert len(arenas) == 2 + replicas
+            memories = _memories(client, server)
+            assert len(memories) == 2 + replicas
             async with asyncio.timeout(5):
                 while client._sent:  # noqa: ASYNC110 - the cancelled ones' end
                     await asyncio.sleep(0.001)
-            assert [arena._loans for arena in arenas] == [{}] * len(arenas)
+            assert [memory._loans for memory in memories] == [{}] * len(memories)
     finally:
         gc.enable()
 
@@ -373,7 +373,7 @@ class Deaf:
 
 async def test_frames_of_the_wrong_kind_are_refused() -> None:
     _, dispatcher, _ = build()
-    cancel = memoryview(encode_cancel(group_id=1, calls=[0]))
+    cancel = memoryview(encode_record_frame(CancelFrame(1, (0,))))
     link = ReplicaLink(dispatcher=dispatcher, clock=CLOCK)
     with pytest.raises(WireError, match="a replica sent a frame of kind 2"):
         link.frame_received(Deaf(), cancel)

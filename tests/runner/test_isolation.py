@@ -17,7 +17,7 @@ from headway.metrics import MetricsRegistry
 from headway.runner.isolation import Isolation
 from headway.runner.outcome import Failure
 from headway.runner.results import Answers
-from tests.ipc.payload.hop import (
+from tests.ipc.round_trip import (
     FACTS,
     Arguments,
     Named,

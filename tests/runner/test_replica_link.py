@@ -7,18 +7,14 @@ import pytest
 
 from headway.core.clock import MonotonicClock
 from headway.errors import ModelCallError
-from headway.ipc.frames import (
-    encode_failure,
-    encode_ready,
-    encode_results,
-)
-from headway.ipc.message_records import ErrorRecord, ReadyRecord
-from headway.ipc.result import encode_array
+from headway.ipc.frames import encode_record_frame, encode_results
+from headway.ipc.records import ErrorRecord, FailureFrame, ReadyFrame
+from headway.ipc.rows import encode_array
 from headway.runner.replica_link import ReplicaLink
-from tests.ipc.payload.hop import Recorder
+from tests.ipc.round_trip import Recorder
 from tests.runner.stage import Stage, rows, same, turn
 
-READY = memoryview(encode_ready(ReadyRecord(runner="model", pid=1)))
+READY = memoryview(encode_record_frame(ReadyFrame(runner="model", pid=1)))
 
 
 def results(number: int, first: int, *values: float) -> memoryview:
@@ -42,9 +38,7 @@ def results(number: int, first: int, *values: float) -> memoryview:
 
 def failure(number: int, first: int) -> memoryview:
     error = ErrorRecord("model_failed", "no", "abc")
-    return memoryview(
-        encode_failure(group_id=number, first=first, calls=1, error=error)
-    )
+    return memoryview(encode_record_frame(FailureFrame(number, first, 1, error)))
 
 
 def linked(stage: Stage) -> tuple[ReplicaLink, Recorder]:
@@ -75,7 +69,7 @@ async def test_answers_may_come_in_pieces() -> None:
 async def test_what_its_warm_up_measured_seeds_the_scheduler() -> None:
     stage = Stage()
     costs = {"predict": [(1, 0.004), (8, 0.012)]}
-    ready = encode_ready(ReadyRecord(runner="model", pid=1, costs=costs))
+    ready = encode_record_frame(ReadyFrame(runner="model", pid=1, costs=costs))
     link = ReplicaLink(dispatcher=stage.dispatcher, clock=MonotonicClock())
     link.channel_opened(Recorder())
     link.frame_received(Recorder(), memoryview(ready))
@@ -84,7 +78,7 @@ async def test_what_its_warm_up_measured_seeds_the_scheduler() -> None:
     assert cost.mean(8) == pytest.approx(0.012)
     # What was learned since is better than what another replica measured.
     slower = {"predict": [(1, 9.0)]}
-    ready = encode_ready(ReadyRecord(runner="model", pid=2, costs=slower))
+    ready = encode_record_frame(ReadyFrame(runner="model", pid=2, costs=slower))
     link = ReplicaLink(dispatcher=stage.dispatcher, clock=MonotonicClock())
     link.frame_received(Recorder(), memoryview(ready))
     assert cost.mean(1) == pytest.approx(0.004)

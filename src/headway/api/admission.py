@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from headway.core.clock import Clock
 from headway.errors import OverloadedError, TooManyRequestsError
 from headway.http.request import Answer, render_error
-from headway.ipc.frame_records import SIMILAR_BUDGETS, ResultsFrame
+from headway.ipc.records import SIMILAR_BUDGETS, ResultsFrame
 from headway.metrics import Counter
 
 __all__ = [

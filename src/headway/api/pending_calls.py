@@ -9,9 +9,9 @@ from typing import Any
 
 from headway.api.call_future import CallFuture
 from headway.errors import HeadwayError
-from headway.ipc.call import Buffer, EncodedCall
-from headway.ipc.frame_records import ResultsFrame
-from headway.ipc.frames import encode_calls
+from headway.ipc.call import EncodedCall
+from headway.ipc.frames import Buffer, encode_calls
+from headway.ipc.records import ResultsFrame
 from headway.observability.request_trace import CallRecord
 from headway.observability.trace_context import pack_call
 

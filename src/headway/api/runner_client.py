@@ -28,19 +28,20 @@ from headway.errors import (
     UsageError,
     WireError,
 )
-from headway.ipc.call import Buffer, CallEncoder, EncodedCall
+from headway.ipc.call import CallEncoder, EncodedCall
 from headway.ipc.channel import Channel
-from headway.ipc.error_records import error_of
 from headway.ipc.frames import (
     FAILURE,
     READY,
     RESULTS,
-    decode_failure,
+    Buffer,
+    decode_record,
     decode_results_frame,
-    encode_cancel,
+    encode_record_frame,
     kind_of_frame,
 )
-from headway.ipc.result import decode_results
+from headway.ipc.records import CancelFrame, FailureFrame, error_of
+from headway.ipc.rows import decode_results
 from headway.metrics import Counter
 from headway.observability.request_trace import CallRecord, RequestTrace
 
@@ -260,7 +261,7 @@ class RunnerClient:
         buffers: list[Buffer] = []
         now = self._now()
         for number, calls in cancelled.items():
-            buffers.append(encode_cancel(group_id=number, calls=calls))
+            buffers.append(encode_record_frame(CancelFrame(number, tuple(calls))))
         for group in unsent.values():
             self._encode_group(group, now, buffers)
         if self._channel is not None and buffers:
@@ -349,7 +350,7 @@ class RunnerClient:
                 if wasted:
                     self._wasted_rows.add(wasted)
         elif kind == FAILURE:
-            failure = decode_failure(frame)
+            failure = decode_record(frame, FailureFrame)
             group = self._group_of(failure.group_id)
             group.fail(failure.first, failure.calls, error_of(failure.error))
         elif kind == READY:

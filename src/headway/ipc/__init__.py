@@ -1,1 +1,1 @@
-"""The hop between API workers, runners and replicas: frames over channels."""
+"""Frames between processes: calls, results and the channels that carry them."""

@@ -1,8 +1,8 @@
-"""A call on the wire: which of its arguments are rows, and what may share its batch.
+"""Encodes calls: which arguments are rows, and which calls may share a batch.
 
-api/runner_client encodes calls, runner/ decodes them. Two calls may share a batch if
-and only if their keys are the same bytes: method, kinds, dtypes, trailing shapes and
-constants.
+api/runner_client encodes calls; runner/warmup and tools/check use the rules about
+arguments. Two calls may share a batch if and only if their keys are the same bytes:
+method, kinds, dtypes, trailing shapes and constants.
 """
 
 import pickle
@@ -13,30 +13,20 @@ import numpy as np
 
 from headway.core.method_spec import MethodSpec
 from headway.errors import UsageError
-from headway.ipc.call_key import (
+from headway.ipc.frames import Buffer
+from headway.ipc.records import (
     ARRAYS,
     OPAQUE,
     PICKLED,
     ArgumentSpec,
     CallKey,
-    encode_key,
+    encode_record,
 )
-from headway.ipc.rows import kind_of, row_count
+from headway.ipc.rows import COPY_BELOW_BYTES, kind_of, raw_bytes, row_count
 
-__all__ = [
-    "Buffer",
-    "CallEncoder",
-    "EncodedCall",
-    "agreed_rows",
-    "raw_bytes",
-    "row_arguments",
-]
-
-Buffer = bytes | bytearray | memoryview
-
+__all__ = ["CallEncoder", "EncodedCall", "agreed_rows", "row_arguments"]
 
 _KEYS_KEPT = 4096
-_COPY_BELOW_BYTES = 65536
 
 
 class EncodedCall(msgspec.Struct, gc=False):
@@ -50,26 +40,15 @@ class EncodedCall(msgspec.Struct, gc=False):
     pickled: bool = False
 
 
-def raw_bytes(array: np.ndarray[Any, Any]) -> Buffer:
-    """Return an array's elements in C order; small ones are copied.
-
-    A copy of a few rows costs less than the bookkeeping of a buffer
-    (benchmarks/micro/bench_codec.py).
-    """
-    if array.nbytes < _COPY_BELOW_BYTES:
-        return array.tobytes()
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
 class CallEncoder:
-    """Encodes calls; keeps the keys of the shapes that it has seen."""
+    """Encodes calls; caches the keys of array shapes."""
 
     __slots__ = ("_keys", "_last")
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, np.dtype[Any], tuple[int, ...]], bytes] = {}
-        # Method, dtype and trailing shape of the last call are those of the next, most
-        # of the time; to compare them costs half of a look into the dict.
+        # Most calls repeat method, dtype and trailing shape of the last one; comparing
+        # them costs half of a look into the dict (benchmarks/micro/bench_codec.py).
         self._last: tuple[Any, Any, Any, bytes] = (None, None, None, b"")
 
     def encode(
@@ -78,7 +57,7 @@ class CallEncoder:
         """Return the call's key, rows and bytes.
 
         Positional arguments and array keyword arguments that hold rows are batched;
-        every other argument is a constant that calls in one batch have in common.
+        every other argument is a constant that all calls of a batch must share.
 
         Raises:
             UsageError: If the arguments of a batchable method differ in rows, or
@@ -94,13 +73,13 @@ class CallEncoder:
                     key = self._known_key(method, array)
                 if key:
                     nbytes = array.nbytes
-                    small = nbytes < _COPY_BELOW_BYTES
+                    small = nbytes < COPY_BELOW_BYTES
                     part = array.tobytes() if small else raw_bytes(array)
                     return EncodedCall(key, shape[0], (part,), nbytes)
         return self._encode_any(method, args, kwargs)
 
     def _known_key(self, method: MethodSpec, array: np.ndarray[Any, Any]) -> bytes:
-        """Return the key of a call with such an array alone; empty if it is new."""
+        """Return the cached key of a call with this array alone; empty if it is new."""
         if not method.batchable or method.batch_dim[0] != 0:
             return b""
         shape = array.shape[1:]
@@ -118,7 +97,7 @@ class CallEncoder:
         rows = agreed_rows(method, columns)
         if not rows:
             blob = _pickle((args, kwargs), method)
-            key = encode_key(CallKey(method.name, OPAQUE))
+            key = encode_record(CallKey(method.name, OPAQUE))
             return EncodedCall(key, 1, (blob,), len(blob), True)
         constants = {
             place: value for place, value in places.items() if place not in columns
@@ -128,7 +107,7 @@ class CallEncoder:
             if all(kind_of(column) == "array" for column in columns.values())
             else PICKLED
         )
-        key = encode_key(
+        key = encode_record(
             CallKey(
                 method.name,
                 mode,
@@ -159,7 +138,7 @@ def row_arguments(
     """Return the arguments that hold rows, with their rows on axis 0.
 
     Raises:
-        UsageError: If one has no such axis as `batch_dim` names.
+        UsageError: If one does not have the axis that `batch_dim` names.
     """
     columns: dict[int | str, Any] = {}
     for place, value in enumerate(args):
@@ -174,7 +153,7 @@ def row_arguments(
 
 def _rows_first(value: Any, kind: str | None, method: MethodSpec) -> Any:
     if kind == "array" and not value.dtype.isnative:
-        # As joined with others it would be; not all that computes takes other orders.
+        # Joining would do the same, and some libraries reject other byte orders.
         value = value.astype(value.dtype.newbyteorder("="))
     axis = method.batch_dim[0]
     if axis == 0:
@@ -189,7 +168,7 @@ def _rows_first(value: Any, kind: str | None, method: MethodSpec) -> Any:
 
 
 def agreed_rows(method: MethodSpec, columns: dict[int | str, Any]) -> int:
-    """Return the rows that all of the arguments have; 0 if none has any.
+    """Return the common number of rows of the arguments; 0 if none has any.
 
     Raises:
         UsageError: If they differ.
@@ -223,7 +202,7 @@ def _specify(place: int | str, column: Any) -> ArgumentSpec:
 
 
 def _named_dtype(name: object, dtype: Any) -> str:
-    """Return what two frames' columns must have in common to be joined unchanged."""
+    """Return the properties that two frames' columns must share to be joined."""
     categories = getattr(dtype, "categories", None)
     if categories is None:
         return f"{name!r}: {dtype}"

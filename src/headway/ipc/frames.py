@@ -1,46 +1,43 @@
 """The frames between API workers, runners and replicas; pure functions on bytes.
 
-transport/ cuts the stream into frames by their length; api/runner_client,
-runner/receiver
-and runner/replica_link encode and decode them. All integers are little-endian.
+api/runner_client, runner/receiver and runner/replica_link encode and decode them;
+channels cut the byte stream into frames. All integers are little-endian.
 
-    u32 length of the frame | u8 kind | 3 bytes of padding | what the kind says
+    u32 length of the frame | u8 kind | u8 padding at the end | 2 bytes unused | ...
 
     CALLS      a group: calls of one turn of an event loop that may share a batch
-    CANCEL     calls of a group that nobody waits for any longer
+    CANCEL     calls of a group whose callers are gone
     READY      the runner is loaded and warm
     RESULTS    results of neighbouring calls of a group
     FAILURE    one error for neighbouring calls of a group
 
-Kinds 6 and 7 are the transport's own (ipc/block_frame).
+CALLS and RESULTS have fixed fields and a payload; the others hold one record in
+MessagePack. Kinds from BLOCK on belong to the channel (ipc/shared_memory).
 
 A frame's length is a multiple of 8 and its payload begins at one, so that an array over
 the payload is aligned whenever the frame is.
 """
 
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from headway.errors import WireError
-from headway.ipc.call import Buffer
-from headway.ipc.frame_records import (
+from headway.ipc.records import (
+    RECORD_FAULTS,
     CallsFrame,
     CancelFrame,
     FailureFrame,
+    ReadyFrame,
     ResultsFrame,
-)
-from headway.ipc.message_records import (
-    RECORD_FAULTS,
-    ErrorRecord,
-    ReadyRecord,
-    decode_error,
-    decode_ready_record,
     encode_record,
 )
 from headway.observability.trace_context import TRACE_BYTES
 
 __all__ = [
+    "BLOCK",
     "CALLS",
     "CANCEL",
     "FAILURE",
@@ -48,17 +45,17 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "READY",
     "RESULTS",
+    "UNUSED",
+    "Buffer",
+    "FrameCutter",
     "decode_calls",
-    "decode_cancel",
-    "decode_failure",
-    "decode_ready",
+    "decode_record",
     "decode_results_frame",
     "encode_calls",
-    "encode_cancel",
-    "encode_failure",
-    "encode_ready",
+    "encode_record_frame",
     "encode_results",
     "kind_of_frame",
+    "whole_frames",
 ]
 
 CALLS: Final = 1
@@ -66,21 +63,32 @@ CANCEL: Final = 2
 READY: Final = 3
 RESULTS: Final = 4
 FAILURE: Final = 5
+BLOCK: Final = 6
+UNUSED: Final = 7
 
 LENGTH: Final = struct.Struct("<I")
 MAX_FRAME_BYTES: Final = 2**31 - 1
+_SMALLEST_FRAME_BYTES: Final = 8
 
-_HEAD = struct.Struct("<IB3x")
+_HEAD = struct.Struct("<IBB2x")
 # group id, calls, bytes of the key, priority, calls with a span, deadline, sent at
 _CALLS = struct.Struct("<IB3xIIIBxHdd")
 # group id, first call, calls, bytes of the key, sizes, backlog s, row s, queue s,
 # compute s, rows of the batch
-_RESULTS = struct.Struct("<IB3xIIIIIffffI")
-# group id, first call, calls, bytes of the record
-_FAILURE = struct.Struct("<IB3xIIII")
-# group id, calls
-_CANCEL = struct.Struct("<IB3xII")
+_RESULTS = struct.Struct("<IBB2xIIIIIffffI")
 _PADDING = (b"", *(bytes(n) for n in range(1, 8)))
+
+_KINDS: dict[type, int] = {
+    CancelFrame: CANCEL,
+    FailureFrame: FAILURE,
+    ReadyFrame: READY,
+}
+_DECODERS: dict[type, msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
+}
+
+Buffer = bytes | bytearray | memoryview
+_Record = TypeVar("_Record", bound=CancelFrame | FailureFrame | ReadyFrame)
 
 
 def _pack_u32(values: Sequence[int]) -> bytes:
@@ -122,15 +130,15 @@ def encode_calls(  # noqa: PLR0913 - the fields of one frame, on the hot path
 
     Args:
         group_id: Unique among the sender's groups in flight.
-        key: What the calls have in common, from payload.call.
+        key: What the calls have in common, from `CallEncoder`.
         rows: Rows of each call.
-        sizes: Bytes of each call's pickle, or nothing for array columns.
+        sizes: Bytes of each call's pickle; empty for array columns.
         parts: The payload: the first column of all calls, then the second, ...
         payload_bytes: Bytes in `parts`.
         priority: Class of the calls, 0 the most urgent.
         deadline: Monotonic seconds.
         sent_at: Monotonic seconds.
-        traces: TRACE_BYTES for each call that belongs to a span.
+        traces: TRACE_BYTES for each traced call.
 
     Raises:
         WireError: If the frame would be too long for its length field.
@@ -212,11 +220,12 @@ def encode_results(  # noqa: PLR0913 - the fields of one frame, on the hot path
     head = _RESULTS.pack(
         _frame_length(front + payload_bytes + len(end)),
         RESULTS,
+        len(end),
         group_id,
         first,
         calls,
         len(key),
-        len(sizes) << 3 | len(end),
+        len(sizes),
         backlog_s,
         row_s,
         queue_s,
@@ -234,17 +243,15 @@ def decode_results_frame(frame: memoryview) -> ResultsFrame:
     """
     try:
         fields = _RESULTS.unpack_from(frame)
-        group_id, first, calls, key_bytes, packed = fields[2:7]
+        end, group_id, first, calls, key_bytes, sized = fields[2:8]
         at = _RESULTS.size + key_bytes
         key = bytes(frame[_RESULTS.size : at])
-        sized, end = packed >> 3, packed & 7
         sizes = struct.unpack_from(f"<{sized}I", frame, at)
     except struct.error as error:
         raise WireError(f"a RESULTS frame is cut short: {error}") from error
     at += 4 * sized
     at += -at % 8
-    payload = frame[at : len(frame) - end]
-    backlog, row, queue, compute, batch_rows = fields[7:]
+    backlog, row, queue, compute, batch_rows = fields[8:]
     return ResultsFrame(
         group_id=group_id,
         first=first,
@@ -256,74 +263,85 @@ def decode_results_frame(frame: memoryview) -> ResultsFrame:
         queue_s=queue,
         compute_s=compute,
         batch_rows=batch_rows,
-        payload=payload,
+        payload=frame[at : len(frame) - end],
     )
 
 
-def encode_failure(
-    *, group_id: int, first: int, calls: int, error: ErrorRecord
-) -> bytes:
-    """Return a FAILURE frame."""
-    record = encode_record(error)
-    length = _FAILURE.size + len(record)
-    head = _FAILURE.pack(
-        length + -length % 8, FAILURE, group_id, first, calls, len(record)
-    )
-    return head + record + _padding(length)
-
-
-def decode_failure(frame: memoryview) -> FailureFrame:
-    """Return the content of a FAILURE frame.
-
-    Raises:
-        WireError: If it does not parse.
-    """
-    try:
-        _, _, group_id, first, calls, size = _FAILURE.unpack_from(frame)
-        record = decode_error(frame[_FAILURE.size : _FAILURE.size + size])
-    except RECORD_FAULTS as error:
-        raise WireError(f"a FAILURE frame does not parse: {error}") from error
-    return FailureFrame(group_id, first, calls, record)
-
-
-def encode_cancel(*, group_id: int, calls: Sequence[int]) -> bytes:
-    """Return a CANCEL frame."""
-    length = _CANCEL.size + 4 * len(calls)
-    head = _CANCEL.pack(length + -length % 8, CANCEL, group_id, len(calls))
-    return head + _pack_u32(calls) + _padding(length)
-
-
-def decode_cancel(frame: memoryview) -> CancelFrame:
-    """Return the content of a CANCEL frame.
-
-    Raises:
-        WireError: If the frame is shorter than it says.
-    """
-    try:
-        _, _, group_id, calls = _CANCEL.unpack_from(frame)
-        indices = struct.unpack_from(f"<{calls}I", frame, _CANCEL.size)
-    except struct.error as error:
-        raise WireError(f"a CANCEL frame is cut short: {error}") from error
-    return CancelFrame(group_id, indices)
-
-
-def encode_ready(record: ReadyRecord) -> bytes:
-    """Return a READY frame."""
+def encode_record_frame(record: CancelFrame | FailureFrame | ReadyFrame) -> bytes:
+    """Return a CANCEL, FAILURE or READY frame."""
     body = encode_record(record)
-    length = _HEAD.size + 4 + len(body)
-    head = _HEAD.pack(length + -length % 8, READY) + LENGTH.pack(len(body))
-    return head + body + _padding(length)
+    end = _padding(len(body))
+    length = _frame_length(_HEAD.size + len(body) + len(end))
+    return _HEAD.pack(length, _KINDS[type(record)], len(end)) + body + end
 
 
-def decode_ready(frame: memoryview) -> ReadyRecord:
-    """Return the content of a READY frame.
+def decode_record(frame: memoryview, kind: type[_Record]) -> _Record:
+    """Return the record of a CANCEL, FAILURE or READY frame.
 
     Raises:
         WireError: If it does not parse.
     """
     try:
-        (size,) = LENGTH.unpack_from(frame, _HEAD.size)
-        start = _HEAD.size + 4
-        return decode_ready_record(frame[start : start + size])
+        _, _, end = _HEAD.unpack_from(frame)
+        record: _Record = _DECODERS[kind].decode(frame[_HEAD.size : len(frame) - end])
     except RECORD_FAULTS as error:
-        raise WireError(f"a READY frame does not parse: {error}") from error
+        raise WireError(f"a {kind.__name__} does not parse: {error}") from error
+    return record
+
+
+class FrameCutter:
+    """Collects chunks of a stream and yields whole frames.
+
+    A frame inside one chunk is a view of it; only one that spans chunks is copied.
+    """
+
+    __slots__ = ("_chunks", "_needed", "pending")
+
+    def __init__(self) -> None:
+        self._chunks: list[Buffer] = []
+        self._needed = LENGTH.size
+        self.pending = 0
+        """Bytes of an incomplete frame."""
+
+    def feed(self, data: Buffer) -> Iterator[memoryview]:
+        """Yield the frames that `data` completes.
+
+        Raises:
+            WireError: If a frame's length is impossible.
+        """
+        if self.pending:
+            self._chunks.append(data)
+            self.pending += len(data)
+            if self.pending < self._needed:
+                return
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+            self.pending = 0
+        view = memoryview(data)
+        at, end = 0, len(data)
+        while end - at >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(data, at)
+            if not _SMALLEST_FRAME_BYTES <= length <= MAX_FRAME_BYTES:
+                raise WireError(f"a frame says that it is {length} bytes long")
+            if end - at < length:
+                self._needed = length
+                break
+            yield view[at : at + length]
+            at += length
+        else:
+            self._needed = LENGTH.size
+        if at < end:
+            self._chunks.append(view[at:])
+            self.pending = end - at
+
+
+def whole_frames(data: Buffer) -> Iterator[memoryview]:
+    """Yield the frames that `data` consists of, as views of it.
+
+    Raises:
+        WireError: If a frame's length is impossible, or the last frame is incomplete.
+    """
+    cutter = FrameCutter()
+    yield from cutter.feed(data)
+    if cutter.pending:
+        raise WireError("a block ends amid a frame")

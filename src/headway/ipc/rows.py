@@ -1,10 +1,11 @@
-"""The algebra of rows: count, take and join them in every container that batches.
+"""Rows in every container that batches: count, take, join, encode and decode them.
 
-call and result use it on both sides of the hop. Arrays come with their rows on axis 0;
-frames and sparse matrices are known by their module, so that nothing is imported for
-those who do not use them.
+ipc/call, runner/ and api/runner_client use it; tools/check compares by it. Arrays come
+with their rows on axis 0. Frames and sparse matrices are recognised by their module, so
+that nothing is imported for users who do not have them.
 """
 
+import pickle
 import sys
 from collections.abc import Sequence
 from typing import Any, Final, Literal
@@ -12,12 +13,40 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from headway.errors import OutputError, WireError
+from headway.ipc.frames import Buffer
+from headway.ipc.records import (
+    ARRAYS,
+    PICKLED,
+    RECORD_FAULTS,
+    ResultKey,
+    decode_result_key,
+    encode_record,
+)
 
-__all__ = ["Kind", "join", "kind_of", "raw_dtype", "row_count", "take"]
+__all__ = [
+    "COPY_BELOW_BYTES",
+    "Kind",
+    "decode_results",
+    "encode_array",
+    "encode_pickles",
+    "join",
+    "kind_of",
+    "move_rows",
+    "raw_bytes",
+    "raw_dtype",
+    "result_key_of",
+    "row_count",
+    "rows_first",
+    "take",
+]
+
+COPY_BELOW_BYTES: Final = 65536
+"""Smaller arrays are copied: a copy of a few rows costs less than the bookkeeping of a
+buffer (benchmarks/micro/bench_codec.py)."""
 
 _RAW_KINDS: Final = frozenset("biufcmMSU")
-"""NumPy's kinds of elements that are nothing but their bytes: no references, and a
-dtype that its string tells in full (unlike structures and other packages' types)."""
+"""NumPy's kinds of elements that consist of their bytes alone: without references, and
+fully described by the dtype's string (unlike structures and other packages' types)."""
 
 Kind = Literal["array", "objects", "list", "tuple", "dict", "frame", "sparse"]
 
@@ -55,7 +84,7 @@ def raw_dtype(text: str) -> np.dtype[Any]:
     """Return the dtype of an array that travelled as raw bytes.
 
     Raises:
-        WireError: If there is none, or it is not one of raw bytes.
+        WireError: If the text is not a dtype, or not one of raw bytes.
     """
     try:
         dtype = np.dtype(text)
@@ -65,6 +94,13 @@ def raw_dtype(text: str) -> np.dtype[Any]:
         # NumPy would take the bytes for addresses of objects.
         raise WireError(f"an array of {text!r} cannot travel as raw bytes")
     return dtype
+
+
+def raw_bytes(array: np.ndarray[Any, Any]) -> Buffer:
+    """Return an array's elements in C order; see COPY_BELOW_BYTES."""
+    if array.nbytes < COPY_BELOW_BYTES:
+        return array.tobytes()
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def row_count(value: Any) -> int | None:
@@ -82,6 +118,32 @@ def row_count(value: Any) -> int | None:
     return value.shape[0] if kind == "sparse" else len(value)
 
 
+def move_rows(value: Any, source: int, axis: int) -> Any:
+    """Return a value with its rows moved from or to axis 0; lists etc. stay."""
+    if source == axis or kind_of(value) not in ("array", "objects"):
+        return value
+    return np.moveaxis(value, source, axis) if value.ndim > source + axis else value
+
+
+def rows_first(result: Any, axis: int, rows: int, method: str) -> Any:
+    """Return a batch's result with its rows on axis 0, after counting them.
+
+    Raises:
+        OutputError: If the result has no rows, or not as many as the batch.
+    """
+    placed = move_rows(result, axis, 0)
+    count = row_count(placed)
+    if count != rows:
+        got = "no rows" if count is None else f"{count} rows"
+        raise OutputError(
+            f"method {method!r} returned {type(result).__name__} with {got} along "
+            f"batch_dim {axis} for a batch of {rows}: a batchable method returns one "
+            "row for each row that it gets; set batch_dim to the axis of the rows, or "
+            "batchable=False (`headway check` tries a service's methods on batches)"
+        )
+    return placed
+
+
 def take(value: Any, start: int, stop: int) -> Any:
     """Return rows `start` to `stop` of a container; a frame's index begins anew."""
     kind = kind_of(value)
@@ -90,7 +152,7 @@ def take(value: Any, start: int, stop: int) -> Any:
     if kind == "dict":
         return {name: take(part, start, stop) for name, part in value.items()}
     if kind == "frame":
-        # Else an index would tell where in which batch its rows were.
+        # The old index would reveal the position in the batch.
         return value.iloc[start:stop].reset_index(drop=True)
     if kind == "sparse":
         return value.tocsr()[start:stop]
@@ -106,7 +168,7 @@ def join(values: Sequence[Any]) -> Any:
     try:
         return _join(values)
     except Exception as error:
-        # Containers raise whatever they like.
+        # Containers may raise anything.
         names = sorted({type(value).__name__ for value in values})
         raise OutputError(
             f"rows of {len(values)} parts ({', '.join(names)}) cannot be joined: "
@@ -129,7 +191,7 @@ def _join(values: Sequence[Any]) -> Any:
         return _like(first, [_join(parts) for parts in zip(*values, strict=True)])
     if kind == "dict":
         return {name: _join([value[name] for value in values]) for name in first}
-    # Who holds a frame or a sparse matrix has imported its package.
+    # The package of an existing frame or sparse matrix is imported already.
     if kind == "frame":
         return sys.modules["pandas"].concat(values, ignore_index=True)
     if kind == "sparse":
@@ -143,3 +205,95 @@ def _like(value: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
     if hasattr(value, "_fields"):
         return type(value)(*parts)
     return tuple(parts)
+
+
+def encode_array(rows: np.ndarray[Any, Any], axis: int) -> tuple[bytes, Buffer]:
+    """Return (key, bytes) of the results of several calls, joined on axis 0."""
+    key = ResultKey(ARRAYS, rows.dtype.str, rows.shape[1:], axis)
+    return encode_record(key), raw_bytes(rows)
+
+
+def encode_pickles(results: Sequence[Any], axis: int = 0) -> tuple[bytes, list[bytes]]:
+    """Return (key, pickles), one for each call.
+
+    Args:
+        results: With their rows on axis 0.
+        axis: Axis on which the callers want the rows of arrays.
+
+    Raises:
+        OutputError: If a result cannot be pickled.
+    """
+    try:
+        pickles = [pickle.dumps(result, protocol=5) for result in results]
+    except Exception as error:
+        # A value's own __reduce__ may raise anything.
+        raise OutputError(
+            f"the model's result cannot be sent back: {error}; return arrays, lists, "
+            "frames or other values that pickle"
+        ) from error
+    return encode_record(ResultKey(PICKLED, axis=axis)), pickles
+
+
+def decode_results(
+    key: Buffer,
+    sizes: Sequence[int],
+    payload: memoryview,
+    *,
+    keep_rows_first: bool = False,
+) -> list[Any]:
+    """Return each call's result.
+
+    Args:
+        key: As encoded.
+        sizes: Rows of each call for arrays, otherwise bytes of each pickle.
+        payload: All bytes after the sizes.
+        keep_rows_first: Leave the rows on axis 0, to join parts of a call.
+
+    Raises:
+        WireError: If the key does not parse or the bytes do not add up.
+        OutputError: If a pickle cannot be read here.
+    """
+    form = result_key_of(key)
+    axis = 0 if keep_rows_first else form.axis
+    results: list[Any] = []
+    at = 0
+    if form.mode == PICKLED:
+        for size in sizes:
+            value = _unpickle(payload[at : at + size])
+            results.append(move_rows(value, 0, axis) if axis else value)
+            at += size
+        return results
+    try:
+        flat = np.frombuffer(payload, raw_dtype(form.dtype))
+        # A copy: callers may write to their result; it is aligned, and does not keep
+        # the frame alive.
+        rows = flat.reshape(sum(sizes), *form.shape).copy()
+    except ValueError as error:
+        raise WireError(f"a result's bytes do not add up: {error}") from error
+    for size in sizes:
+        part = rows[at : at + size]
+        results.append(move_rows(part, 0, axis) if axis else part)
+        at += size
+    return results
+
+
+def result_key_of(key: Buffer) -> ResultKey:
+    """Return the key of results.
+
+    Raises:
+        WireError: If it does not parse.
+    """
+    try:
+        return decode_result_key(key)
+    except RECORD_FAULTS as error:
+        raise WireError(f"a result's key does not parse: {error}") from error
+
+
+def _unpickle(blob: memoryview) -> Any:
+    try:
+        return pickle.loads(blob)
+    except Exception as error:  # a class may raise anything while it is read
+        raise OutputError(
+            f"the model's result cannot be read in the API worker: {error}; return "
+            "arrays, lists or values of classes that are installed there"
+        ) from error

@@ -1,31 +1,28 @@
-"""Channels over Unix sockets: what production runs on.
+"""Channels over Unix sockets: production runs on them.
 
-api/ connects, runner/ listens; the supervisor owns the listening sockets, so that a
-connection to a runner that is starting again is never refused.
+API workers and replicas connect by a UnixLink, runners listen by a UnixListener. The
+supervisor owns the listening sockets, so that a connection to a restarting runner is
+never refused.
 """
 
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
 from headway.errors import WireError
-from headway.ipc.arena import Arena
-from headway.ipc.block_frame import BLOCK
-from headway.ipc.call import Buffer
-from headway.ipc.channel import Channel, ChannelOwner
-from headway.ipc.frames import kind_of_frame
-from headway.ipc.framing import FrameCutter
-from headway.ipc.handshake import offer
+from headway.ipc.channel import ChannelOwner
+from headway.ipc.frames import BLOCK, Buffer, FrameCutter, kind_of_frame, whole_frames
+from headway.ipc.shared_memory import SharedMemory, accept, offer
 
-__all__ = ["UnixChannel", "UnixLink", "unix_socket"]
+__all__ = ["UnixChannel", "UnixLink", "UnixListener", "unix_socket"]
 
 _log = logging.getLogger(__name__)
 
 _SOCKET_BUFFER_BYTES = 4 * 2**20
-"""A turn's frame should fit, so that a busy peer does not make the sender wait."""
+"""One turn's frame should fit, so that a busy peer does not block the sender."""
 _JOIN_BELOW_BYTES = 256 * 1024
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 1.0
@@ -35,13 +32,21 @@ class UnixChannel(asyncio.Protocol):
     """One end of a connection.
 
     Args:
-        owner: Told of frames and of the end.
-        arena: Memory that it shares with its peer, for what is large.
+        owner: Receives the callbacks.
+        memory: Shared with the peer, for large frames.
+        lost: Called after the owner's `channel_lost`.
     """
 
-    def __init__(self, *, owner: ChannelOwner, arena: Arena | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        owner: ChannelOwner,
+        memory: SharedMemory | None = None,
+        lost: Callable[[], None] | None = None,
+    ) -> None:
         self._owner = owner
-        self._arena = arena
+        self._memory = memory
+        self._lost = lost
         self._cutter = FrameCutter()
         self._transport: asyncio.WriteTransport | None = None
         self._error: Exception | None = None
@@ -49,19 +54,19 @@ class UnixChannel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the event loop."""
         self._transport = cast("asyncio.WriteTransport", transport)
-        if self._arena is not None:
+        if self._memory is not None:
             self._loop = asyncio.get_running_loop()
-            self._arena.tell = self._tell_soon
-        # What may be in flight is bounded by the senders' admission, not here.
+            self._memory.notify = self._send_unused_soon
+        # The senders' admission bounds what is in flight, not this channel.
         self._owner.channel_opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass on whole frames; called by the event loop."""
-        arena = self._arena
+        memory = self._memory
         try:
             for frame in self._cutter.feed(data):
-                if arena is not None and kind_of_frame(frame) >= BLOCK:
-                    self._memory_frame(arena, frame)
+                if memory is not None and kind_of_frame(frame) >= BLOCK:
+                    self._memory_frame(memory, frame)
                 else:
                     self._owner.frame_received(self, frame)
         except WireError as error:
@@ -69,20 +74,22 @@ class UnixChannel(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
 
-    def _memory_frame(self, arena: Arena, frame: memoryview) -> None:
-        """Pass on the frames of a block, or free what the peer has read."""
+    def _memory_frame(self, memory: SharedMemory, frame: memoryview) -> None:
+        """Pass on the frames of a block, or free the blocks that the peer has read."""
         if kind_of_frame(frame) == BLOCK:
-            for inner in arena.frames(frame):
+            for inner in whole_frames(memory.block(frame)):
                 self._owner.frame_received(self, inner)
         else:
-            arena.take_back(frame)
+            memory.free(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; called by the event loop."""
-        # The memory goes with the connection, as soon as nobody has a frame in it.
-        self._transport = self._arena = None
+        # The memory goes with the connection, as soon as no frame in it is used.
+        self._transport = self._memory = None
         error, self._error = self._error or exc, None
         self._owner.channel_lost(self, error)
+        if self._lost is not None:
+            self._lost()
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         """Send whole frames."""
@@ -90,9 +97,9 @@ class UnixChannel(asyncio.Protocol):
         if transport is None:
             return
         nbytes = sum(map(len, buffers))
-        arena = self._arena
-        if arena is not None and (nbytes >= arena.share_from or arena.unused):
-            buffers = arena.pack(buffers, nbytes)
+        memory = self._memory
+        if memory is not None and (nbytes >= memory.share_from or memory.unused):
+            buffers = memory.pack(buffers, nbytes)
             nbytes = sum(map(len, buffers))
         if nbytes < _JOIN_BELOW_BYTES:
             transport.write(b"".join(buffers))
@@ -100,17 +107,17 @@ class UnixChannel(asyncio.Protocol):
             transport.writelines(buffers)
 
     def close(self) -> None:
-        """Send what was given, then close."""
+        """Send everything given so far, then close."""
         if self._transport is not None:
             self._transport.close()
 
-    def _tell_soon(self) -> None:
-        """Have the peer told of unused memory; called by whatever thread."""
+    def _send_unused_soon(self) -> None:
+        """Report unused memory to the peer in the next turn; called from any thread."""
         if self._transport is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
+            self._loop.call_soon_threadsafe(self._send_unused)
 
-    def _tell(self) -> None:
-        if self._arena is not None and self._arena.unused:
+    def _send_unused(self) -> None:
+        if self._memory is not None and self._memory.unused:
             self.send(())
 
 
@@ -123,15 +130,15 @@ def unix_socket() -> socket.socket:
 
 
 class UnixLink:
-    """Keeps a connection to a listening socket: connects anew when it is lost.
+    """Keeps a connection to a listening socket: connects again when it is lost.
 
-    The supervisor keeps the socket listening while the process behind it is started
-    again, so that connecting succeeds at once and READY tells when it serves.
+    The supervisor keeps the socket listening while it restarts the process behind it,
+    so that connecting succeeds at once; READY comes when the process serves.
 
     Args:
         path: Of the socket.
-        owner: Told of each connection in turn.
-        memory_bytes: To share with the peer, for each direction; 0 for none.
+        owner: Of each connection in turn.
+        memory_bytes: Shared with the peer, for each direction; 0 for none.
         share_from: Bytes from which a write goes through that memory.
     """
 
@@ -153,7 +160,9 @@ class UnixLink:
 
     def start(self) -> None:
         """Connect, now and whenever the connection is lost."""
-        self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        if not self._is_closed:
+            loop = asyncio.get_running_loop()
+            self._connecting = loop.create_task(self._connect())
 
     async def aclose(self) -> None:
         """Disconnect for good."""
@@ -164,26 +173,6 @@ class UnixLink:
         if self._channel is not None:
             self._channel.close()
 
-    def channel_opened(self, channel: Channel) -> None:
-        """Pass it on."""
-        self._owner.channel_opened(channel)
-
-    def frame_received(self, channel: Channel, frame: memoryview) -> None:
-        """Pass it on."""
-        self._owner.frame_received(channel, frame)
-
-    def channel_lost(self, channel: Channel, error: Exception | None) -> None:
-        """Pass it on, then connect anew."""
-        self._channel = None
-        self._owner.channel_lost(channel, error)
-        if not self._is_closed:
-            self.start()
-
-    def _offer(self, connection: socket.socket) -> Arena | None:
-        return offer(
-            connection, half_bytes=self._memory_bytes, share_from=self._share_from
-        )
-
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         delay_s = _FIRST_RETRY_S
@@ -192,13 +181,20 @@ class UnixLink:
             connection.setblocking(False)
             try:
                 await loop.sock_connect(connection, self._path)
+                memory = offer(
+                    connection,
+                    half_bytes=self._memory_bytes,
+                    share_from=self._share_from,
+                )
+                channel = partial(
+                    UnixChannel, owner=self._owner, memory=memory, lost=self.start
+                )
                 _, self._channel = await loop.create_unix_connection(
-                    partial(UnixChannel, owner=self, arena=self._offer(connection)),
-                    sock=connection,
+                    channel, sock=connection
                 )
                 return
             except OSError as error:
-                # Nobody listens: the supervisor itself is on its way down.
+                # Nothing listens: the supervisor itself is stopping.
                 connection.close()
                 _log.debug("cannot connect to %s: %s", self._path, error)
             except asyncio.CancelledError:
@@ -206,3 +202,67 @@ class UnixLink:
                 raise
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, _LAST_RETRY_S)
+
+
+class UnixListener:
+    """Accepts connections to a listening socket as channels.
+
+    Args:
+        listening: The socket; closed with the listener.
+        owner: Returns the owner of each channel.
+    """
+
+    def __init__(
+        self, *, listening: socket.socket, owner: Callable[[], ChannelOwner]
+    ) -> None:
+        self._listening = listening
+        self._owner = owner
+        self._accepting: asyncio.Task[None] | None = None
+        self._greeting: set[asyncio.Task[None]] = set()
+        """One for each accepted connection that is not a channel yet."""
+        self._is_closed = False
+
+    def start(self) -> None:
+        """Accept connections from now on."""
+        self._listening.setblocking(False)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    def close(self) -> None:
+        """Accept no more; existing connections stay."""
+        self._is_closed = True
+        if self._accepting is not None:
+            self._accepting.cancel()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        with self._listening:
+            while True:
+                try:
+                    connection, _ = await loop.sock_accept(self._listening)
+                except OSError as error:
+                    # Too many open files; the peer waits in the socket's queue.
+                    _log.warning("cannot accept a connection: %s", error)
+                    await asyncio.sleep(_LAST_RETRY_S)
+                else:
+                    greeting = loop.create_task(self._greet(connection))
+                    self._greeting.add(greeting)
+                    greeting.add_done_callback(self._greeting.discard)
+
+    async def _greet(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        connection.setblocking(False)
+        try:
+            memory = await accept(connection)
+        except (OSError, WireError) as error:
+            if isinstance(error, WireError):
+                _log.warning("refused a peer: %s", error)
+            connection.close()
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        else:
+            if self._is_closed:
+                connection.close()
+                return
+            channel = partial(UnixChannel, owner=self._owner(), memory=memory)
+            await loop.connect_accepted_socket(channel, sock=connection)

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from headway.errors import WireError
-from headway.ipc.call import Buffer, raw_bytes
-from headway.ipc.call_key import ARRAYS, OPAQUE, ArgumentSpec, CallKey
 from headway.ipc.channel import Channel
-from headway.ipc.frame_records import CallsFrame
-from headway.ipc.rows import join, raw_dtype, take
+from headway.ipc.frames import Buffer
+from headway.ipc.records import ARRAYS, OPAQUE, ArgumentSpec, CallKey, CallsFrame
+from headway.ipc.rows import join, raw_bytes, raw_dtype, take
 from headway.runner.outcome import Success
 from headway.scheduling.call_group import BatchSlice
 

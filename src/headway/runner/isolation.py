@@ -18,9 +18,8 @@ import numpy as np
 from headway.core.clock import Clock
 from headway.core.method_spec import MethodSpec
 from headway.errors import ModelCallError, OutputError
-from headway.ipc.call_key import OPAQUE
-from headway.ipc.result import encode_array, encode_blobs, rows_first
-from headway.ipc.rows import kind_of, take
+from headway.ipc.records import OPAQUE
+from headway.ipc.rows import encode_array, encode_pickles, kind_of, rows_first, take
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ISOLATION_CALLS
 from headway.runner.batch import Batch
@@ -246,14 +245,14 @@ def _encode(batch: Batch, result: Any, axis: int) -> Success:
         OutputError: If there are more or fewer rows, or they do not pickle.
     """
     if batch.key.mode == OPAQUE:
-        key, blobs = encode_blobs([result])
+        key, blobs = encode_pickles([result])
     else:
         result = rows_first(result, axis, batch.rows, batch.key.method)
         if kind_of(result) == "array":
             key, payload = encode_array(result, axis)
             return Success(batch.pieces, key, (), memoryview(payload))
         bounds = np.cumsum([0, *batch.call_rows()]).tolist()
-        key, blobs = encode_blobs(
+        key, blobs = encode_pickles(
             [take(result, start, stop) for start, stop in pairwise(bounds)], axis
         )
     return Success(

@@ -11,17 +11,22 @@ from typing import Protocol
 import msgspec
 
 from headway.errors import WireError
-from headway.ipc.call_key import OPAQUE, CallKey, decode_key
 from headway.ipc.channel import Channel
 from headway.ipc.frames import (
     CALLS,
     CANCEL,
     decode_calls,
-    decode_cancel,
-    encode_ready,
+    decode_record,
+    encode_record_frame,
     kind_of_frame,
 )
-from headway.ipc.message_records import ReadyRecord
+from headway.ipc.records import (
+    OPAQUE,
+    CallKey,
+    CancelFrame,
+    ReadyFrame,
+    decode_call_key,
+)
 from headway.runner.batch import GroupPayload
 from headway.scheduling.call_group import CallGroup
 
@@ -66,11 +71,11 @@ class RunnerReceiver:
     def __init__(
         self,
         *,
-        ready: ReadyRecord,
+        ready: ReadyFrame,
         limits: Mapping[str, MethodLimits],
         sink: GroupSink,
     ) -> None:
-        self._ready = encode_ready(ready)
+        self._ready = encode_record_frame(ready)
         self._limits = limits
         self._sink = sink
         self._keys: dict[bytes, CallKey] = {}
@@ -114,7 +119,7 @@ class RunnerReceiver:
         if kind == CALLS:
             self._receive_calls(channel, frame)
         elif kind == CANCEL:
-            cancel = decode_cancel(frame)
+            cancel = decode_record(frame, CancelFrame)
             group = self._cohorts[channel].get(cancel.group_id)
             if group is not None:
                 for call in cancel.calls:
@@ -135,7 +140,7 @@ class RunnerReceiver:
         if key is None:
             if len(self._keys) >= _KEYS_KEPT:
                 self._keys.clear()
-            key = self._keys[calls.key] = decode_key(calls.key)
+            key = self._keys[calls.key] = decode_call_key(calls.key)
         limits = self._limits.get(key.method)
         if limits is None:
             raise WireError(f"an API worker called the unknown method {key.method!r}")

@@ -7,10 +7,9 @@ import asyncio
 import time
 
 from headway.errors import WireError
-from headway.ipc.call_key import OPAQUE, decode_key
 from headway.ipc.channel import Channel
-from headway.ipc.frames import CALLS, decode_calls, encode_ready, kind_of_frame
-from headway.ipc.message_records import ReadyRecord
+from headway.ipc.frames import CALLS, decode_calls, encode_record_frame, kind_of_frame
+from headway.ipc.records import OPAQUE, ReadyFrame, decode_call_key
 from headway.runner.batch import Batch, GroupPayload
 from headway.runner.isolation import Isolation
 from headway.runner.results import Answers, BatchFacts
@@ -27,8 +26,8 @@ class Replica:
         isolation: Has the model.
     """
 
-    def __init__(self, *, ready: ReadyRecord, isolation: Isolation) -> None:
-        self._ready = encode_ready(ready)
+    def __init__(self, *, ready: ReadyFrame, isolation: Isolation) -> None:
+        self._ready = encode_record_frame(ready)
         self._isolation = isolation
         self._answers = Answers()
         self._is_deserted = asyncio.Event()
@@ -56,7 +55,7 @@ class Replica:
         if kind_of_frame(frame) != CALLS:
             raise WireError(f"a runner sent a frame of kind {kind_of_frame(frame)}")
         calls = decode_calls(frame)
-        key = decode_key(calls.key)
+        key = decode_call_key(calls.key)
         rows = sum(calls.rows)
         group = CallGroup(
             key=calls.key,

@@ -7,19 +7,17 @@ import logging
 
 from headway.core.clock import Clock
 from headway.errors import WireError
-from headway.ipc.call_key import CallKey
 from headway.ipc.channel import Channel
-from headway.ipc.error_records import error_of
 from headway.ipc.frames import (
     FAILURE,
     READY,
     RESULTS,
-    decode_failure,
-    decode_ready,
+    decode_record,
     decode_results_frame,
     encode_calls,
     kind_of_frame,
 )
+from headway.ipc.records import CallKey, FailureFrame, ReadyFrame, error_of
 from headway.runner.batch import Batch, GroupPayload
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
@@ -106,7 +104,7 @@ class ReplicaLink:
         """
         kind = kind_of_frame(frame)
         if kind == READY:
-            self._dispatcher.seed(decode_ready(frame).costs)
+            self._dispatcher.seed(decode_record(frame, ReadyFrame).costs)
             self._is_ready = True
             self._dispatcher.add_replica(self)
         elif kind == RESULTS:
@@ -119,7 +117,7 @@ class ReplicaLink:
                     results.calls,
                 )
         elif kind == FAILURE:
-            failure = decode_failure(frame)
+            failure = decode_record(frame, FailureFrame)
             pieces = self._pieces(failure.group_id, failure.first, failure.calls)
             if pieces:
                 self._take(Failure(pieces, error_of(failure.error)), failure.calls)

@@ -10,18 +10,17 @@ from typing import Any
 import msgspec
 
 from headway.errors import HeadwayError
-from headway.ipc.call import Buffer
 from headway.ipc.channel import Channel
-from headway.ipc.error_records import record_of
-from headway.ipc.frames import encode_failure, encode_results
-from headway.ipc.result import (
-    axis_of,
+from headway.ipc.frames import Buffer, encode_record_frame, encode_results
+from headway.ipc.records import FailureFrame, record_of
+from headway.ipc.rows import (
     decode_results,
     encode_array,
-    encode_blobs,
+    encode_pickles,
     join,
+    kind_of,
+    result_key_of,
 )
-from headway.ipc.rows import kind_of
 from headway.runner.batch import GroupPayload
 from headway.runner.outcome import Failure, Outcome, Success
 from headway.scheduling.call_group import BatchSlice, CallGroup
@@ -65,11 +64,8 @@ class Answers:
     def fail(self, group: CallGroup, first: int, end: int, error: HeadwayError) -> None:
         """Collect one error for the calls `first` to `end` of a group."""
         load: GroupPayload = group.load
-        frame = encode_failure(
-            group_id=load.group_id,
-            first=first,
-            calls=end - first,
-            error=record_of(error),
+        frame = encode_record_frame(
+            FailureFrame(load.group_id, first, end - first, record_of(error))
         )
         self._frames.setdefault(load.channel, []).append(frame)
 
@@ -155,9 +151,9 @@ def _joined(parts: Sequence[Success]) -> Success:
         )[0]
         for part in parts
     ]
-    whole, axis = join(values), axis_of(parts[0].key)
+    whole, axis = join(values), result_key_of(parts[0].key).axis
     if kind_of(whole) == "array":
         key, raw = encode_array(whole, axis)
         return Success(parts[0].pieces, key, (), memoryview(raw))
-    key, blobs = encode_blobs([whole], axis)
+    key, blobs = encode_pickles([whole], axis)
     return Success(parts[0].pieces, key, [len(blobs[0])], memoryview(blobs[0]))

@@ -8,8 +8,7 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 
-from headway.ipc.listener import UnixListener
-from headway.ipc.unix import UnixLink
+from headway.ipc.unix import UnixLink, UnixListener
 from headway.observability.tracing import Tracing
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.receiver import RunnerReceiver

@@ -14,8 +14,7 @@ from headway.core.clock import Clock
 from headway.core.method_spec import MethodSpec
 from headway.errors import OutputError, RunnerStartError, UsageError
 from headway.ipc.call import agreed_rows, row_arguments
-from headway.ipc.result import rows_first
-from headway.ipc.rows import join, kind_of
+from headway.ipc.rows import join, kind_of, rows_first
 from headway.runner.receiver import MethodLimits
 from headway.scheduling.scheduler import Scheduler
 from headway.service.runnable import Runnable, read_samples

@@ -8,7 +8,7 @@ import math
 
 import msgspec
 
-from headway.ipc.frame_records import SIMILAR_BUDGETS
+from headway.ipc.records import SIMILAR_BUDGETS
 from headway.scheduling.batch_size import Supply, rows_in_time, rows_worthwhile
 from headway.scheduling.call_group import BatchSlice, CallGroup
 from headway.scheduling.cost_model import CostModel

@@ -28,7 +28,7 @@ from headway.core.method_spec import MethodSpec
 from headway.core.run_dir import RunDir
 from headway.core.version import __version__
 from headway.errors import HeadwayError, RunnerStartError
-from headway.ipc.message_records import ReadyRecord
+from headway.ipc.records import ReadyFrame
 from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
@@ -137,7 +137,7 @@ def build_runner_core(
         else BatchSpans(runner=runner.name, tracing=tracing),
     )
     inbox = RunnerReceiver(
-        ready=ReadyRecord(runner=runner.name, pid=os.getpid()),
+        ready=ReadyFrame(runner=runner.name, pid=os.getpid()),
         limits=limits,
         sink=dispatcher,
     )
@@ -248,7 +248,7 @@ def build_replica(
     return ReplicaServer(
         listening=listening,
         replica=Replica(
-            ready=ReadyRecord(runner=runner.name, pid=os.getpid(), costs=costs),
+            ready=ReadyFrame(runner=runner.name, pid=os.getpid(), costs=costs),
             isolation=Isolation(
                 runner=runner.name,
                 runnable=runnable,

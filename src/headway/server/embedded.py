@@ -19,7 +19,7 @@ from headway.config.resolution import ResolvedConfig
 from headway.core.clock import Clock
 from headway.core.gc_tuning import tune_gc
 from headway.core.run_dir import RunDir
-from headway.ipc.local import LocalChannel
+from headway.ipc.channel import LocalChannel
 from headway.metrics import MetricsRegistry
 from headway.observability.live.recorder import Recorder
 from headway.runner.dispatcher import Dispatcher

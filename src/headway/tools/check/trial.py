@@ -11,8 +11,14 @@ import numpy as np
 
 from headway.core.method_spec import MethodSpec
 from headway.errors import OutputError
-from headway.ipc.result import decode_results, encode_blobs, on_axis_0
-from headway.ipc.rows import join, row_count, take
+from headway.ipc.rows import (
+    decode_results,
+    encode_pickles,
+    join,
+    move_rows,
+    row_count,
+    take,
+)
 from headway.service.runnable import Runnable
 from headway.tools.check.difference import EXACT, difference, only_row
 from headway.tools.check.sample_rows import Row
@@ -100,7 +106,7 @@ class Trial:
 
     def _rows_of(self, result: Any, count: int, called: str) -> list[Any]:
         axis = self._spec.batch_dim[1]
-        placed = on_axis_0(result, axis)
+        placed = move_rows(result, axis, 0)
         got = row_count(placed)
         if got != count:
             shape = getattr(result, "shape", None)
@@ -112,7 +118,7 @@ class Trial:
             axes = [at for at, length in enumerate(shape or ()) if length == count]
             raise Fault(Misfit(what, count, frozenset(axes)))
         try:
-            key, (blob,) = encode_blobs([placed])
+            key, (blob,) = encode_pickles([placed])
             (sent,) = decode_results(key, [len(blob)], memoryview(blob))
         except OutputError as error:
             what = f"{called} gave an output that cannot be sent"

@@ -3,6 +3,7 @@
 import itertools
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,44 +13,45 @@ from hypothesis import strategies as st
 
 from headway.errors import WireError
 from headway.ipc import frames as wire
-from headway.ipc.call import Buffer
-from headway.ipc.call_key import ArgumentSpec, CallKey, decode_key
-from headway.ipc.frame_records import (
-    CallsFrame,
-    CancelFrame,
-    FailureFrame,
-    ResultsFrame,
-)
 from headway.ipc.frames import (
     LENGTH,
     MAX_FRAME_BYTES,
+    Buffer,
+    FrameCutter,
     decode_calls,
-    decode_cancel,
-    decode_failure,
-    decode_ready,
+    decode_record,
     decode_results_frame,
     encode_calls,
-    encode_cancel,
-    encode_failure,
-    encode_ready,
+    encode_record_frame,
     encode_results,
     kind_of_frame,
+    whole_frames,
 )
-from headway.ipc.framing import FrameCutter, whole_frames
-from headway.ipc.message_records import ErrorRecord, ReadyRecord
-from headway.ipc.result import decode_results
-from headway.ipc.result_key import ARRAY, ResultKey
+from headway.ipc.records import (
+    ARRAYS,
+    ArgumentSpec,
+    CallKey,
+    CallsFrame,
+    CancelFrame,
+    ErrorRecord,
+    FailureFrame,
+    ReadyFrame,
+    ResultKey,
+    ResultsFrame,
+    decode_call_key,
+)
+from headway.ipc.rows import decode_results
 
 CALL_KEY = msgspec.msgpack.encode(
     CallKey("predict", 0, (ArgumentSpec(0, "array", "<f8", (4,)),), b"constants")
 )
-RESULT_KEY = msgspec.msgpack.encode(ResultKey(ARRAY, "<f8", (2,)))
+RESULT_KEY = msgspec.msgpack.encode(ResultKey(ARRAYS, "<f8", (2,)))
 DECODERS: dict[int, Callable[[memoryview], object]] = {
     wire.CALLS: decode_calls,
     wire.RESULTS: decode_results_frame,
-    wire.FAILURE: decode_failure,
-    wire.CANCEL: decode_cancel,
-    wire.READY: decode_ready,
+    wire.FAILURE: partial(decode_record, kind=FailureFrame),
+    wire.CANCEL: partial(decode_record, kind=CancelFrame),
+    wire.READY: partial(decode_record, kind=ReadyFrame),
 }
 NESTED = b"\x91" * 100_000 + b"\xc0"
 """MessagePack of an array in an array in an array ..."""
@@ -100,13 +102,13 @@ WHOLE = st.one_of(
     st.builds(calls_frame, COUNTS, st.booleans(), PAYLOADS),
     st.builds(results_frame, COUNTS, PAYLOADS),
     st.text(max_size=20).map(
-        lambda text: encode_failure(
-            group_id=7, first=0, calls=2, error=ErrorRecord("late", text, "id", 1.5)
+        lambda text: encode_record_frame(
+            FailureFrame(7, 0, 2, ErrorRecord("late", text, "id", 1.5))
         )
     ),
-    COUNTS.map(lambda calls: encode_cancel(group_id=7, calls=calls)),
+    COUNTS.map(lambda calls: encode_record_frame(CancelFrame(7, tuple(calls)))),
     st.text(max_size=20).map(
-        lambda name: encode_ready(ReadyRecord(name, 9, {"predict": [(1, 0.5)]}))
+        lambda name: encode_record_frame(ReadyFrame(name, 9, {"predict": [(1, 0.5)]}))
     ),
 )
 WORDS = st.sampled_from(
@@ -152,14 +154,14 @@ def check(frame: memoryview) -> None:
             assert 4 * len(found.sizes) + len(found.payload) < len(frame)
             check_result(found)
         elif isinstance(found, CancelFrame):
-            assert 4 * len(found.calls) < len(frame)
+            assert len(found.calls) < len(frame)
         else:
-            assert isinstance(found, FailureFrame | ReadyRecord)
+            assert isinstance(found, FailureFrame | ReadyFrame)
 
 
 def check_call_key(key: bytes) -> None:
     try:
-        assert isinstance(decode_key(key), CallKey)
+        assert isinstance(decode_call_key(key), CallKey)
     except WireError:
         return
 
@@ -170,7 +172,7 @@ def check_result(frame: ResultsFrame) -> None:
         form = msgspec.msgpack.decode(frame.key, type=ResultKey)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
-    if form.mode != ARRAY:
+    if form.mode != ARRAYS:
         return
     try:
         results = decode_results(frame.key, frame.sizes, frame.payload)
@@ -237,19 +239,17 @@ def test_a_damaged_block_gives_frames_up_to_a_wire_error(block: bytes) -> None:
 def test_a_record_that_is_nested_deeply_is_a_wire_error(kind: int) -> None:
     record = b"\x81\xa1x" + NESTED
     if kind == wire.FAILURE:
-        head = struct.pack("<IIII", 7, 0, 1, len(record))
-    else:
-        head = LENGTH.pack(len(record))
-    frame = struct.pack("<IB3x", 8 + len(head) + len(record), kind) + head + record
+        record = b"\x94\x07\x00\x01" + record
+    frame = struct.pack("<IB3x", 8 + len(record), kind) + record
     with pytest.raises(WireError, match="does not parse"):
         DECODERS[kind](memoryview(frame))
 
 
 def test_a_key_that_is_nested_deeply_is_a_wire_error() -> None:
     fields = msgspec.msgpack.encode(["predict", 0, [], b"", 0])
-    assert decode_key(fields).method == "predict"  # further fields are left out
+    assert decode_call_key(fields).method == "predict"  # further fields are left out
     with pytest.raises(WireError, match="a call's key does not parse"):
-        decode_key(fields[:-1] + NESTED)
-    fields = msgspec.msgpack.encode([ARRAY, "<f8", [], 0, 0])
+        decode_call_key(fields[:-1] + NESTED)
+    fields = msgspec.msgpack.encode([ARRAYS, "<f8", [], 0, 0])
     with pytest.raises(WireError, match="a result's key does not parse"):
         decode_results(fields[:-1] + NESTED, [0], memoryview(b""))

@@ -10,16 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.errors import OutputError, WireError
-from headway.ipc.result import (
-    axis_of,
+from headway.ipc.records import ARRAYS, PICKLED, ResultKey
+from headway.ipc.rows import (
     decode_results,
     encode_array,
-    encode_blobs,
+    encode_pickles,
     join,
+    result_key_of,
     rows_first,
     take,
 )
-from headway.ipc.result_key import ARRAY, BLOBS, ResultKey
 
 
 def key(*fields: Any) -> bytes:
@@ -39,7 +39,7 @@ def test_rows_are_cut_by_call() -> None:
 def test_the_axis_is_put_back_unless_it_is_to_stay(dtype: Any) -> None:
     array = np.arange(6).reshape(3, 2).astype(dtype)
     if dtype is object:
-        form, blobs = encode_blobs([array], 1)
+        form, blobs = encode_pickles([array], 1)
         sizes, payload = [len(blobs[0])], memoryview(blobs[0])
     else:
         form, raw = encode_array(array, 1)
@@ -47,11 +47,11 @@ def test_the_axis_is_put_back_unless_it_is_to_stay(dtype: Any) -> None:
     assert decode_results(form, sizes, payload)[0].shape == (2, 3)
     (rows,) = decode_results(form, sizes, payload, keep_rows_first=True)
     assert rows.shape == (3, 2)
-    assert axis_of(form) == 1
+    assert result_key_of(form).axis == 1
 
 
 def test_a_list_has_no_other_axis() -> None:
-    form, blobs = encode_blobs([[1, 2]], 1)
+    form, blobs = encode_pickles([[1, 2]], 1)
     assert decode_results(form, [len(blobs[0])], memoryview(blobs[0])) == [[1, 2]]
 
 
@@ -59,11 +59,11 @@ def test_a_list_has_no_other_axis() -> None:
     ("form", "sizes", "payload", "says"),
     [
         (b"\xff", [1], b"", "key does not parse"),
-        (key(ARRAY, "<f8"), [2], b"12345678", "do not add up"),
-        (key(ARRAY, "<f8"), [1], b"1234567", "do not add up"),
-        (key(ARRAY, "<f8", (3,)), [1], b"12345678", "do not add up"),
-        (key(ARRAY, "O"), [1], b"12345678", "cannot travel as raw bytes"),
-        (key(ARRAY, "nonsense"), [1], b"12345678", "has no dtype"),
+        (key(ARRAYS, "<f8"), [2], b"12345678", "do not add up"),
+        (key(ARRAYS, "<f8"), [1], b"1234567", "do not add up"),
+        (key(ARRAYS, "<f8", (3,)), [1], b"12345678", "do not add up"),
+        (key(ARRAYS, "O"), [1], b"12345678", "cannot travel as raw bytes"),
+        (key(ARRAYS, "nonsense"), [1], b"12345678", "has no dtype"),
     ],
 )
 def test_bytes_that_do_not_add_up(
@@ -90,7 +90,7 @@ def test_garbage_raises_nothing_else(
 def test_a_pickle_that_cannot_be_read_is_an_output_error() -> None:
     blob = pickle.dumps(1).replace(b"K\x01", b"K")
     with pytest.raises(OutputError, match="cannot be read in the API worker"):
-        decode_results(key(BLOBS), [len(blob)], memoryview(blob))
+        decode_results(key(PICKLED), [len(blob)], memoryview(blob))
 
 
 def test_rows_are_counted_on_their_axis() -> None:

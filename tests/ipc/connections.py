@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from headway.errors import WireError
-from headway.ipc.channel import Channel, ChannelOwner
+from headway.ipc.channel import Channel, ChannelOwner, LocalChannel
 from headway.ipc.frames import LENGTH
-from headway.ipc.listener import UnixListener
-from headway.ipc.local import LocalChannel
-from headway.ipc.unix import UnixLink
+from headway.ipc.unix import UnixLink, UnixListener
 from headway.server.sockets import bind_unix
 
 REFUSED = b"refuse me"

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import WireError
-from headway.ipc.frames import LENGTH, MAX_FRAME_BYTES
-from headway.ipc.framing import FrameCutter
+from headway.ipc.frames import LENGTH, MAX_FRAME_BYTES, FrameCutter
 
 
 def frame(body: bytes) -> bytes:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from headway.errors import ModelCallError, OutputError
-from tests.ipc.payload.hop import Arguments, raised, run, run_each, spec
+from tests.ipc.round_trip import Arguments, raised, run, run_each, spec
 
 Pair = namedtuple("Pair", ["left", "right"])
 Array = npt.NDArray[Any]

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import pytest
 
 from headway.errors import WireError
-from headway.ipc import handshake
-from headway.ipc.handshake import offer, receive
-from tests.ipc.transport.ends import frame
+from headway.ipc import shared_memory
+from headway.ipc.shared_memory import accept, offer
+from tests.ipc.connections import frame
 
 Sockets = tuple[socket.socket, socket.socket]
 PAGE = mmap.PAGESIZE
@@ -47,14 +47,14 @@ def memory_fds() -> list[str]:
 async def test_both_ends_have_the_memory(sockets: Sockets) -> None:
     near, far = sockets
     ours = offer(near, half_bytes=PAGE + 1, share_from=100)
-    theirs = await receive(far)
+    theirs = await accept(far)
     assert ours is not None
     assert theirs is not None
     assert ours.share_from == theirs.share_from == 100
     for one, other in ((ours, theirs), (theirs, ours)):
         sent = frame(bytes(2 * PAGE - 8))  # one half, rounded up
         block = one.pack([sent], len(sent))[-1]
-        assert [bytes(came) for came in other.frames(memoryview(block))] == [sent]
+        assert other.block(memoryview(block)) == sent
     assert len(memory_fds()) == 2  # one for each map, none besides
     del ours, theirs, one, other
     assert memory_fds() == []
@@ -63,7 +63,7 @@ async def test_both_ends_have_the_memory(sockets: Sockets) -> None:
 async def test_without_memory(sockets: Sockets) -> None:
     near, far = sockets
     assert offer(near, half_bytes=0, share_from=100) is None
-    assert await receive(far) is None
+    assert await accept(far) is None
     assert memory_fds() == []
 
 
@@ -71,13 +71,13 @@ async def test_what_follows_is_left_in_the_socket(sockets: Sockets) -> None:
     near, far = sockets
     offer(near, half_bytes=PAGE, share_from=100)
     near.sendall(b"after")
-    await receive(far)
+    await accept(far)
     assert far.recv(100) == b"after"
 
 
 async def test_a_peer_may_take_its_time(sockets: Sockets) -> None:
     near, far = sockets
-    task = asyncio.get_running_loop().create_task(receive(far))
+    task = asyncio.get_running_loop().create_task(accept(far))
     await asyncio.sleep(0)
     assert not task.done()
     offer(near, half_bytes=PAGE, share_from=100)
@@ -87,15 +87,15 @@ async def test_a_peer_may_take_its_time(sockets: Sockets) -> None:
 async def test_a_peer_that_says_nothing(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handshake, "_HELLO_S", 0.01)
+    monkeypatch.setattr(shared_memory, "_HELLO_S", 0.01)
     with pytest.raises(WireError, match="said nothing"):
-        await receive(sockets[1])
+        await accept(sockets[1])
 
 
 async def test_a_peer_that_goes_away(sockets: Sockets) -> None:
     sockets[0].close()
     with pytest.raises(ConnectionResetError):
-        await receive(sockets[1])
+        await accept(sockets[1])
 
 
 def _sealed(nbytes: int, seals: int) -> int:
@@ -108,11 +108,11 @@ def _sealed(nbytes: int, seals: int) -> int:
 @pytest.mark.parametrize(
     ("half_bytes", "nbytes", "seals", "message"),
     [
-        pytest.param(PAGE, 2 * PAGE, 0, "has not", id="may shrink"),
-        pytest.param(PAGE, PAGE, fcntl.F_SEAL_SHRINK, "has not", id="too small"),
-        pytest.param(2**63, PAGE, fcntl.F_SEAL_SHRINK, "has not", id="absurd"),
+        pytest.param(PAGE, 2 * PAGE, 0, "does not have", id="may shrink"),
+        pytest.param(PAGE, PAGE, fcntl.F_SEAL_SHRINK, "does not have", id="too small"),
+        pytest.param(2**63, PAGE, fcntl.F_SEAL_SHRINK, "does not have", id="absurd"),
         pytest.param(PAGE, None, 0, "none came", id="none"),
-        pytest.param(PAGE, -1, 0, "is of no use", id="no memory at all"),
+        pytest.param(PAGE, -1, 0, "unusable", id="no memory at all"),
     ],
 )
 async def test_memory_that_is_not_as_it_should_be(
@@ -125,7 +125,7 @@ async def test_memory_that_is_not_as_it_should_be(
         fds = [os.open("/dev/null", 0) if nbytes < 0 else _sealed(nbytes, seals)]
     socket.send_fds(near, [hello], fds)
     with pytest.raises(WireError, match=message):
-        await receive(far)
+        await accept(far)
     for fd in fds:
         os.close(fd)
     assert memory_fds() == []
@@ -134,7 +134,7 @@ async def test_memory_that_is_not_as_it_should_be(
 async def test_a_stranger_that_begins_otherwise(sockets: Sockets) -> None:
     sockets[0].sendall(b"GET / HTTP/1.1"[:9])
     with pytest.raises(WireError, match="began with b'GET / HTT'"):
-        await receive(sockets[1])
+        await accept(sockets[1])
 
 
 async def test_where_there_is_no_memory_the_socket_does(
@@ -153,4 +153,4 @@ async def test_where_there_is_no_memory_the_socket_does(
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert "arrays go through the socket" in caplog.text
-    assert await receive(far) is None
+    assert await accept(far) is None

@@ -12,7 +12,7 @@ import uvloop
 from headway.errors import WireError
 from headway.ipc.channel import Channel
 from headway.ipc.frames import LENGTH
-from tests.ipc.transport.ends import REFUSED, Owner, connected, frame
+from tests.ipc.connections import REFUSED, Owner, connected, frame
 
 Scenario = Callable[[Owner, Owner], Awaitable[None]]
 Run = Callable[[Scenario], None]

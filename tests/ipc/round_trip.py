@@ -8,19 +8,19 @@ import numpy as np
 from headway.core.clock import MonotonicClock
 from headway.core.method_spec import MethodSpec
 from headway.errors import HeadwayError
-from headway.ipc.call import Buffer, CallEncoder, EncodedCall
-from headway.ipc.call_key import OPAQUE, decode_key
+from headway.ipc.call import CallEncoder, EncodedCall
 from headway.ipc.channel import Channel
-from headway.ipc.error_records import error_of
 from headway.ipc.frames import (
     RESULTS,
+    Buffer,
     decode_calls,
-    decode_failure,
+    decode_record,
     decode_results_frame,
     encode_calls,
     kind_of_frame,
 )
-from headway.ipc.result import decode_results
+from headway.ipc.records import OPAQUE, FailureFrame, decode_call_key, error_of
+from headway.ipc.rows import decode_results
 from headway.metrics import MetricsRegistry
 from headway.runner.batch import Batch, GroupPayload
 from headway.runner.isolation import Isolation
@@ -113,7 +113,7 @@ def group(
         )
     )
     calls = decode_calls(memoryview(frame))
-    key = decode_key(calls.key)
+    key = decode_call_key(calls.key)
     return CallGroup(
         key=calls.key,
         method=key.method,
@@ -131,6 +131,13 @@ def take(one: CallGroup, most: int) -> Batch:
     return Batch(pieces=pieces, rows=sum(piece.rows for piece in pieces))
 
 
+def group_of(frame: memoryview) -> int:
+    """Return the id of the group that a RESULTS or FAILURE frame answers."""
+    if kind_of_frame(frame) == RESULTS:
+        return decode_results_frame(frame).group_id
+    return decode_record(frame, FailureFrame).group_id
+
+
 def answers_of(channel: Recorder, encoded: Sequence[EncodedCall]) -> list[Any]:
     """Return each call's result or error, after checking that it has just one."""
     answers: dict[int, Any] = {}
@@ -141,7 +148,7 @@ def answers_of(channel: Recorder, encoded: Sequence[EncodedCall]) -> list[Any]:
             sizes = results.sizes or [encoded[call].rows for call in calls]
             values = decode_results(results.key, sizes, results.payload)
         else:
-            failure = decode_failure(frame)
+            failure = decode_record(frame, FailureFrame)
             calls = range(failure.first, failure.first + failure.calls)
             values = [error_of(failure.error)] * failure.calls
         for call, value in zip(calls, values, strict=True):

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from headway.core.method_spec import MethodSpec
 from headway.errors import UsageError, WireError
-from headway.ipc.call import CallEncoder, raw_bytes
-from headway.ipc.call_key import (
+from headway.ipc.call import CallEncoder
+from headway.ipc.records import (
     ARRAYS,
     OPAQUE,
     PICKLED,
     ArgumentSpec,
     CallKey,
-    decode_key,
+    decode_call_key,
 )
-from headway.ipc.rows import kind_of, raw_dtype
-from tests.ipc.payload.hop import spec
+from headway.ipc.rows import kind_of, raw_bytes, raw_dtype
+from tests.ipc.round_trip import spec
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -99,7 +99,7 @@ def keys(method: MethodSpec, *calls: Call) -> list[bytes]:
 def test_calls_that_may_be_merged_share_a_key(left: Call, right: Call) -> None:
     one, other = keys(spec(), left, right)
     assert one == other
-    assert decode_key(one).mode in (ARRAYS, PICKLED)
+    assert decode_call_key(one).mode in (ARRAYS, PICKLED)
 
 
 @pytest.mark.parametrize(("left", "right"), APART)
@@ -138,7 +138,7 @@ def test_arrays_share_a_key_if_and_only_if_they_concatenate(
 
 def test_the_key_says_what_the_call_holds() -> None:
     encoded = CallEncoder().encode(spec(), (np.ones((2, 3)), 7), {"w": np.ones(2)})
-    key = decode_key(encoded.key)
+    key = decode_call_key(encoded.key)
     assert key.arguments == (
         ArgumentSpec(0, "array", "<f8", (3,)),
         ArgumentSpec("w", "array", "<f8", ()),
@@ -149,7 +149,7 @@ def test_the_key_says_what_the_call_holds() -> None:
 
 def test_a_call_without_rows_is_opaque() -> None:
     encoded = CallEncoder().encode(spec(), (np.zeros((0, 3)),), {})
-    assert decode_key(encoded.key).mode == OPAQUE
+    assert decode_call_key(encoded.key).mode == OPAQUE
     assert (encoded.rows, encoded.pickled) == (1, True)
 
 
@@ -158,7 +158,7 @@ def test_another_axis_counts_its_rows() -> None:
     for array in (np.ones((3, 5)), np.array([[None] * 5] * 3)):
         encoded = encoder.encode(spec(1), (array,), {})
         assert encoded.rows == 5
-        assert decode_key(encoded.key).arguments[0].shape == (3,)
+        assert decode_call_key(encoded.key).arguments[0].shape == (3,)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_large_arrays_travel_as_views() -> None:
 
 def test_a_key_that_is_none_is_a_wire_error() -> None:
     with pytest.raises(WireError, match="a call's key does not parse"):
-        decode_key(b"\xff")
+        decode_call_key(b"\xff")
 
 
 @pytest.mark.parametrize("dtype", ["O", "O8", "", ",", "V4", "S0", "i4,f8", "?x", "T"])
