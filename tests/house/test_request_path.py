@@ -21,7 +21,7 @@ from headway.config.resolution import ResolvedConfig, resolve
 from headway.core.run_dir import RunDir
 from headway.io import NumpyNdarray
 from headway.server import process
-from headway.server.control import ProcessSpec
+from headway.server.control import ProcessSpec, Role
 from headway.server.sockets import bind_http, bind_unix
 
 SOURCE = Path(headway.__file__).parent
@@ -59,7 +59,7 @@ def make_service() -> headway.Service:
 
 
 def make_spec(
-    role: str, *, config: ResolvedConfig, run_dir: RunDir, socket: int
+    role: Role, *, config: ResolvedConfig, run_dir: RunDir, socket: int
 ) -> ProcessSpec:
     return ProcessSpec(
         role=role,

@@ -60,9 +60,7 @@ MESSAGES: list[Message] = [SPEC, Described(PLAN), Ready(), Failed("why\nso"), Dr
 
 @contextlib.asynccontextmanager
 async def pair() -> AsyncIterator[tuple[ControlChannel, ControlChannel]]:
-    ours, theirs = (ControlChannel(connection=end) for end in socket.socketpair())
-    await ours.start()
-    await theirs.start()
+    ours, theirs = [await ControlChannel.open(end) for end in socket.socketpair()]
     try:
         yield ours, theirs
     finally:
@@ -70,7 +68,7 @@ async def pair() -> AsyncIterator[tuple[ControlChannel, ControlChannel]]:
         await theirs.aclose()
 
 
-async def test_messages_come_back_in_order() -> None:
+async def test_messages_arrive_in_order() -> None:
     async with pair() as (ours, theirs):
         for message in MESSAGES:
             await ours.send(message)
@@ -80,7 +78,7 @@ async def test_messages_come_back_in_order() -> None:
         assert await ours.receive() == Ready()
 
 
-async def test_the_configuration_survives_the_trip() -> None:
+async def test_configuration_survives_the_channel() -> None:
     async with pair() as (ours, theirs):
         await ours.send(SPEC)
         came = await theirs.receive()
@@ -89,13 +87,13 @@ async def test_the_configuration_survives_the_trip() -> None:
 
 
 @given(st.text())
-def test_any_message_fits_on_a_line(text: str) -> None:
+def test_any_message_is_one_line(text: str) -> None:
     line = control._encode(Failed(text))
     assert b"\n" not in line
     assert control._decode(line) == Failed(text)
 
 
-async def test_a_plan_of_many_runners_fits() -> None:
+async def test_plan_of_many_runners_fits() -> None:
     plan = ServicePlan("svc", PLAN.runners * 2000)
     async with pair() as (ours, theirs):
         sending = asyncio.ensure_future(ours.send(Described(plan)))
@@ -103,46 +101,34 @@ async def test_a_plan_of_many_runners_fits() -> None:
         await sending
 
 
-async def test_the_end_of_the_other_side_is_none() -> None:
+async def test_receive_returns_none_once_the_other_side_is_closed() -> None:
     async with pair() as (ours, theirs):
         await ours.send(Ready())
         await ours.aclose()
         assert await theirs.receive() == Ready()
         assert await theirs.receive() is None
-        for _ in range(3):  # nothing happens, however late it is noticed
+        for _ in range(3):  # nothing happens, also once the reset has arrived
             await theirs.send(Drain())
 
 
-async def test_a_line_cut_off_by_a_death_is_the_end() -> None:
+async def test_receive_returns_none_after_a_partial_line() -> None:
     ours, theirs = socket.socketpair()
-    channel = ControlChannel(connection=ours)
-    await channel.start()
+    channel = await ControlChannel.open(ours)
     theirs.sendall(b'{"type":"rea')
     theirs.close()
     assert await channel.receive() is None
     await channel.aclose()
 
 
-async def test_a_reset_connection_is_the_end() -> None:
+async def test_receive_returns_none_after_a_reset() -> None:
     ours, theirs = socket.socketpair()
-    channel = ControlChannel(connection=ours)
-    await channel.start()
+    channel = await ControlChannel.open(ours)
     await channel.send(Ready())
-    theirs.close()  # with what was sent still unread, which resets the connection
+    theirs.close()  # with unread data, which resets the connection
     assert await channel.receive() is None
     await channel.aclose()
-
-
-async def test_before_it_is_started_nothing_happens() -> None:
-    ours, theirs = socket.socketpair()
-    channel = ControlChannel(connection=ours)
-    await channel.send(Ready())
-    assert await channel.receive() is None
-    await channel.aclose()
-    ours.close()
-    theirs.close()
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
-def test_a_message_says_what_it_is(message: Message) -> None:
+def test_messages_round_trip(message: Message) -> None:
     assert control._decode(control._encode(message)) == message

@@ -1,6 +1,6 @@
-"""One process of the supervisor: started, told to drain, started again when it dies.
+"""One process of the supervisor: starts it, drains it, restarts it when it dies.
 
-The supervisor has one for each API worker, runner and replica.
+The supervisor has a Child for each API worker, runner and replica.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ class Child:
     """A process and its control channel.
 
     Args:
-        spec: What it is to be.
+        spec: The first message to the process.
         environment: Variables besides the supervisor's own.
-        startup_timeout_s: Seconds from its start to Ready.
+        startup_timeout_s: Seconds from the start to the first message.
         restart: Back-off between starts.
-        on_restart: Called when it died and is started again.
+        on_restart: Called before each restart.
         clock: Times the back-off.
     """
 
@@ -47,7 +47,7 @@ class Child:
     ) -> None:
         self.spec = spec
         self._environment = environment
-        self._startup_timeout_s = startup_timeout_s
+        self.startup_timeout_s = startup_timeout_s
         self._restart = restart
         self._on_restart = on_restart
         self._clock = clock
@@ -60,7 +60,7 @@ class Child:
 
     @property
     def name(self) -> str:
-        """Names it in the log."""
+        """The name of the process."""
         return self.spec.name
 
     async def start(self) -> Any:
@@ -86,16 +86,15 @@ class Child:
         finally:
             theirs.close()
         self._started_at = self._clock.now()
-        self._control = ControlChannel(connection=ours)
-        await self._control.start()
+        self._control = await ControlChannel.open(ours)
         await self._control.send(self.spec)
         try:
-            async with asyncio.timeout(self._startup_timeout_s):
+            async with asyncio.timeout(self.startup_timeout_s):
                 message = await self._control.receive()
         except TimeoutError:
             self.kill()
             raise StartError(
-                f"{self.name} was not ready within {self._startup_timeout_s:g} s: "
+                f"{self.name} was not ready within {self.startup_timeout_s:g} s: "
                 "look at its log above, or raise startup_timeout_s"
             ) from None
         if isinstance(message, Failed):
@@ -107,7 +106,7 @@ class Child:
         return message
 
     def keep(self) -> None:
-        """From now on, start it again whenever it ends by itself."""
+        """Restart the process from now on whenever it ends by itself."""
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
     async def _keep(self) -> None:
@@ -121,9 +120,7 @@ class Child:
             if self._clock.now() - self._started_at > self._restart.healthy_after_s:
                 delay_s = self._restart.delay_s
             self._on_restart(self)
-            _log.error(
-                "%s %s; it is started again in %.2f s", self.name, _ended(code), delay_s
-            )
+            _log.error("%s %s; it restarts in %.2f s", self.name, _ended(code), delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, self._restart.max_delay_s)
             if self._stopping.is_set():
@@ -135,11 +132,11 @@ class Child:
                 _log.error("%s", error)
 
     def let_end(self) -> None:
-        """From now on, do not start it again when it ends."""
+        """Do not restart the process any more."""
         self._stopping.set()
 
     async def stop(self, timeout_s: float) -> None:
-        """Let it drain and end; kill it after `timeout_s`."""
+        """Drain and end the process; kill it after `timeout_s`."""
         self.let_end()
         if self._keeper is not None and self._control is None:
             self._keeper.cancel()
@@ -148,7 +145,7 @@ class Child:
         if self._control is not None:
             await self._control.send(Drain())
         if not self._is_up:
-            # It may be loading a model, and so not listen to messages.
+            # It may be loading a model and not read messages.
             self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(timeout_s):
@@ -165,12 +162,12 @@ class Child:
             await asyncio.wait([self._keeper])
 
     def kill(self) -> None:
-        """End it at once."""
+        """End the process at once."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        # Not by the methods of the process: they reap one that has just ended, and
-        # asyncio then never learns its exit code.
+        # The process's own methods would reap it if it has just ended, and asyncio
+        # would never see its exit code.
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
@@ -182,7 +179,7 @@ class Child:
 
 
 def _ended(code: int) -> str:
-    """Say how a process ended."""
+    """Return how a process ended, for messages."""
     if code >= 0:
         return f"ended with exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)

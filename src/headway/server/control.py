@@ -1,12 +1,13 @@
-"""What the supervisor and its processes tell each other: a JSON line each, on a socket.
+"""Messages between the supervisor and its processes: JSON lines on a socket pair.
 
-The end of the stream tells either side that the other is gone: no process outlives its
+The end of the stream shows either side that the other is gone: no process outlives its
 supervisor.
 """
 
 import asyncio
+import contextlib
 import socket
-from typing import Any
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -21,36 +22,37 @@ __all__ = [
     "Message",
     "ProcessSpec",
     "Ready",
+    "Role",
 ]
 
+Role = Literal["describe", "api", "runner", "replica"]
 _LONGEST_LINE_BYTES = 4 * 2**20
 
 
 class ProcessSpec(msgspec.Struct, tag="spec", frozen=True, kw_only=True):
-    """Sent first: what the process is to be."""
+    """The first message to a process: its role and all that it needs."""
 
-    role: str
-    """describe, api, runner or replica."""
+    role: Role
     name: str
-    """Unique among the processes; names its metrics and its log lines."""
+    """Unique among the processes; its metrics and log lines have it."""
     service: str
     working_dir: str
-    config: ResolvedConfig
+    config: ResolvedConfig = ResolvedConfig()
     run_dir: str
     runner: str = ""
     """The runner that a runner or replica process serves."""
     sockets: tuple[int, ...] = ()
-    """Descriptors of listening sockets."""
+    """File descriptors of listening sockets."""
     replicas: int = 1
-    """Replicas of the runner; with more than one, each is a process of its own."""
+    """Replicas of the runner; several have a process each."""
     workers: int = 1
-    """API workers, among which `max_concurrency` is shared."""
+    """The number of API workers, which share `max_concurrency`."""
     index: int = 0
-    """Which of the API workers it is."""
+    """The number of this API worker."""
 
 
 class Described(msgspec.Struct, tag="described", frozen=True):
-    """The service has been imported."""
+    """The process has imported the service."""
 
     plan: ServicePlan
 
@@ -66,7 +68,7 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
 
 
 class Drain(msgspec.Struct, tag="drain", frozen=True):
-    """Finish what was accepted, then end."""
+    """The process must finish accepted requests, then end."""
 
 
 Message = ProcessSpec | Described | Ready | Failed | Drain
@@ -76,38 +78,31 @@ _decode = msgspec.json.Decoder(Message).decode
 
 
 class ControlChannel:
-    """One end of the connection.
+    """One end of the connection."""
 
-    Args:
-        connection: The socket; the channel closes it.
-    """
+    def __init__(
+        self, *, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
 
-    def __init__(self, *, connection: socket.socket) -> None:
-        self._connection = connection
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def start(self) -> None:
-        """Begin to read."""
-        self._connection.setblocking(False)
-        self._reader, self._writer = await asyncio.open_unix_connection(
-            sock=self._connection, limit=_LONGEST_LINE_BYTES
+    @classmethod
+    async def open(cls, connection: socket.socket) -> Self:
+        """Return a channel over a socket, which the channel closes."""
+        connection.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(
+            sock=connection, limit=_LONGEST_LINE_BYTES
         )
+        return cls(reader=reader, writer=writer)
 
     async def send(self, message: Message) -> None:
         """Send a message; nothing happens if the other side is gone."""
-        if self._writer is None:
-            return
-        try:
+        with contextlib.suppress(ConnectionError):  # receive() shows the end
             self._writer.write(_encode(message) + b"\n")
             await self._writer.drain()
-        except ConnectionError:
-            return  # whoever reads will see the end of the stream
 
     async def receive(self) -> Any:
         """Return the next message, or None once the other side is gone."""
-        if self._reader is None:
-            return None
         try:
             line = await self._reader.readline()
         except ConnectionError:
@@ -116,9 +111,6 @@ class ControlChannel:
 
     async def aclose(self) -> None:
         """Close the connection."""
-        if self._writer is not None:
-            self._writer.close()
-            try:
-                await self._writer.wait_closed()
-            except ConnectionError:
-                return  # the other side closed first
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):  # the other side closed first
+            await self._writer.wait_closed()

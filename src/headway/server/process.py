@@ -62,12 +62,11 @@ def main() -> None:
     # Ctrl-C reaches the whole process group; the supervisor decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(supervisor)
-    connection = socket.socket(fileno=control_fd)
-    sys.exit(uvloop.run(_run(name, ControlChannel(connection=connection))))
+    sys.exit(uvloop.run(_run(name, socket.socket(fileno=control_fd))))
 
 
-async def _run(name: str, control: ControlChannel) -> int:
-    await control.start()
+async def _run(name: str, connection: socket.socket) -> int:
+    control = await ControlChannel.open(connection)
     spec = await control.receive()
     if not isinstance(spec, ProcessSpec):
         return 1

@@ -1,6 +1,6 @@
-"""`headway serve --production`: starts the processes, keeps them, drains them.
+"""`headway serve --production`: starts, restarts and drains the processes of a server.
 
-The CLI runs it. It never imports the user's code: a short-lived process describes the
+cli/serve runs it. It never imports the user's code: a short-lived process describes the
 service first.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from headway.metrics.families import PROCESS_RESTARTS
 from headway.models.version_lock import VERSION_LOCK_VARIABLE
 from headway.observability.live.recorder import Recorder
 from headway.server.child import Child
-from headway.server.control import Described, ProcessSpec
+from headway.server.control import Described, ProcessSpec, Role
 from headway.server.placement import (
     ReplicaPlan,
     RunnerPlan,
@@ -47,11 +47,11 @@ class Supervisor:
 
     Args:
         service: `module:svc`.
-        working_dir: Where modules are looked for.
-        resolve: Makes the settings once the service's runners are known.
+        working_dir: The folder from which the service is imported.
+        resolve: Returns the settings, once the service's runners are known.
         run_dir: For sockets and metrics; removed at the end.
         clock: Times the back-off of restarts.
-        announce: Told the line that says where the server is.
+        announce: Called with the line that has the server's address.
     """
 
     def __init__(
@@ -82,20 +82,20 @@ class Supervisor:
         Raises:
             StartError: If the server cannot start.
         """
-        told = asyncio.Event()
+        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told.set)
+            loop.add_signal_handler(number, stop.set)
         allow_connections()
         self._registry.start()
         starting = loop.create_task(self._start())
-        waiting = loop.create_task(told.wait())
+        waiting = loop.create_task(stop.wait())
         try:
             await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
                 await waiting
-                _log.info("draining: finishing the requests that were accepted")
+                _log.info("draining: finishing the accepted requests")
         finally:
             for task in (starting, waiting):
                 task.cancel()
@@ -110,7 +110,7 @@ class Supervisor:
         http = bind_http(settings.host, settings.port, workers)
         self._sockets.extend(http)
         for index, runner in enumerate(plan.runners):
-            self._plan_runner(index, runner, config)
+            self._add_runner(index, runner, config)
         if settings.live:
             self._recorder = Recorder(
                 metrics_dir=self._run_dir.metrics,
@@ -120,30 +120,25 @@ class Supervisor:
             )
             self._recorder.start()
         # An API worker is ready when the slowest runner is.
-        startup_timeout_s = max(
-            settings.startup_timeout_s,
-            0.0,
-            *(config.runner(runner.name).startup_timeout_s for runner in plan.runners),
-        )
+        timeouts_s = [child.startup_timeout_s for child in self._runners]
         for index, listening in enumerate(http):
-            spec = msgspec.structs.replace(
-                self._spec("api", f"api-{index}", config, [listening]),
-                workers=workers,
-                index=index,
-            )
+            spec = self._spec("api", f"api-{index}", config, listening)
             self._api_workers.append(
                 self._child(
-                    spec,
-                    api_worker_environment(),
-                    startup_timeout_s,
-                    settings.restart,
+                    msgspec.structs.replace(spec, workers=workers, index=index),
+                    environment=api_worker_environment(),
+                    startup_timeout_s=max(settings.startup_timeout_s, *timeouts_s, 0.0),
+                    restart=settings.restart,
                 )
             )
         children = [*self._runners, *self._api_workers]
-        # The first failure ends the start; the other processes are stopped by `run`.
-        async with _first_error(), asyncio.TaskGroup() as group:
-            for child in children:
-                group.create_task(child.start())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in children:
+                    group.create_task(child.start())
+        except BaseExceptionGroup as errors:
+            # The first failure ends the start; `run` stops the other processes.
+            raise errors.exceptions[0] from None
         for child in children:
             child.keep()
         url = url_of(http[0], settings.host, tls=settings.ssl_certfile is not None)
@@ -152,8 +147,12 @@ class Supervisor:
         self._announce(f"{plan.name} is ready at {url} ({api_workers}, {runners})")
 
     async def _describe(self) -> ServicePlan:
-        spec = self._spec("describe", "describe", ResolvedConfig(), [])
-        child = self._child(spec, {}, _DESCRIBE_TIMEOUT_S, RestartConfig())
+        child = self._child(
+            self._spec("describe", "describe", ResolvedConfig()),
+            environment={},
+            startup_timeout_s=_DESCRIBE_TIMEOUT_S,
+            restart=RestartConfig(),
+        )
         try:
             message = await child.start()
         finally:
@@ -162,61 +161,47 @@ class Supervisor:
             raise StartError(f"{self._service}: the service could not be described")
         return message.plan
 
-    def _plan_runner(
+    def _add_runner(
         self, index: int, runner: RunnerPlan, config: ResolvedConfig
     ) -> None:
-        """Add the processes of a runner."""
+        """Add the processes of a runner: its own and, if there are several, replicas'.
+
+        With several replicas, the runner's own process computes nothing.
+        """
         settings = config.runner(runner.name)
         warn_of_ignored(runner, settings)
         replicas = plan_replicas(runner, settings, available_cores())
-        listening = self._bind(self._run_dir.runner_socket(index))
-        spec = self._spec(
-            "runner",
-            f"runner-{runner.name}",
-            config,
-            [listening],
-            runner=runner.name,
-            replicas=len(replicas),
-        )
-        # With replicas elsewhere, the runner's own process computes nothing.
-        own = replicas[0] if len(replicas) == 1 else ReplicaPlan(1)
-        self._runners.append(
-            self._child(
-                spec, own.environment(), settings.startup_timeout_s, settings.restart
+        first = replicas[0] if len(replicas) == 1 else ReplicaPlan(1)
+        processes: list[tuple[Role, str, str, ReplicaPlan]] = [
+            (
+                "runner",
+                f"runner-{runner.name}",
+                self._run_dir.runner_socket(index),
+                first,
             )
-        )
+        ]
         paths = self._run_dir.replica_sockets(index, len(replicas))
-        for number, path in enumerate(paths):
-            spec = self._spec(
-                "replica",
-                f"replica-{runner.name}-{number}",
-                config,
-                [self._bind(path)],
-                runner=runner.name,
-            )
+        processes += [
+            ("replica", f"replica-{runner.name}-{number}", path, replicas[number])
+            for number, path in enumerate(paths)
+        ]
+        for role, name, path, plan in processes:
+            listening = bind_unix(path)
+            self._sockets.append(listening)
+            spec = self._spec(role, name, config, listening)
             self._runners.append(
                 self._child(
-                    spec,
-                    replicas[number].environment(),
-                    settings.startup_timeout_s,
-                    settings.restart,
+                    msgspec.structs.replace(
+                        spec, runner=runner.name, replicas=len(replicas)
+                    ),
+                    environment=plan.environment(),
+                    startup_timeout_s=settings.startup_timeout_s,
+                    restart=settings.restart,
                 )
             )
 
-    def _bind(self, path: str) -> socket.socket:
-        made = bind_unix(path)
-        self._sockets.append(made)
-        return made
-
     def _spec(
-        self,
-        role: str,
-        name: str,
-        config: ResolvedConfig,
-        sockets: Sequence[socket.socket],
-        *,
-        runner: str = "",
-        replicas: int = 1,
+        self, role: Role, name: str, config: ResolvedConfig, *sockets: socket.socket
     ) -> ProcessSpec:
         return ProcessSpec(
             role=role,
@@ -225,24 +210,21 @@ class Supervisor:
             working_dir=str(self._working_dir),
             config=config,
             run_dir=str(self._run_dir.path),
-            runner=runner,
             sockets=tuple(listening.fileno() for listening in sockets),
-            replicas=replicas,
         )
 
     def _child(
         self,
         spec: ProcessSpec,
+        *,
         environment: Mapping[str, str],
         startup_timeout_s: float,
         restart: RestartConfig,
     ) -> Child:
+        lock = {VERSION_LOCK_VARIABLE: str(self._run_dir.version_lock)}
         return Child(
             spec=spec,
-            environment={
-                **environment,
-                VERSION_LOCK_VARIABLE: str(self._run_dir.version_lock),
-            },
+            environment={**environment, **lock},
             startup_timeout_s=startup_timeout_s,
             restart=restart,
             on_restart=self._count_restart,
@@ -280,16 +262,3 @@ class Supervisor:
 
 def _counted(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
-
-
-class _first_error:
-    """Raises the first error of a group in place of the group."""
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(
-        self, _: object, error: BaseException | None, __: object
-    ) -> None:
-        if isinstance(error, BaseExceptionGroup):
-            raise error.exceptions[0] from None
