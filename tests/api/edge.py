@@ -19,7 +19,7 @@ from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED
 from headway.metrics.meters import EndpointMeters
 from headway.observability.telemetry import Telemetry
-from headway.service.service import Api
+from headway.service.api import Api
 
 __all__ = ["Edge"]
 

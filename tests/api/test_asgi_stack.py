@@ -8,7 +8,7 @@ from headway.errors import StartError
 from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
 from headway.http.asgi.lifespan import Lifespan
 from headway.http.asgi.stack import AsgiStack
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 
 class Named:
@@ -49,7 +49,7 @@ class Layer:
         await self.app(scope, receive, send)
 
 
-def stack_of(svc: Service, log: list[str]) -> AsgiStack:
+def stack_of(svc: ServiceDefinition, log: list[str]) -> AsgiStack:
     return AsgiStack(
         middleware=svc.middleware,
         mounts=svc.mounts,
@@ -69,7 +69,7 @@ async def ask(stack: AsgiStack, path: str, root: str = "") -> None:
 
 async def test_who_is_asked() -> None:
     log: list[str] = []
-    svc = Service("s")
+    svc = ServiceDefinition("s")
     svc.mount_asgi_app(Named("ab", log), "/a/b")
     svc.mount_asgi_app(Named("a", log), "/a")
     svc.add_asgi_middleware(Layer, log=log)
@@ -101,7 +101,7 @@ async def test_who_is_asked() -> None:
 
 async def test_if_one_mount_cannot_start_the_others_end() -> None:
     log: list[str] = []
-    svc = Service("s")
+    svc = ServiceDefinition("s")
     svc.mount_asgi_app(Named("first", log), "/first")
     svc.mount_asgi_app(Named("second", log, fails=True), "/second")
     svc.mount_asgi_app(Named("third", log), "/third")

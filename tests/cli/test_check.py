@@ -135,7 +135,7 @@ def test_a_service_without_runners(config: Path) -> None:
         (
             "checked:svc",
             "sum",
-            "runner 'model': warmup_samples() has one for 'sum', which is none of ",
+            "runner 'model': warmup_samples() has a sample for 'sum', but ",
         ),
     ],
 )

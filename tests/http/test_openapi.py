@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from headway.errors import OutputError
 from headway.http.openapi import build_openapi
 from headway.io import JSON, IODescriptor, NumpyNdarray, Text
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 Json = dict[str, Any]
 
@@ -101,8 +101,8 @@ def _check(document: Json) -> None:
             assert response["description"]
 
 
-def _service(**apis: dict[str, IODescriptor]) -> Service:
-    service = Service("credit")
+def _service(**apis: dict[str, IODescriptor]) -> ServiceDefinition:
+    service = ServiceDefinition("credit")
     for name, descriptors in apis.items():
         service.api(
             _function,
@@ -117,7 +117,7 @@ def _function(value: Any) -> Any: ...
 
 
 def test_an_operation_has_all_that_a_client_asks() -> None:
-    service = Service("credit")
+    service = ServiceDefinition("credit")
 
     async def classify(application: Application) -> Decision:
         """Decide on an application.
@@ -169,14 +169,14 @@ def test_errors_share_one_schema_and_overload_says_when_to_retry() -> None:
 
 
 def test_probes_and_metrics_are_described() -> None:
-    document = build_openapi(Service("empty"), "1")
+    document = build_openapi(ServiceDefinition("empty"), "1")
     _check(document)
     assert document["paths"].keys() == {"/livez", "/readyz", "/healthz", "/metrics"}
     assert "503" in document["paths"]["/readyz"]["get"]["responses"]
 
 
 def test_arrays_text_and_no_body() -> None:
-    service = Service("mixed")
+    service = ServiceDefinition("mixed")
 
     @service.api
     def predict(value: npt.NDArray[np.float32]) -> str:

@@ -156,7 +156,7 @@ def test_large_batches_are_left_out_when_they_take_too_long() -> None:
             {"max_latency_s": 1e-12},
             r"one row of 'predict' takes \d+\.\d ms, more than max_latency_ms \(1e-",
         ),
-        (Model(nothing=(np.ones(1),)), {}, "'nothing', which is none of its methods"),
+        (Model(nothing=(np.ones(1),)), {}, "'nothing', but its methods are"),
     ],
 )
 def test_what_cannot_serve_does_not_start(

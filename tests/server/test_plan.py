@@ -18,7 +18,7 @@ from headway.server.placement import (
     plan_replicas,
     warn_of_ignored,
 )
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 
 class Single(headway.Runnable):
@@ -42,7 +42,7 @@ class OnGpu(headway.Runnable):
 
 
 def test_a_service_is_described_without_its_code() -> None:
-    service = Service(
+    service = ServiceDefinition(
         "svc",
         runners=[
             headway.Runner(
@@ -77,7 +77,7 @@ def test_a_single_resource_may_be_a_string() -> None:
         SUPPORTED_RESOURCES: ClassVar[tuple[str, ...] | str] = "cpu"
 
     plan = describe(
-        Service("svc", runners=[headway.Runner(Only), headway.Runner(Other)])
+        ServiceDefinition("svc", runners=[headway.Runner(Only), headway.Runner(Other)])
     )
     assert [runner.uses_gpu for runner in plan.runners] == [True, False]
 

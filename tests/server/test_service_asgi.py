@@ -8,7 +8,7 @@ import pytest
 import starlette.middleware
 
 from headway.errors import ConfigError, MissingExtraError
-from headway.service.service import Middleware, Mount, Service
+from headway.service.service import Middleware, Mount, ServiceDefinition
 
 
 async def an_app(scope: Any, receive: Any, send: Any) -> None:
@@ -22,7 +22,7 @@ class AMiddleware:
 
 
 def test_middleware_is_kept_in_order_with_its_options() -> None:
-    service = Service("svc")
+    service = ServiceDefinition("svc")
     service.add_asgi_middleware(AMiddleware, size=1)
     service.add_asgi_middleware(
         starlette.middleware.Middleware(AMiddleware, 2, a=3), b=4
@@ -35,15 +35,15 @@ def test_middleware_is_kept_in_order_with_its_options() -> None:
 
 @pytest.mark.parametrize("wrong", [None, 5, "abc", (AMiddleware, (), 5)])
 def test_what_is_no_middleware_is_refused(wrong: Any) -> None:
-    with pytest.raises(ConfigError, match="is no ASGI middleware"):
-        Service("svc").add_asgi_middleware(wrong)
+    with pytest.raises(ConfigError, match="is not an ASGI middleware"):
+        ServiceDefinition("svc").add_asgi_middleware(wrong)
 
 
 @pytest.mark.parametrize(
     ("path", "kept"), [("/", "/"), ("", "/"), ("a", "/a"), ("/a/b/", "/a/b")]
 )
 def test_mounts_have_plain_paths(path: str, kept: str) -> None:
-    service = Service("svc")
+    service = ServiceDefinition("svc")
     service.mount_asgi_app(an_app, path, name="a")
     assert service.mounts == [Mount(an_app, kept, "a")]
     with pytest.raises(ConfigError, match="two mounts have the path"):
@@ -51,17 +51,17 @@ def test_mounts_have_plain_paths(path: str, kept: str) -> None:
 
 
 def test_a_mount_needs_an_application_and_a_path() -> None:
-    service = Service("svc")
-    with pytest.raises(ConfigError, match="is no ASGI application"):
+    service = ServiceDefinition("svc")
+    with pytest.raises(ConfigError, match="is not an ASGI application"):
         service.mount_asgi_app(Middleware(AMiddleware, (), {}))
-    with pytest.raises(ConfigError, match="is no WSGI application"):
+    with pytest.raises(ConfigError, match="is not a WSGI application"):
         service.mount_wsgi_app(None)
-    with pytest.raises(ConfigError, match="is no plain path"):
+    with pytest.raises(ConfigError, match="is not a plain path"):
         service.mount_asgi_app(an_app, "/{x}")
 
 
 def test_a_wsgi_mount_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = Service("svc")
+    service = ServiceDefinition("svc")
     service.mount_wsgi_app(an_app, "/w")
     assert service.mounts[0].path == "/w"
     monkeypatch.setitem(sys.modules, "a2wsgi", None)

@@ -1,3 +1,5 @@
+"""Descriptors derived from type hints that are strings."""
+
 # mypy: disable-error-code="empty-body"
 # The functions are read for their hints, never called.
 
@@ -19,13 +21,8 @@ import headway.service.context
 from headway.errors import BadInputError, ConfigError
 from headway.io import JSON, NumpyNdarray, Text
 from headway.io.base import Nothing
+from headway.service.api import derive_input, derive_output, parameters_of
 from headway.service.context import Context
-from headway.service.derive import (
-    derive_input,
-    derive_output,
-    input_parameter,
-    takes_context,
-)
 
 # Hints are strings in this module; test_derive_eager has them as objects.
 
@@ -90,7 +87,9 @@ def defaulted(value: str = "x") -> str: ...
         (untyped, JSON),
     ],
 )
-def test_hints_give_descriptors(function: Callable[..., Any], expected: type) -> None:
+def test_type_hints_give_descriptors(
+    function: Callable[..., Any], expected: type
+) -> None:
     assert type(derive_input(function)) is expected
     assert type(derive_output(function)) is expected
 
@@ -106,7 +105,7 @@ def test_typed_inputs_are_validated(function: Callable[..., Any], value: Any) ->
         descriptor.decode(b'{"x": "one"}', None)
 
 
-def test_the_hinted_dtype_is_enforced() -> None:
+def test_dtype_of_the_hint_is_enforced() -> None:
     descriptor = derive_input(array32)
     assert descriptor.decode(b"[1, 2]", None).dtype == np.float32
     with pytest.raises(BadInputError):
@@ -114,7 +113,7 @@ def test_the_hinted_dtype_is_enforced() -> None:
     assert derive_input(floats).decode(b"[1]", None).dtype == np.int64
 
 
-def test_an_annotated_descriptor_is_taken() -> None:
+def test_annotated_descriptor_is_used() -> None:
     given = NumpyNdarray(shape=(-1, 4))
 
     def function(value: npt.NDArray[np.float32]) -> str: ...
@@ -141,28 +140,28 @@ def test_an_annotated_descriptor_is_taken() -> None:
         (functools.partial(with_context), "value", True),
     ],
 )
-def test_the_context_is_no_input(
+def test_context_is_not_the_input(
     function: Callable[..., Any], parameter: str | None, context: bool
 ) -> None:
-    found = input_parameter(function)
+    found, takes_context = parameters_of(function)
     assert (found and found.name) == parameter
-    assert takes_context(function) is context
+    assert takes_context is context
     expected = Nothing if parameter is None else (Text, JSON)
     assert isinstance(derive_input(function), expected)
 
 
-def test_callable_objects_are_read_by_their_call() -> None:
+def test_callable_objects_use_the_hints_of_call() -> None:
     class Scorer:
         def __call__(self, value: str, ctx: Context) -> str: ...
 
-    parameter = input_parameter(Scorer())
+    parameter, takes_context = parameters_of(Scorer())
     assert parameter is not None
     assert parameter.name == "value"
-    assert takes_context(Scorer())
+    assert takes_context
     assert isinstance(derive_input(Scorer()), Text)
 
 
-def test_hints_that_cannot_be_served_name_function_and_parameter() -> None:
+def test_unsupported_hint_names_function_and_parameter() -> None:
     def frame(table: pd.DataFrame) -> pd.DataFrame: ...
 
     with pytest.raises(ConfigError) as caught:
@@ -172,7 +171,7 @@ def test_hints_that_cannot_be_served_name_function_and_parameter() -> None:
     assert "DataFrame" in caught.value.message
 
 
-def test_results_only_have_to_be_encodable() -> None:
+def test_results_need_only_be_encodable() -> None:
     def frame() -> pd.DataFrame: ...
     def arrays() -> dict[str, npt.NDArray[np.float32]]: ...
 
@@ -183,7 +182,7 @@ def test_results_only_have_to_be_encodable() -> None:
     assert body == b'[{"a":1}]'
 
 
-def test_hints_that_cannot_be_resolved_are_config_errors() -> None:
+def test_unresolvable_hints_are_config_errors() -> None:
     def function(value: Nowhere) -> str: ...  # type: ignore[name-defined] # noqa: F821
 
     for derive in (derive_input, derive_output):

@@ -1,4 +1,4 @@
-"""As test_derive, with hints that are objects rather than strings."""
+"""Descriptors derived from type hints that are objects."""
 
 # mypy: disable-error-code="empty-body"
 
@@ -9,23 +9,23 @@ import pytest
 
 from headway.errors import ConfigError
 from headway.io import JSON, NumpyNdarray, Text
+from headway.service.api import derive_input, derive_output, parameters_of
 from headway.service.context import Context
-from headway.service.derive import derive_input, derive_output, takes_context
 
 
 class Strange:
-    """Nothing that JSON could be made into."""
+    """A class that JSON cannot be decoded to."""
 
 
-def test_hints_as_objects() -> None:
+def test_hints_that_are_objects_give_descriptors() -> None:
     def function(value: str, ctx: Context) -> list[float]: ...
 
     assert isinstance(derive_input(function), Text)
     assert isinstance(derive_output(function), JSON)
-    assert takes_context(function)
+    assert parameters_of(function)[1]
 
 
-def test_annotated_descriptors_and_notes() -> None:
+def test_annotated_descriptor_is_used_and_notes_are_ignored() -> None:
     given = NumpyNdarray(shape=(-1, 4))
 
     def function(
@@ -36,7 +36,7 @@ def test_annotated_descriptors_and_notes() -> None:
     assert isinstance(derive_output(function), Text)
 
 
-def test_a_strange_class_is_named() -> None:
+def test_unsupported_class_is_named() -> None:
     def function(value: Strange) -> None: ...
 
     with pytest.raises(ConfigError, match="Strange"):

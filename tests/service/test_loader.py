@@ -1,4 +1,4 @@
-"""A service by module or path, and what is said when there is none."""
+"""Loading a service by module or path, and the errors if that fails."""
 
 import sys
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _SERVICE = "import headway\nsvc = headway.Service('found')\n"
 
 @pytest.fixture(autouse=True)
 def restore_imports() -> Iterator[None]:
-    """Forget the modules of a test."""
+    """Undo a test's changes of sys.path and sys.modules."""
     path, modules = list(sys.path), set(sys.modules)
     yield
     sys.path[:] = path
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("loaded/../loaded/served_here.py:svc", "served_here:svc", "loaded"),
     ],
 )
-def test_a_path_is_served_from_its_folder(
+def test_path_is_loaded_from_its_folder(
     folder: Path, reference: str, found: str, where: str
 ) -> None:
     name, working_dir = locate(reference.format(folder), None)
@@ -51,7 +51,7 @@ def test_a_path_is_served_from_its_folder(
     assert load_service(name, working_dir).name == "found"
 
 
-def test_a_working_dir_makes_a_module_of_the_path(folder: Path) -> None:
+def test_path_in_the_working_dir_becomes_a_module(folder: Path) -> None:
     for reference in (
         "loaded/served_here.py:svc",
         f"{folder}/loaded/served_here.py:svc",
@@ -61,23 +61,23 @@ def test_a_working_dir_makes_a_module_of_the_path(folder: Path) -> None:
         assert load_service(name, working_dir).name == "found"
 
 
-def test_a_module_is_looked_for_here_or_in_the_working_dir(folder: Path) -> None:
+def test_module_is_loaded_from_here_or_the_working_dir(folder: Path) -> None:
     assert locate("a.b:svc", None) == ("a.b:svc", Path())
     assert locate("service.py:svc", folder) == ("service.py:svc", folder)
 
 
-def test_a_path_without_a_file_is_named(folder: Path) -> None:
+def test_missing_file_is_named(folder: Path) -> None:
     with pytest.raises(ServiceImportError) as caught:
         locate("loaded/nothing.py:svc", None)
     assert f"there is no file {folder}/loaded/nothing.py" in caught.value.message
 
 
-def test_a_path_outside_the_working_dir_is_refused(folder: Path) -> None:
-    with pytest.raises(ServiceImportError, match="which --working-dir names"):
+def test_path_outside_the_working_dir_is_refused(folder: Path) -> None:
+    with pytest.raises(ServiceImportError, match="the folder of --working-dir"):
         locate(f"{folder}/loaded/served_here.py:svc", folder / "loaded" / "deep")
 
 
-def test_an_import_that_raises_names_the_users_line(tmp_path: Path) -> None:
+def test_import_error_names_the_users_line(tmp_path: Path) -> None:
     (tmp_path / "raises_inside.py").write_text("import json\n\njson.loads('{')\n")
     with pytest.raises(ServiceImportError) as caught:
         load_service("raises_inside:svc", tmp_path)
@@ -86,7 +86,7 @@ def test_an_import_that_raises_names_the_users_line(tmp_path: Path) -> None:
     assert f"({tmp_path}/raises_inside.py, line 3)" in message
 
 
-def test_a_package_in_the_users_folder_is_not_the_users(tmp_path: Path) -> None:
+def test_import_error_prefers_the_users_line_to_site_packages(tmp_path: Path) -> None:
     package = tmp_path / ".venv" / "lib" / "site-packages"
     package.mkdir(parents=True)
     (package / "broken_package.py").write_text("def go():\n    raise OSError('x')\n")
@@ -133,24 +133,24 @@ def modules(tmp_path: Path) -> Path:
         ("package.inner:svc", "found"),
     ],
 )
-def test_a_service_is_found(modules: Path, reference: str, name: str) -> None:
+def test_service_is_found_by_module(modules: Path, reference: str, name: str) -> None:
     assert load_service(reference, modules).name == name
 
 
 @pytest.mark.parametrize(
     ("reference", "says"),
     [
-        ("", "names no service: write module:variable"),
-        (":svc", "names no service: write module:variable"),
-        ("a b:svc", "names no service: write module:variable"),
-        ("5:svc", "names no service: write module:variable"),
+        ("", "is not a service: write module:variable"),
+        (":svc", "is not a service: write module:variable"),
+        ("a b:svc", "is not a service: write module:variable"),
+        ("5:svc", "is not a service: write module:variable"),
         ("missing:svc", "there is no module 'missing' in {}; go to the folder"),
         ("package.missing:svc", "there is no module 'package.missing' in {}"),
-        ("two", "makes svc, other; name it, as in two:svc"),
-        ("none", "makes none; name it"),
+        ("two", "it has svc, other; name one, as in two:svc"),
+        ("none", "it has none; name one"),
         ("two:nothing", "'nothing' does not exist; did you mean two:svc, two:other"),
-        ("two:number", "'number' is no headway.Service; did you mean two:svc"),
-        ("none:number", "is no headway.Service; the module makes no Service"),
+        ("two:number", "'number' is not a headway.Service; did you mean two:svc"),
+        ("none:number", "is not a headway.Service; the module has no Service"),
         ("broken:svc", "raised SyntaxError: * ({}/broken.py, line 1)"),
         ("raising:svc", "raised ZeroDivisionError: oh ({}/raising.py, line 3)"),
         ("leaving:svc", "raised SystemExit: usage: leaving [-h] ({}/leaving.py, *"),
@@ -158,7 +158,7 @@ def test_a_service_is_found(modules: Path, reference: str, name: str) -> None:
         ("needing:svc", "No module named 'no_such_package' ({}/needing.py, line 1)"),
     ],
 )
-def test_a_bad_reference_is_one_clear_line(
+def test_invalid_reference_is_a_one_line_error(
     modules: Path, reference: str, says: str
 ) -> None:
     with pytest.raises(ServiceImportError) as caught:
@@ -171,18 +171,18 @@ def test_a_bad_reference_is_one_clear_line(
         at = message.index(part.strip(), at)
 
 
-def test_what_headway_itself_says_comes_through(modules: Path) -> None:
+def test_headway_errors_are_not_wrapped(modules: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="no_such_model"):
         load_service("lacking:svc", modules)
 
 
-def test_the_configuration_is_looked_for_beside_the_service(modules: Path) -> None:
+def test_service_dir_is_the_folder_of_the_service(modules: Path) -> None:
     assert service_dir("two:svc", modules) == modules
     assert service_dir("package.inner:svc", modules) == modules / "package"
     assert service_dir("package:svc", modules) == modules / "package"
 
 
-def test_the_folder_is_put_on_the_path_once(modules: Path) -> None:
+def test_folder_is_added_to_the_path_once(modules: Path) -> None:
     for name in ("two:svc", "twice:svc"):
         load_service(name, modules)
     assert sys.path.count(str(modules)) == 1

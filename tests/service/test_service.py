@@ -1,4 +1,4 @@
-"""What a service accepts as an API function, and what it says of the rest."""
+"""Services: kinds of API functions, contexts, descriptors, routes and hooks."""
 
 import asyncio
 import functools
@@ -24,19 +24,20 @@ from headway.io.base import Nothing
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED
 from headway.metrics.meters import EndpointMeters
+from headway.service.api import Api
 from headway.service.context import Context
-from headway.service.service import Api, Service
+from headway.service.service import ServiceDefinition
 
 
 def register(function: Callable[..., Any], **options: Any) -> Api:
-    service = Service("svc")
+    service = ServiceDefinition("svc")
     assert service.api(function, **options) is function
     (api,) = service.apis.values()
     return api
 
 
 class Caught:
-    """Where the answer to a request arrives."""
+    """Receives the response to a request."""
 
     def __init__(self) -> None:
         self.answered: asyncio.Future[tuple[int, bytes]] = (
@@ -54,8 +55,8 @@ class Caught:
         self.answered.set_result((status, body))
 
 
-async def ask(api: Api, body: bytes = b"7") -> tuple[int, bytes]:
-    """Return the status and body that the API answers with."""
+async def call(api: Api, body: bytes = b"7") -> tuple[int, bytes]:
+    """Send a request to the API and return its status and body."""
     loop = asyncio.get_running_loop()
     clock = MonotonicClock()
     registry = MetricsRegistry(None)
@@ -158,11 +159,11 @@ def spare_default(value: Any, factor: int = 3) -> Any:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_a_function_gets_its_input_and_its_context(
+async def test_function_gets_its_input_and_context(
     function: Callable[..., Any], body: bytes, answer: bytes
 ) -> None:
     input_ = Text() if function is with_text_default else None
-    assert await ask(register(function, input=input_), body) == (200, answer)
+    assert await call(register(function, input=input_), body) == (200, answer)
 
 
 async def add_later(value: int, ctx: Any = None) -> int:
@@ -228,15 +229,15 @@ def add_with(step: int, value: int) -> int:
         *("partial", "sync wrapper of async", "functools.wraps of async"),
     ],
 )
-async def test_all_kinds_of_callables_serve(
+async def test_all_kinds_of_callables_are_served(
     function: Callable[..., Any], is_async: bool
 ) -> None:
     api = register(function, name="add", input=JSON(), output=JSON())
     assert api.is_async is is_async
-    assert await ask(api) == (200, b"8")
+    assert await call(api) == (200, b"8")
 
 
-def test_the_documentation_is_the_functions_own() -> None:
+def test_documentation_is_the_functions_docstring() -> None:
     assert register(add_later).doc == "Add one."
     assert register(AsyncObject(), name="add").doc == "Add one."
     assert register(functools.partial(add_with, 1), name="add").doc == "Add a step."
@@ -245,7 +246,7 @@ def test_the_documentation_is_the_functions_own() -> None:
 
 
 def test_descriptors_are_given_by_position_or_by_name() -> None:
-    service = Service("svc")
+    service = ServiceDefinition("svc")
     text, numbers = Text(), NumpyNdarray()
 
     @service.api(text, numbers, route="/v1/both")
@@ -274,7 +275,7 @@ def test_descriptors_are_given_by_position_or_by_name() -> None:
     assert apis["derived"].output is numbers
 
 
-async def test_a_forgotten_await_is_told_as_such() -> None:
+async def test_missing_await_is_named_in_the_error() -> None:
     async def infer(value: Any) -> Any:
         return value
 
@@ -283,7 +284,7 @@ async def test_a_forgotten_await_is_told_as_such() -> None:
         async def predict(value: Any) -> Any:
             return infer(value)  # the mistake itself
 
-        status, body = await ask(register(predict, input=JSON(), output=output))
+        status, body = await call(register(predict, input=JSON(), output=output))
         assert status == 500
         error = json.loads(body)["error"]
         assert error["code"] == "bad_output"
@@ -299,22 +300,22 @@ async def test_a_forgotten_await_is_told_as_such() -> None:
     ("route", "becomes"),
     [(None, "/nothing"), ("v1/predict", "/v1/predict"), ("/größe", "/größe")],
 )
-def test_a_route_begins_with_a_slash(route: str | None, becomes: str) -> None:
+def test_route_gets_a_leading_slash(route: str | None, becomes: str) -> None:
     assert register(nothing, route=route).route == becomes
 
 
-def test_names_and_routes_are_unique() -> None:
-    service = Service("svc")
+def test_duplicate_names_and_routes_are_refused() -> None:
+    service = ServiceDefinition("svc")
     service.api(nothing)
-    with pytest.raises(ConfigError, match="two APIs are called 'nothing'"):
+    with pytest.raises(ConfigError, match="two APIs are named 'nothing'"):
         service.api(nothing, route="/other")
     with pytest.raises(ConfigError, match="two APIs have the route '/nothing'"):
         service.api(nothing, name="other", route="nothing")
     assert repr(service) == "Service(name='svc', apis=['nothing'])"
 
 
-def test_the_decorator_keeps_the_functions_type() -> None:
-    service = Service("svc")
+def test_decorator_keeps_the_functions_type() -> None:
+    service = ServiceDefinition("svc")
 
     @service.api
     def first(value: int) -> int:
@@ -337,14 +338,14 @@ async def as_coroutine(value: Awaitable[float]) -> float:
     return await value
 
 
-def test_descriptors_are_derived_from_the_hints() -> None:
+def test_missing_descriptors_are_derived_from_type_hints() -> None:
     assert isinstance(register(nothing).input, Nothing)
     assert isinstance(register(nothing).output, Text)
     assert isinstance(register(with_default).input, JSON)
 
 
 def test_hooks_are_kept_in_order() -> None:
-    service = Service("svc")
+    service = ServiceDefinition("svc")
 
     @service.on_startup
     async def load(ctx: Any) -> None: ...
@@ -356,7 +357,7 @@ def test_hooks_are_kept_in_order() -> None:
     assert service.shutdown_hooks == [leave]
 
 
-async def test_sync_functions_run_side_by_side() -> None:
+async def test_sync_functions_run_concurrently() -> None:
     meeting = threading.Barrier(4, timeout=10)
 
     def meet(value: int) -> int:
@@ -364,5 +365,5 @@ async def test_sync_functions_run_side_by_side() -> None:
         return value
 
     api = register(meet)
-    answers = await asyncio.gather(*(ask(api) for _ in range(4)))
+    answers = await asyncio.gather(*(call(api) for _ in range(4)))
     assert answers == [(200, b"7")] * 4

@@ -41,7 +41,7 @@ def _failed_start(server: Server) -> str:
     [
         ("no_such_module:svc", "no module 'no_such_module'"),
         ("rows:service", "did you mean rows:svc"),
-        ("rows:runner", "is no headway.Service"),
+        ("rows:runner", "is not a headway.Service"),
         ("rows svc", "module:variable"),
     ],
 )

@@ -25,8 +25,8 @@ from headway.errors import (
 from headway.http.head import Headers
 from headway.http.request import Request, error_answer, with_request_id
 from headway.metrics.meters import EndpointMeters
+from headway.service.api import Api
 from headway.service.context import Context, RequestInfo
-from headway.service.service import Api
 
 __all__ = ["Endpoint", "ServedRequest"]
 

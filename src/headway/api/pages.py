@@ -30,14 +30,14 @@ from headway.observability.live.page import (
     has_charts,
     page_file,
 )
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = ["make_live_pages", "make_pages"]
 
 
 def make_pages(
     *,
-    service: Service,
+    service: ServiceDefinition,
     clients: Sequence[RunnerClient],
     metrics_dir: Path | None,
     history: Path | None,

@@ -15,7 +15,7 @@ from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.errors import StartError
 from headway.service.context import Context, RequestInfo
-from headway.service.service import Hook, Service
+from headway.service.service import Hook, ServiceDefinition
 
 __all__ = ["ApiWorker", "Part", "Server"]
 
@@ -68,7 +68,7 @@ class ApiWorker:
     def __init__(
         self,
         *,
-        service: Service,
+        service: ServiceDefinition,
         server: Server,
         clients: Sequence[RunnerClient],
         parts: Sequence[Part],

@@ -16,7 +16,8 @@ from headway.errors import (
     TooManyRequestsError,
     UnsupportedMediaTypeError,
 )
-from headway.service.service import Api, Service
+from headway.service.api import Api
+from headway.service.service import ServiceDefinition
 
 __all__ = ["build_openapi"]
 
@@ -62,7 +63,7 @@ _TERMS: list[Json] = [
 ]
 
 
-def build_openapi(service: Service, version: str) -> Json:
+def build_openapi(service: ServiceDefinition, version: str) -> Json:
     """Return the OpenAPI 3.1 document of a service.
 
     Args:

@@ -24,12 +24,14 @@ from headway.metrics import MetricsRegistry
 from headway.observability.live.recorder import Recorder
 from headway.server.embedded import build_embedded, make_recorder, open_registry
 from headway.server.placement import describe
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = ["ServiceApp", "asgi_app"]
 
 
-def asgi_app(service: Service, *, config: str | Path | None = None) -> "ServiceApp":
+def asgi_app(
+    service: ServiceDefinition, *, config: str | Path | None = None
+) -> "ServiceApp":
     """Return a service as an ASGI application, as in `uvicorn service:app`.
 
     Each process that starts it has a copy of every model.
@@ -63,7 +65,7 @@ class ServiceApp:
         config: Its settings; those of the server itself, like `port`, have no effect.
     """
 
-    def __init__(self, *, service: Service, config: ResolvedConfig) -> None:
+    def __init__(self, *, service: ServiceDefinition, config: ResolvedConfig) -> None:
         self._service = service
         self._config = config
         self._app: AsgiApp | None = None

@@ -48,7 +48,7 @@ from headway.server.edge_assembly import Listening, build_server
 from headway.server.telemetry_assembly import build_telemetry
 from headway.service.runnable import Runnable
 from headway.service.runner import Runner
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = [
     "RunnerCore",
@@ -262,7 +262,7 @@ def build_replica(
 
 def build_clients(
     *,
-    service: Service,
+    service: ServiceDefinition,
     config: ResolvedConfig,
     registry: MetricsRegistry,
     watch: DeadlineWatch,
@@ -286,7 +286,7 @@ def build_clients(
 
 def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded differ in
     *,
-    service: Service,
+    service: ServiceDefinition,
     config: ResolvedConfig,
     workers: int,
     listening: Listening | None,

@@ -31,7 +31,7 @@ from headway.http.tls import server_context
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import CONNECTIONS_MOVED
 from headway.observability.telemetry import Telemetry
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = ["Listening", "build_neighbours", "build_server"]
 
@@ -75,7 +75,7 @@ def build_neighbours(
 
 def build_server(
     *,
-    service: Service,
+    service: ServiceDefinition,
     application: ApiApplication,
     telemetry: Telemetry | None,
     settings: ApiServerConfig,

@@ -39,7 +39,7 @@ from headway.server.placement import describe, warn_of_ignored
 from headway.server.sockets import allow_connections, bind_http, url_of
 from headway.server.telemetry_assembly import build_tracing
 from headway.service.runner import Runner
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = ["EmbeddedServer", "LocalLink", "build_embedded", "open_registry"]
 
@@ -101,7 +101,7 @@ class EmbeddedServer:
     def __init__(
         self,
         *,
-        service: Service,
+        service: ServiceDefinition,
         config: ResolvedConfig,
         run_dir: RunDir,
         clock: Clock,
@@ -173,7 +173,9 @@ def open_registry(config: ResolvedConfig, run_dir: RunDir) -> MetricsRegistry:
     return registry
 
 
-def make_recorder(service: Service, run_dir: RunDir, clock: Clock) -> Recorder:
+def make_recorder(
+    service: ServiceDefinition, run_dir: RunDir, clock: Clock
+) -> Recorder:
     """Return what writes down the last 15 minutes of the one process."""
     return Recorder(
         metrics_dir=run_dir.metrics,
@@ -185,7 +187,7 @@ def make_recorder(service: Service, run_dir: RunDir, clock: Clock) -> Recorder:
 
 def build_embedded(
     *,
-    service: Service,
+    service: ServiceDefinition,
     config: ResolvedConfig,
     sockets: Sequence[socket.socket] | None,
     registry: MetricsRegistry,

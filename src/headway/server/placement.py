@@ -13,7 +13,7 @@ import msgspec
 
 from headway.config.schema import RunnerConfig
 from headway.core.method_spec import MethodSpec
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = [
     "ReplicaPlan",
@@ -68,7 +68,7 @@ class ReplicaPlan(msgspec.Struct, frozen=True):
         return variables
 
 
-def describe(service: Service) -> ServicePlan:
+def describe(service: ServiceDefinition) -> ServicePlan:
     """Return the description of a service."""
     runners = []
     for runner in service.runners:

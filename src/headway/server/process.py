@@ -38,7 +38,7 @@ from headway.server.placement import describe
 from headway.server.telemetry_assembly import build_tracing
 from headway.service.loader import load_service
 from headway.service.runner import Runner
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = ["build", "main"]
 
@@ -125,7 +125,7 @@ async def _until_told(control: ControlChannel) -> None:
     await asyncio.wait([listening])
 
 
-def build(spec: ProcessSpec, service: Service) -> _Serving:
+def build(spec: ProcessSpec, service: ServiceDefinition) -> _Serving:
     """Return an API worker, a runner or a replica, not started yet.
 
     Raises:
@@ -209,7 +209,7 @@ def build(spec: ProcessSpec, service: Service) -> _Serving:
     )
 
 
-def _runner(service: Service, name: str) -> Runner:
+def _runner(service: ServiceDefinition, name: str) -> Runner:
     return next(runner for runner in service.runners if runner.name == name)
 
 

@@ -1,24 +1,24 @@
-"""`headway.Service`: the service that a user writes, and itself as an application.
+"""`headway.Service`: a user's service, with its ASGI application.
 
-It stands above what builds that application, as a service beneath could not name it
-without a circle of imports.
+It is in this layer because it imports what builds the application. The layers below use
+its base class, service/service's ServiceDefinition.
 """
 
 import functools
 
 from headway.server.asgi_app import ServiceApp
 from headway.server.asgi_app import asgi_app as make_app
-from headway.service import service
+from headway.service.service import ServiceDefinition
 
 __all__ = ["Service"]
 
 
-class Service(service.Service):
-    """A set of API functions, the runners that they await, and its ASGI application.
+class Service(ServiceDefinition):
+    """A set of API functions, the runners that they call, and its ASGI application.
 
     Args:
         name: Shown in the documentation and the logs.
-        runners: Each is served by processes of its own.
+        runners: Each has its own processes.
         models: Saved models that API functions use without a runner, for listing.
 
     Raises:

@@ -1,1 +1,1 @@
-"""What a user writes: a Service, its API functions, Runnables and Runners."""
+"""What users write: a Service, its API functions, Runnables and Runners."""

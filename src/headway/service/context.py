@@ -1,6 +1,7 @@
-"""What an API function may ask about its request and say about its response.
+"""The context of a request, which API functions read and write through `ctx`.
 
-service hands it to functions that take `ctx`; api/endpoint makes and reads it.
+api/endpoint creates it for functions with a `ctx` parameter, and reads the response's
+status and headers from it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ __all__ = ["Context", "RequestInfo", "ResponseInfo"]
 
 
 class RequestInfo:
-    """The request, apart from its body.
+    """The request without its body.
 
     Args:
         method: HTTP method.
@@ -31,7 +32,7 @@ class RequestInfo:
 
 
 class ResponseInfo:
-    """What the API function wants in the response head."""
+    """Status and headers that the API function sets for its response."""
 
     __slots__ = ("headers", "status_code")
 
@@ -44,9 +45,9 @@ class Context:
     """One request's context.
 
     Args:
-        request: The request's head.
+        request: The request's method, path and headers.
         state: Shared by all requests of one API worker; startup hooks fill it.
-        request_id: Names the request in its answer and in the log; None unless
+        request_id: The request's ID in the response and in the log; None unless
             `api_server.request_ids` or `logging.access` is on.
     """
 

@@ -1,7 +1,7 @@
 """Imports a service by name: `service:svc`, `package.module:svc`, `a/service.py:svc`.
 
-Every process that serves calls it, after the CLI has turned a path into a module and
-its folder; what goes wrong is one line that says where.
+The CLI turns a path into a module and its folder; then every process that serves
+imports it. Each error is one line that says where it happened.
 """
 
 import importlib
@@ -11,21 +11,21 @@ from pathlib import Path
 from types import ModuleType
 
 from headway.errors import HeadwayError, ServiceImportError
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = ["load_service", "locate", "service_dir"]
 
 
 def locate(reference: str, working_dir: Path | None) -> tuple[str, Path]:
-    """Return the reference with a module in place of a path, and the working folder.
+    """Return the reference with a module instead of a path, and the working folder.
 
     Args:
         reference: `module:variable` or `path/to/module.py:variable`.
-        working_dir: Where modules are looked for; None: in the folder of the path, or
-            here if it is none.
+        working_dir: The folder to import from; None means the folder of the path, or
+            the current folder if the reference is a module.
 
     Raises:
-        ServiceImportError: If a path names no file, or one outside `working_dir`.
+        ServiceImportError: If the file does not exist or is outside `working_dir`.
     """
     name, colon, variable = reference.partition(":")
     if "/" not in name:
@@ -38,30 +38,31 @@ def locate(reference: str, working_dir: Path | None) -> tuple[str, Path]:
     folder = path.parent if working_dir is None else working_dir.resolve()
     if not path.is_relative_to(folder):
         raise ServiceImportError(
-            f"{reference}: {path} is not in {folder}, which --working-dir names"
+            f"{reference}: {path} is not in {folder}, the folder of --working-dir"
         )
     module = ".".join(path.relative_to(folder).with_suffix("").parts)
     return f"{module}{colon}{variable}", folder
 
 
 def service_dir(reference: str, working_dir: Path) -> Path:
-    """Return the folder of the service's file, for the configuration beside it."""
+    """Return the folder of the service's file, where its configuration is."""
     module, _ = _split(reference)
     path = working_dir.joinpath(*module.split("."))
     return path if path.is_dir() else path.parent
 
 
-def load_service(reference: str, working_dir: Path) -> Service:
+def load_service(reference: str, working_dir: Path) -> ServiceDefinition:
     """Import a service.
 
     Args:
         reference: `module:variable`; without a variable, the module's only service.
-        working_dir: Where modules are looked for first.
+        working_dir: The folder to import from.
 
     Raises:
         ServiceImportError: If there is no such module or service, or importing it
-            raises.
-        HeadwayError: What the service's own use of Headway raised, as a missing model.
+            raises an error.
+        HeadwayError: If the service's own use of Headway raises one, as for a missing
+            model.
     """
     module_name, variable = _split(reference)
     folder = str(working_dir.resolve())
@@ -71,21 +72,21 @@ def load_service(reference: str, working_dir: Path) -> Service:
     services = {
         name: value
         for name, value in vars(module).items()
-        if isinstance(value, Service)
+        if isinstance(value, ServiceDefinition)
     }
     if variable:
         found = getattr(module, variable, None)
-        if isinstance(found, Service):
+        if isinstance(found, ServiceDefinition):
             return found
-        kind = "is no headway.Service" if found is not None else "does not exist"
+        kind = "is not a headway.Service" if found is not None else "does not exist"
         others = ", ".join(f"{module_name}:{name}" for name in services)
-        hint = f"did you mean {others}?" if others else "the module makes no Service"
+        hint = f"did you mean {others}?" if others else "the module has no Service"
         raise ServiceImportError(f"{reference}: {variable!r} {kind}; {hint}")
     if len({id(service) for service in services.values()}) != 1:
         names = ", ".join(services) or "none"
         raise ServiceImportError(
-            f"{reference}: the module has to make one Service, but makes {names}; name "
-            f"it, as in {module_name}:svc"
+            f"{reference}: the module must have exactly one Service, but it has "
+            f"{names}; name one, as in {module_name}:svc"
         )
     return next(iter(services.values()))
 
@@ -96,7 +97,7 @@ def _split(reference: str) -> tuple[str, str]:
     parts = module.split(".")
     if not module or not all(part.isidentifier() or "-" in part for part in parts):
         raise ServiceImportError(
-            f"{reference!r} names no service: write module:variable, as in service:svc"
+            f"{reference!r} is not a service: write module:variable, as in service:svc"
         )
     return module, variable
 
@@ -110,12 +111,12 @@ def _import(name: str, reference: str, working_dir: Path) -> ModuleType:
         if error.name is not None and name.split(".")[0] == error.name.split(".")[0]:
             raise ServiceImportError(
                 f"{reference}: there is no module {error.name!r} in "
-                f"{working_dir.resolve()}; go to the folder of your service or name it "
+                f"{working_dir.resolve()}; go to the folder of your service or give it "
                 "with --working-dir"
             ) from error
         raise _import_failed(reference, error, working_dir) from error
     except (Exception, SystemExit) as error:
-        # A user's module may raise anything, and a script's end be its own.
+        # A user's module may raise any error, and a script may exit.
         raise _import_failed(reference, error, working_dir) from error
 
 
@@ -123,7 +124,7 @@ def _import_failed(
     reference: str, error: BaseException, working_dir: Path
 ) -> ServiceImportError:
     frames = traceback.extract_tb(error.__traceback__)
-    # Rather the user's line than one of a package that it calls.
+    # Prefer the user's own line to a line of a package that it calls.
     own = [frame for frame in frames if _is_users(frame.filename, working_dir)]
     where = ""
     if isinstance(error, SyntaxError):

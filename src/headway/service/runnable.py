@@ -1,7 +1,7 @@
-"""What a runner runs: a Runnable class whose methods are callable over the hop.
+"""A Runnable: a model and its methods that API functions call through a runner.
 
-Users subclass it for models of their own; frameworks/ build subclasses from a saved
-model's signatures; runner_handle makes a Runner of it; runner/ calls it.
+Users derive from it for their own models; models/frameworks derives from it for saved
+models. service/runner reads its methods; runner/executor calls them.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,11 +17,11 @@ _MARK = "__headway_method__"
 
 
 class Runnable:
-    """A model and the methods that may be called on it from API functions.
+    """A model and the methods that API functions may call.
 
     The constructor loads the model; it runs once in each replica, never in an API
-    worker. Methods are plain functions; those marked batchable get the rows of many
-    callers joined along `batch_dim` and return a result with as many rows.
+    worker. Methods are plain functions. A method marked batchable gets the rows of
+    several calls joined along `batch_dim`, and returns one row for each.
     """
 
     SUPPORTED_RESOURCES: ClassVar[tuple[str, ...] | str] = ("cpu",)
@@ -58,10 +58,10 @@ class Runnable:
 
         Args:
             function: The method, when used without parentheses.
-            batchable: Whether the rows of several calls may be joined.
+            batchable: Whether the rows of several calls may share a batch.
             batch_dim: Axis of the rows, or (input axis, output axis).
-            input_spec: Accepted for the sake of existing services; unused.
-            output_spec: Accepted for the sake of existing services; unused.
+            input_spec: Accepted for compatibility with existing services; unused.
+            output_spec: Accepted for compatibility with existing services; unused.
         """
 
         def mark(function: _F) -> _F:
@@ -76,19 +76,8 @@ class Runnable:
         return mark if function is None else mark(function)
 
     @classmethod
-    def add_method(cls, function: Callable[..., Any], spec: MethodSpec) -> None:
-        """Add a method made at run time, as frameworks do from signatures."""
-
-        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return function(self, *args, **kwargs)
-
-        call.__name__ = spec.name
-        setattr(call, _MARK, spec)
-        setattr(cls, spec.name, call)
-
-    @classmethod
     def method_specs(cls) -> Mapping[str, MethodSpec]:
-        """Return the callable methods by name, in the order of declaration."""
+        """Return the marked methods by name, in the order of declaration."""
         specs: dict[str, MethodSpec] = {}
         for owner in reversed(cls.__mro__):
             for name, value in vars(owner).items():
@@ -98,11 +87,11 @@ class Runnable:
         return specs
 
     def warmup_samples(self) -> Mapping[str, tuple[Any, ...]]:
-        """Return, by method, positional arguments of ONE row to warm it up with.
+        """Return, by method, positional arguments of ONE row for the warm-up.
 
-        Batchable methods are warmed with these rows repeated to several batch sizes,
-        which also seeds the cost model; a method without a sample is not run before
-        the first request.
+        Batchable methods are warmed up with this row repeated to several batch sizes,
+        which also initialises the cost model. Methods without a sample do not run
+        before the first request.
         """
         return {}
 
@@ -110,20 +99,19 @@ class Runnable:
 def read_samples(
     runner: str, runnable: Runnable, specs: Mapping[str, MethodSpec]
 ) -> Mapping[str, tuple[Any, ...]]:
-    """Return a runnable's `warmup_samples` after looking at their names.
+    """Return a runnable's `warmup_samples` after checking their method names.
 
     Args:
-        runner: Its name, for the message.
-        runnable: Has the samples.
+        runner: The runner's name, for messages.
+        runnable: The runnable.
         specs: Its methods.
 
     Raises:
-        RunnerStartError: If that raises anything, or there is one for no method.
+        RunnerStartError: If `warmup_samples` raises, or names an unknown method.
     """
     try:
         samples = runnable.warmup_samples()
-    except Exception as error:
-        # A user's method may raise anything.
+    except Exception as error:  # a user's method may raise any error
         raise RunnerStartError(
             f"runner {runner!r}: warmup_samples() raised {type(error).__name__}: "
             f"{error}"
@@ -131,7 +119,7 @@ def read_samples(
     for method in samples:
         if method not in specs:
             raise RunnerStartError(
-                f"runner {runner!r}: warmup_samples() has one for {method!r}, which "
-                f"is none of its methods {sorted(specs)}"
+                f"runner {runner!r}: warmup_samples() has a sample for {method!r}, but "
+                f"its methods are {sorted(specs)}"
             )
     return samples

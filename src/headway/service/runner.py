@@ -1,7 +1,8 @@
-"""The runner as an API function sees it: `await runner.predict.async_run(x)`.
+"""The runner as API functions use it: `await runner.predict.async_run(x)`.
 
-Users make one with `model.to_runner()` or `headway.Runner(...)` and hand it to a
-Service; assemble attaches a backend (the hop, or the model in this very process).
+Users create one with `model.to_runner()` or `headway.Runner(...)` and pass it to a
+Service. server/assembly attaches a backend: api/runner_client, which sends calls to the
+runner's process, or, in notebooks and tests, the model in this process.
 """
 
 import inspect
@@ -21,7 +22,7 @@ _NAME = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
 
 
 class RunnerBackend(Protocol):
-    """Carries calls of a runner's methods to its model."""
+    """Sends calls of a runner's methods to its model."""
 
     def call(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -32,12 +33,12 @@ class RunnerBackend(Protocol):
     def call_blocking(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Run the method from a thread that is not the event loop's."""
+        """Run the method; called from threads other than the event loop's."""
         ...
 
 
 class InProcessBackend:
-    """The model in this very process, unbatched: notebooks and unit tests."""
+    """The model in this process, unbatched, for notebooks and unit tests."""
 
     def __init__(self, runnable: Runnable) -> None:
         self._runnable = runnable
@@ -66,21 +67,21 @@ class RunnerMethod:
         self.spec = spec
 
     def attach(self, backend: RunnerBackend) -> None:
-        """Let calls go to `backend`; Runner.attach does this."""
+        """Send calls to `backend`; Runner.attach calls this."""
         self._call = backend.call
 
     def async_run(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        """Run the method, once awaited; other requests' rows may share its batch.
+        """Run the method when awaited; other requests' rows may share its batch.
 
         Args:
             args: For a batchable method, each has its rows along `batch_dim`.
             kwargs: Calls with different keyword arguments never share a batch.
 
         Raises:
-            OverloadedError: The runner's backlog cannot meet the deadline.
-            UnavailableError: The runner is being started, maybe again.
-            DeadlineExceededError: The request's deadline passed.
-            ModelCallError: The model raised on this call's rows.
+            OverloadedError: If the call cannot finish by the request's deadline.
+            UnavailableError: If the runner is starting or restarting.
+            DeadlineExceededError: If the request's deadline passed.
+            ModelCallError: If the model raised an error for this call's rows.
         """
         call = self._call or self._runner.backend.call
         coroutine: Coroutine[Any, Any, Any] = call(self.spec, args, kwargs)
@@ -95,32 +96,31 @@ class RunnerMethod:
         return self._runner.backend.call_blocking(self.spec, args, kwargs)
 
 
-class MethodOptions(msgspec.Struct, frozen=True):
-    """Batching options given in code; None leaves the configuration's."""
+class MethodOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Batching options given in code; None uses the configuration's value."""
 
     max_batch_size: int | None = None
     max_latency_ms: float | None = None
 
 
 class Runner:
-    """A named runnable, served by processes of its own.
+    """A named runnable that has its own processes.
 
     Args:
-        runnable_class: What each replica constructs.
+        runnable_class: The class that each replica constructs.
         runnable_init_params: Keyword arguments of its constructor.
         name: Unique within a service; the default is the class's name in lower case.
         models: Saved models that it uses, for the service's listing.
-        max_batch_size: Rows in a batch at the most, for every method.
-        max_latency_ms: Time in the runner at the most, for every method.
+        max_batch_size: Maximum number of rows in a batch, for every method.
+        max_latency_ms: Maximum time in the runner, for every method.
         method_configs: The last two by method:
             `{"predict": {"max_batch_size": 32}}`.
-        embedded: Accepted for the sake of existing services; the placement follows
-            from `headway serve`.
-        scheduling_strategy: As `embedded`.
+        embedded: Accepted for compatibility with existing services; unused.
+        scheduling_strategy: Accepted for compatibility with existing services; unused.
 
     Raises:
-        ConfigError: If the name is malformed, the class has no method marked, or
-            `method_configs` names a method or an option that does not exist.
+        ConfigError: If the name is malformed, the class has no marked method, or
+            `method_configs` names an unknown method or option.
     """
 
     def __init__(  # noqa: PLR0913 - the surface that users of runners know
@@ -140,7 +140,7 @@ class Runner:
         if len(self.name) > 63 or not _NAME.fullmatch(self.name):
             raise ConfigError(
                 f"runner name {self.name!r}: use at most 63 of a-z, 0-9, '-', '_' and "
-                "'.', beginning and ending with a letter or digit"
+                "'.', with a letter or digit at both ends"
             )
         self.runnable_class = runnable_class
         self.runnable_init_params = dict(runnable_init_params or {})
@@ -149,60 +149,51 @@ class Runner:
             spec.name: RunnerMethod(runner=self, spec=spec)
             for spec in runnable_class.method_specs().values()
         }
-        # As attributes too: __getattr__ would cost each call a Python function more.
+        # As attributes too, because __getattr__ costs one more Python call each time.
         for attribute, runner_method in self.methods.items():
             if not hasattr(type(self), attribute):
                 self.__dict__.setdefault(attribute, runner_method)
         if not self.methods:
-            raise ConfigError(
-                f"runner {self.name!r}: {runnable_class.__name__} has no method marked "
-                "with @headway.Runnable.method"
+            raise self._error(
+                f"{runnable_class.__name__} has no method marked with "
+                "@headway.Runnable.method"
             )
         for method in self.methods:
             if inspect.iscoroutinefunction(getattr(runnable_class, method)):
-                raise ConfigError(
-                    f"runner {self.name!r}: method {method!r} is async; a replica "
-                    "computes one batch at a time, so its methods are plain functions"
+                raise self._error(
+                    f"method {method!r} is async, but a replica computes one batch at "
+                    "a time: make it a plain function"
                 )
-        self.options = self._options(
-            max_batch_size, max_latency_ms, method_configs or {}
-        )
+        general = {"max_batch_size": max_batch_size, "max_latency_ms": max_latency_ms}
+        self.options = self._options(general, method_configs or {})
         self._backend: RunnerBackend | None = None
 
+    def _error(self, reason: str) -> ConfigError:
+        return ConfigError(f"runner {self.name!r}: {reason}")
+
     def _options(
-        self,
-        max_batch_size: int | None,
-        max_latency_ms: float | None,
-        method_configs: Mapping[str, Mapping[str, Any]],
+        self, general: dict[str, Any], by_method: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, MethodOptions]:
-        unknown = sorted(set(method_configs) - set(self.methods))
+        unknown = sorted(set(by_method) - set(self.methods))
         if unknown:
-            raise ConfigError(
-                f"runner {self.name!r}: method_configs names {unknown}; its methods "
-                f"are {sorted(self.methods)}"
+            raise self._error(
+                f"method_configs names {unknown}, but its methods are "
+                f"{sorted(self.methods)}"
             )
-        general = {"max_batch_size": max_batch_size, "max_latency_ms": max_latency_ms}
         options = {}
         for method in self.methods:
-            own = method_configs.get(method, {})
+            own = by_method.get(method, {})
             if not isinstance(own, Mapping):
-                raise ConfigError(
-                    f"runner {self.name!r}, method {method!r}: give its options by "
-                    f"name, as in {{'max_batch_size': 32}}, not {own!r}"
+                raise self._error(
+                    f"method {method!r}: give its options by name, as in "
+                    f"{{'max_batch_size': 32}}, not {own!r}"
                 )
-            given = {**general, **own}
             try:
-                options[method] = msgspec.convert(given, MethodOptions, strict=True)
+                options[method] = msgspec.convert({**general, **own}, MethodOptions)
             except msgspec.ValidationError as error:
-                raise ConfigError(
-                    f"runner {self.name!r}, method {method!r}: {error}"
+                raise self._error(
+                    f"method {method!r}: {error}; its options are {sorted(general)}"
                 ) from error
-            strange = sorted(set(given) - set(general))
-            if strange:
-                raise ConfigError(
-                    f"runner {self.name!r}, method {method!r}: unknown options "
-                    f"{strange}; known are {sorted(general)}"
-                )
         return options
 
     def __getattr__(self, name: str) -> RunnerMethod:
@@ -211,7 +202,7 @@ class Runner:
             return methods[name]  # type: ignore[no-any-return]  # __dict__ is untyped
         raise AttributeError(
             f"runner {self.__dict__.get('name')!r} has no method {name!r}; it has "
-            f"{sorted(methods)} (a model's are set by `signatures` when it is saved)"
+            f"{sorted(methods)} (for a saved model, `signatures` defines them)"
         )
 
     def __repr__(self) -> str:
@@ -219,35 +210,35 @@ class Runner:
 
     @property
     def backend(self) -> RunnerBackend:
-        """What carries the calls.
+        """The backend that calls go to.
 
         Raises:
-            UsageError: If no service that is being served lists the runner, and it
-                is not initialised.
+            UsageError: If the runner is not in a service that is being served, and
+                `init_local` was not called.
         """
         if self._backend is None:
             raise UsageError(
                 f"runner {self.name!r} has no model to call: if a service uses it, add "
-                "it to Service(runners=[...]) and serve that with `headway serve`; in "
+                "it to Service(runners=[...]) and start that with `headway serve`; in "
                 "a notebook or test, call `runner.init_local()` first"
             )
         return self._backend
 
     def attach(self, backend: RunnerBackend) -> None:
-        """Let calls go to `backend`; assemble and init_local do this."""
+        """Send calls to `backend`; server/assembly and `init_local` call this."""
         self._backend = backend
         for method in self.methods.values():
             method.attach(backend)
 
     def load(self) -> Runnable:
-        """Construct the runnable: this loads the model into this process."""
+        """Construct the runnable, which loads the model into this process."""
         return self.runnable_class(**self.runnable_init_params)
 
     def init_local(self, quiet: bool = False) -> None:
-        """Load the model into this process, unbatched: notebooks and unit tests.
+        """Load the model into this process, unbatched, for notebooks and unit tests.
 
         Args:
-            quiet: Accepted for the sake of existing services; nothing is printed.
+            quiet: Accepted for compatibility with existing services; unused.
         """
         self.attach(InProcessBackend(self.load()))
 
@@ -257,7 +248,7 @@ class Runner:
         if len(self.methods) == 1:
             return next(iter(self.methods.values()))
         raise UsageError(
-            f"runner {self.name!r} has several methods {sorted(self.methods)}: name "
+            f"runner {self.name!r} has several methods {sorted(self.methods)}: choose "
             "one, as in `runner.predict.async_run(x)`"
         )
 

@@ -1,9 +1,10 @@
 """The service that a user writes: a name, runners and API functions.
 
-loader imports it; http/openapi describes it; api/endpoint calls its functions.
+loader imports it; http/openapi describes it; api/endpoint calls its functions. Users'
+services are of the sub-class `headway.Service`, which server/service_app adds, because
+it is an ASGI application too and layers below must not import what builds that.
 """
 
-import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
@@ -12,22 +13,21 @@ import msgspec
 
 from headway.errors import ConfigError, MissingExtraError
 from headway.io.base import IODescriptor
-from headway.service.api import Api, check_parameters, docstring_of
-from headway.service.derive import derive_input, derive_output
+from headway.service.api import Api, check_parameters
 from headway.service.runner import Runner
 
-__all__ = ["Api", "Middleware", "Mount", "Service"]
+__all__ = ["Hook", "Middleware", "Mount", "ServiceDefinition"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 Hook = Callable[..., Awaitable[None] | None]
 _NAME = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
-# A path is compared percent-decoded; braces would be parameters to OpenAPI.
+# Paths are compared after percent-decoding; in OpenAPI, braces mean parameters.
 _ROUTE = re.compile(r"/[^\s?#%{}\x00-\x1f\x7f]*")
 _RESERVED = frozenset({"/", "/docs.json", "/livez", "/readyz", "/healthz", "/metrics"})
 
 
 class Middleware(msgspec.Struct, frozen=True):
-    """What is called with the next ASGI application to make the one around it."""
+    """A factory that wraps an ASGI application in another one."""
 
     factory: Callable[..., Any]
     args: tuple[Any, ...]
@@ -35,25 +35,16 @@ class Middleware(msgspec.Struct, frozen=True):
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """An ASGI application below a path."""
+    """An ASGI application at a path."""
 
     app: Any
     path: str
-    """Begins with "/" and does not end with it, but for "/" itself."""
+    """Begins with "/"; only "/" itself ends with it."""
     name: str | None
 
 
-class Service:
-    """A set of API functions and the runners that they await.
-
-    Args:
-        name: Shown in the documentation and the logs.
-        runners: Each is served by processes of its own.
-        models: Saved models that API functions use without a runner, for listing.
-
-    Raises:
-        ConfigError: If the name is malformed or two runners share a name.
-    """
+class ServiceDefinition:
+    """A set of API functions and the runners that they call; see `headway.Service`."""
 
     def __init__(
         self,
@@ -65,7 +56,7 @@ class Service:
         if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 63:
             raise ConfigError(
                 f"service name {name!r}: use at most 63 letters, digits, '-', '_' and "
-                "'.', beginning and ending with a letter or digit"
+                "'.', with a letter or digit at both ends"
             )
         self.name = name
         self.runners = list(runners or ())
@@ -78,9 +69,9 @@ class Service:
         names = [runner.name for runner in self.runners]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ConfigError(
-                f"service {name!r}: two runners are called {twice[0]!r}; give one of "
-                "them another name with `to_runner(name=...)`"
+            raise self._error(
+                f"two runners are named {twice[0]!r}; rename one of them with "
+                "`to_runner(name=...)`"
             )
 
     def __repr__(self) -> str:
@@ -131,14 +122,14 @@ class Service:
         name: str | None = None,
         doc: str | None = None,
     ) -> Any:
-        """Serve a function; sync ones run in a thread pool.
+        """Serve a function; sync functions run in a thread pool.
 
         Args:
             given: The function, when used without parentheses, or input and output.
             input: Descriptor of the body; derived from the type hint if None.
             output: Descriptor of the result; derived from the type hint if None.
             route: Path; "/" + name if None.
-            name: Operation id; the function's name if None.
+            name: Operation ID; the function's name if None.
             doc: Documentation; the function's docstring if None.
 
         Returns:
@@ -146,120 +137,102 @@ class Service:
 
         Raises:
             ConfigError: If the name or route is taken or malformed, the function
-                needs more than an input and a context, a type hint cannot be served,
-                or a descriptor is none or given twice.
+                needs more than an input and a context, a type hint is not supported,
+                or a descriptor is invalid or given twice.
         """
         is_bare = len(given) == 1 and not isinstance(given[0], IODescriptor | None)
-        descriptors = self._descriptors(() if is_bare else given, input, output)
+        pair = self._descriptors(() if is_bare else given, [input, output])
 
         def register(function: _F) -> _F:
-            self._register(function, *descriptors, route, name, doc)
+            api_name = self._free_name(function, name)
+            check_parameters(function, api_name)
+            self.apis[api_name] = Api(
+                name=api_name,
+                route=self._free_route(api_name if route is None else route, api_name),
+                function=function,
+                input=pair[0],
+                output=pair[1],
+                doc=doc,
+            )
             return function
 
         return register(given[0]) if is_bare else register
 
+    def _error(self, reason: str) -> ConfigError:
+        return ConfigError(f"service {self.name!r}: {reason}")
+
     def _descriptors(
-        self,
-        given: Sequence[Any],
-        input: Any,  # noqa: A002 - the surface's name
-        output: Any,
-    ) -> tuple[IODescriptor | None, IODescriptor | None]:
+        self, given: Sequence[Any], pair: list[Any]
+    ) -> list[IODescriptor | None]:
         """Return input and output, given by position or by name."""
-        pair = [input, output]
         for place, descriptor in enumerate(given):
             if place > 1 or (descriptor is not None and pair[place] is not None):
-                raise ConfigError(
-                    f"service {self.name!r}: an API has one input and one output, as "
-                    "in `@svc.api(input=JSON(), output=JSON())`; here one is given "
-                    "twice"
+                raise self._error(
+                    "an API has one input and one output, as in "
+                    "`@svc.api(input=JSON(), output=JSON())`, but one is given twice"
                 )
             pair[place] = pair[place] if descriptor is None else descriptor
         for descriptor in pair:
             if not isinstance(descriptor, IODescriptor | None):
-                raise ConfigError(
-                    f"service {self.name!r}: {descriptor!r} is no descriptor; make "
-                    "one, as in `@svc.api(input=JSON(), output=JSON())`"
+                raise self._error(
+                    f"{descriptor!r} is not an IO descriptor; create one, as in "
+                    "`@svc.api(input=JSON(), output=JSON())`"
                 )
-        return pair[0], pair[1]
-
-    def _register(
-        self,
-        function: Callable[..., Any],
-        input: IODescriptor | None,  # noqa: A002 - the surface's name
-        output: IODescriptor | None,
-        route: str | None,
-        name: str | None,
-        doc: str | None,
-    ) -> None:
-        name = self._free_name(function, name)
-        check_parameters(function, name)
-        route = self._free_route(name if route is None else route, name)
-        self.apis[name] = Api(
-            name=name,
-            route=route,
-            function=function,
-            input=input if input is not None else derive_input(function),
-            output=output if output is not None else derive_output(function),
-            doc=inspect.cleandoc(doc or docstring_of(function)),
-        )
+        return pair
 
     def _free_name(self, function: Callable[..., Any], name: str | None) -> str:
-        """Return the API's name; refuse what is no function, or has no fit name."""
         if not callable(function):
-            raise ConfigError(
-                f"service {self.name!r}: {function!r} is no function; descriptors are "
-                "given as in `@svc.api(input=JSON(), output=JSON())`"
+            raise self._error(
+                f"{function!r} is not a function; give descriptors as in "
+                "`@svc.api(input=JSON(), output=JSON())`"
             )
         name = name or getattr(function, "__name__", None)
         if name is None:
-            raise ConfigError(
-                f"service {self.name!r}: {function!r} has no name of its own; give "
-                "the API one with `name=`"
+            raise self._error(
+                f"{function!r} has no name; give the API one with `name=`"
             )
         if not name.isidentifier():
-            raise ConfigError(
-                f"service {self.name!r}: API name {name!r} is not an identifier; "
-                "choose one with `name=`"
+            raise self._error(
+                f"API name {name!r} is not an identifier; choose one with `name=`"
             )
         if name in self.apis:
-            raise ConfigError(f"service {self.name!r}: two APIs are called {name!r}")
+            raise self._error(f"two APIs are named {name!r}")
         return name
 
     def _free_route(self, route: str, name: str) -> str:
-        """Return the API's route, which begins with a slash and is nobody else's."""
         route = route if route.startswith("/") else "/" + route
-        if not _ROUTE.fullmatch(route):
-            raise ConfigError(
-                f"service {self.name!r}, API {name!r}: the route {route!r} is no plain "
-                "path: leave out spaces, '?', '#', '%', '{' and '}'"
-            )
+        where = f"API {name!r}: the route {route!r}"
+        self._check_path(route, where)
         if route in _RESERVED or route.startswith("/-/"):
-            raise ConfigError(
-                f"service {self.name!r}, API {name!r}: the route {route!r} is "
-                "Headway's own; choose another with `route=`"
+            raise self._error(
+                f"{where} is reserved for Headway; choose another with `route=`"
             )
         if any(api.route == route for api in self.apis.values()):
-            raise ConfigError(
-                f"service {self.name!r}: two APIs have the route {route!r}"
-            )
+            raise self._error(f"two APIs have the route {route!r}")
         return route
 
+    def _check_path(self, path: str, where: str) -> None:
+        if not _ROUTE.fullmatch(path):
+            raise self._error(
+                f"{where} is not a plain path: remove spaces and any of ?#%{{}}"
+            )
+
     def on_startup(self, hook: Hook) -> Hook:
-        """Run `hook` in each API worker before it serves."""
+        """Run `hook` in each API worker before it serves requests."""
         self.startup_hooks.append(hook)
         return hook
 
     def on_shutdown(self, hook: Hook) -> Hook:
-        """Run `hook` in each API worker after its last answer."""
+        """Run `hook` in each API worker after its last response."""
         self.shutdown_hooks.append(hook)
         return hook
 
     def add_asgi_middleware(self, middleware: Any, **options: Any) -> None:
-        """Pass all requests through a middleware; the first added sees them first.
+        """Pass all requests through a middleware; the first one added runs first.
 
         Args:
             middleware: A class, called with the next application and the options; or
-                such a class with its options, as starlette's `Middleware` has them.
+                a class with its options, such as starlette's `Middleware`.
             options: For the class.
 
         Raises:
@@ -272,9 +245,8 @@ class Service:
             except (TypeError, ValueError):
                 own = None
             if not callable(middleware) or not isinstance(own, dict):
-                raise ConfigError(
-                    f"service {self.name!r}: {middleware!r} is no ASGI middleware; "
-                    "give its class, as in "
+                raise self._error(
+                    f"{middleware!r} is not an ASGI middleware; give its class, as in "
                     "`svc.add_asgi_middleware(GZipMiddleware, minimum_size=1000)`"
                 )
             options = {**own, **options}
@@ -283,49 +255,42 @@ class Service:
     def mount_asgi_app(
         self, app: Any, path: str = "/", name: str | None = None
     ) -> None:
-        """Serve an ASGI application below a path, where the service has no API or page.
+        """Serve an ASGI application below a path, except where the service has an API.
 
         Args:
             app: The application.
-            path: Of two mounts that fit a request, the first added gets it.
+            path: If two mounts match a request, the first one added gets it.
             name: For starlette's `url_path_for`.
 
         Raises:
-            ConfigError: If it is no application, or the path malformed or taken.
+            ConfigError: If it is not an application, or the path is malformed or taken.
         """
         path = "/" + path.strip("/")
         if not callable(app):
-            raise ConfigError(
-                f"service {self.name!r}: {app!r}, to be mounted at {path!r}, is no "
-                "ASGI application"
+            raise self._error(
+                f"{app!r}, mounted at {path!r}, is not an ASGI application"
             )
-        if not _ROUTE.fullmatch(path):
-            raise ConfigError(
-                f"service {self.name!r}: the mount's path {path!r} is no plain path: "
-                "leave out spaces, '?', '#', '%', '{' and '}'"
-            )
+        self._check_path(path, f"the mount's path {path!r}")
         if any(mount.path == path for mount in self.mounts):
-            raise ConfigError(
-                f"service {self.name!r}: two mounts have the path {path!r}"
-            )
+            raise self._error(f"two mounts have the path {path!r}")
         self.mounts.append(Mount(app, path, name))
 
     def mount_wsgi_app(
         self, app: Any, path: str = "/", name: str | None = None
     ) -> None:
-        """Serve a WSGI application below a path, in threads of its own.
+        """Serve a WSGI application, such as Flask's or Django's, in its own threads.
 
         Args:
-            app: The application, as of Flask or Django.
+            app: The application.
             path: As for `mount_asgi_app`.
             name: As for `mount_asgi_app`.
 
         Raises:
-            ConfigError: If it is no application, or the path malformed or taken.
+            ConfigError: If it is not an application, or the path is malformed or taken.
             MissingExtraError: If a2wsgi is not installed.
         """
         if not callable(app):
-            raise ConfigError(f"service {self.name!r}: {app!r} is no WSGI application")
+            raise self._error(f"{app!r} is not a WSGI application")
         try:
             from a2wsgi import WSGIMiddleware
         except ImportError as error:

@@ -14,7 +14,7 @@ import msgspec
 from headway.core.version import __version__
 from headway.errors import TrafficError, WrongQuestionError
 from headway.http.openapi import build_openapi
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 
 __all__ = [
     "Question",
@@ -39,7 +39,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def question_of(
-    service: Service, *, route: str | None = None, body: bytes | None = None
+    service: ServiceDefinition, *, route: str | None = None, body: bytes | None = None
 ) -> Question:
     """Return what to ask.
 

@@ -32,8 +32,11 @@ def check(
     class Made(Runnable):
         """Has the function as its method."""
 
+        @Runnable.method(batchable=True, batch_dim=batch_dim)
+        def predict(self, *args: Any) -> Any:
+            return function(*args)
+
     spec = MethodSpec("predict", True, batch_dims(batch_dim, where="test"))
-    Made.add_method(lambda self, *args: function(*args), spec)
     return check_method(
         runnable=Made(),
         spec=spec,

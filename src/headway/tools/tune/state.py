@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from headway.errors import TrafficError
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 from headway.tools.sample_request import Question
 from headway.tools.tune.grid import Grid
 from headway.tools.tune.trial import Trial
@@ -32,7 +32,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 def fingerprint(
     *,
-    service: Service,
+    service: ServiceDefinition,
     folder: Path,
     question: Question,
     target_ms: float,

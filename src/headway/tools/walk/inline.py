@@ -8,15 +8,15 @@ import os
 from pathlib import Path
 
 from headway.service.loader import load_service
-from headway.service.service import Service
+from headway.service.service import ServiceDefinition
 from headway.tools.walk.stage import FOLDER_VARIABLE, SERVICE_VARIABLE
 
 __all__ = ["svc"]
 
 
-def _inline(original: Service) -> Service:
+def _inline(original: ServiceDefinition) -> ServiceDefinition:
     """Return the same APIs, whose runners compute where they are called."""
-    made = Service(original.name)
+    made = ServiceDefinition(original.name)
     made.apis = original.apis
     # Only in the workers: the process that describes the service needs no model.
     made.startup_hooks = [

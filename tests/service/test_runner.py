@@ -1,4 +1,4 @@
-"""What a runner says when nobody serves it."""
+"""Runners in this process: calls, names, options and errors."""
 
 import copy
 from typing import Any
@@ -16,7 +16,7 @@ class Echo(headway.Runnable):
         return value
 
 
-async def test_a_runner_that_no_service_lists_says_where_to_add_it() -> None:
+async def test_unserved_runner_says_where_to_add_it() -> None:
     runner = headway.Runner(Echo, name="echo")
     with pytest.raises(UsageError) as caught:
         await runner.echo.async_run(1)
@@ -57,7 +57,7 @@ class Async(headway.Runnable):
         return x
 
 
-async def test_a_model_runs_in_this_process() -> None:
+async def test_init_local_runs_the_model_in_this_process() -> None:
     runner = headway.Runner(Model, runnable_init_params={"factor": 3})
     runner.init_local(quiet=True)
     assert await runner.predict.async_run(5) == 15
@@ -67,7 +67,7 @@ async def test_a_model_runs_in_this_process() -> None:
         runner.predict.run()
 
 
-async def test_the_default_method_is_call_or_the_only_one() -> None:
+async def test_default_method_is_call_or_the_only_one() -> None:
     only, call = headway.Runner(Echo), headway.Runner(WithCall)
     for runner in (only, call):
         runner.init_local()
@@ -79,7 +79,7 @@ async def test_the_default_method_is_call_or_the_only_one() -> None:
         several.run(1)
 
 
-def test_a_method_that_it_lacks_is_named_with_those_it_has() -> None:
+def test_unknown_method_error_lists_the_methods() -> None:
     runner = headway.Runner(Model)
     with pytest.raises(AttributeError, match=r"has no method 'predic'; it has \['ex"):
         runner.predic  # noqa: B018 - the look is what raises
@@ -97,17 +97,17 @@ def test_a_method_that_it_lacks_is_named_with_those_it_has() -> None:
         ("a" * 63, "a" * 63),
     ],
 )
-def test_names_are_lowered(name: str | None, becomes: str) -> None:
+def test_runner_names_are_lower_case(name: str | None, becomes: str) -> None:
     assert headway.Runner(Model, name=name).name == becomes
 
 
 @pytest.mark.parametrize("name", ["a b", "-a", "a.", "ä", "a/b", "a" * 64, "a\n"])
-def test_a_malformed_name_is_refused(name: str) -> None:
+def test_malformed_runner_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="use at most 63 of a-z"):
         headway.Runner(Model, name=name)
 
 
-def test_options_are_general_or_by_method() -> None:
+def test_options_for_all_methods_or_by_method() -> None:
     runner = headway.Runner(
         Model,
         max_batch_size=10,
@@ -127,14 +127,17 @@ def test_options_are_general_or_by_method() -> None:
     ("options", "says"),
     [
         ({"method_configs": {"predic": {}}}, r"method_configs names \['predic'\]"),
-        ({"method_configs": {"predict": {"size": 1}}}, r"unknown options \['size'\]"),
+        (
+            {"method_configs": {"predict": {"size": 1}}},
+            r"unknown field `size`; its options are",
+        ),
         ({"method_configs": {"predict": {"max_batch_size": "9"}}}, "Expected `int"),
         ({"method_configs": {"predict": 5}}, "method 'predict': give its options"),
         ({"max_batch_size": 1.5}, "Expected `int"),
         ({"max_latency_ms": "fast"}, "Expected `float"),
     ],
 )
-def test_options_that_do_not_exist_are_refused(
+def test_unknown_or_invalid_options_are_refused(
     options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
@@ -145,7 +148,7 @@ def test_options_that_do_not_exist_are_refused(
     ("kind", "says"),
     [(Empty, "has no method marked with"), (Async, "method 'predict' is async")],
 )
-def test_a_class_that_cannot_serve_is_refused(
+def test_class_without_usable_methods_is_refused(
     kind: type[headway.Runnable], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
