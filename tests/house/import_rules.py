@@ -1,4 +1,4 @@
-"""Reads the imports of a package and says which break the layering; test_layers calls.
+"""Reads the imports of a package and finds those that break the layering.
 
 Every import counts: at module level, in functions, under TYPE_CHECKING, and
 `importlib.import_module("literal")`. `from headway.io import JSON` is an import of the

@@ -1,4 +1,4 @@
-"""What is compiled keeps to what mypyc can compile, which CI does not try.
+"""Compiled modules avoid what mypyc cannot compile, which CI does not try.
 
 scripts/compile --test compiles it and runs the tests on it; scripts/check calls that.
 """
@@ -59,11 +59,11 @@ def test_compiled_modules_keep_to_what_compiles(path: Path) -> None:
         "decode = msgspec.msgpack.Decoder(A).decode",
     ],
 )
-def test_the_rules_find_what_breaks_them(text: str) -> None:
+def test_rules_find_violations(text: str) -> None:
     assert list(faults(ast.parse(text)))
 
 
-def test_the_command_says_whether_it_is_compiled() -> None:
+def test_version_command_shows_whether_it_is_compiled() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "headway", "--version"],
         capture_output=True,

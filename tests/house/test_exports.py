@@ -1,4 +1,4 @@
-"""The public surface: what `headway.__all__` promises is there, and cheap to import."""
+"""The public names: all in `headway.__all__` exist and are cheap to import."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_all_is_sorted_and_without_repeats() -> None:
     assert headway.__all__ == sorted(set(headway.__all__))
 
 
-def test_all_names_are_listed_and_nothing_else_public_is() -> None:
+def test_dir_lists_all_and_nothing_else_public() -> None:
     extra = set(dir(headway)) - set(headway.__all__) - {"TYPE_CHECKING", "Any"}
     modules = {"importlib"}
     loaded = {name for name in sys.modules if name.startswith("headway.")}

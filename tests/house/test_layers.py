@@ -1,4 +1,4 @@
-"""The package's imports point down, in no cycle; and the checker sees when they do not.
+"""The package's imports point down without cycles, and the checker finds violations.
 
 The rules and the table of layers are in import_rules.
 """
@@ -17,7 +17,7 @@ def test_imports_keep_to_the_layers() -> None:
     assert violations(SOURCE) == []
 
 
-def test_the_whole_package_is_read() -> None:
+def test_whole_package_is_read() -> None:
     graph = read_imports(SOURCE)
     assert "headway" in graph
     assert "headway.io" in graph
@@ -26,7 +26,7 @@ def test_the_whole_package_is_read() -> None:
     }
 
 
-def test_no_part_is_in_two_layers() -> None:
+def test_each_part_has_one_layer() -> None:
     parts = [part for layer in LAYERS for part in layer]
     assert len(parts) == len(set(parts))
 

@@ -139,11 +139,11 @@ def path() -> set[str]:
         run_dir.remove()
 
 
-def test_a_warm_request_passes_few_files(path: set[str]) -> None:
+def test_warm_request_passes_few_files(path: set[str]) -> None:
     assert len(path) <= MOST_FILES, sorted(path)
 
 
-def test_the_architecture_page_lists_the_files_of_a_request(path: set[str]) -> None:
+def test_architecture_page_lists_the_files_of_a_request(path: set[str]) -> None:
     """They stand in bold (**`http/protocol.py`**); others serve some requests."""
     section = PAGE.read_text(encoding="utf-8").partition(f"## {SECTION}\n")[2]
     section = section.partition("\n## ")[0]

@@ -1,4 +1,4 @@
-"""The scripts say clearly what a machine lacks, and list what they can do.
+"""The scripts name what a machine lacks, and list what they can do.
 
 That they make .venv and install by themselves is seen where CI starts in a fresh clone.
 """

@@ -54,7 +54,7 @@ class Made:
                 raise
 
 
-def test_a_life_under_the_test_client_twice() -> None:
+def test_asgi_app_starts_twice_under_the_test_client() -> None:
     made = Made()
     app = headway.asgi_app(made.svc)
     for _ in range(2):
@@ -70,13 +70,13 @@ def test_a_life_under_the_test_client_twice() -> None:
     assert made.events == ["startup", "shutdown"] * 2
 
 
-def test_the_service_has_it_as_an_attribute() -> None:
+def test_service_has_asgi_app() -> None:
     made = Made()
     assert isinstance(made.svc.asgi_app, ServiceApp)
     assert made.svc.asgi_app is made.svc.asgi_app
 
 
-def test_middleware_and_mounts_go_through_it() -> None:
+def test_asgi_app_has_middleware_and_mounts() -> None:
     made = Made()
 
     async def echo(websocket: WebSocket) -> None:
@@ -101,7 +101,7 @@ def test_middleware_and_mounts_go_through_it() -> None:
             assert session.receive_text() == "hi"
 
 
-def test_there_is_no_web_socket_of_its_own() -> None:
+def test_web_socket_is_closed() -> None:
     app = headway.asgi_app(Made().svc)
     unstarted = TestClient(app)
     with pytest.raises(WebSocketDisconnect), unstarted.websocket_connect("/double"):
@@ -114,7 +114,7 @@ def test_there_is_no_web_socket_of_its_own() -> None:
         pass
 
 
-def test_in_another_application_it_is_entered() -> None:
+def test_asgi_app_mounted_in_another_application() -> None:
     made = Made()
     app = headway.asgi_app(made.svc)
 
@@ -135,7 +135,7 @@ def test_in_another_application_it_is_entered() -> None:
     assert "async with app" in answer.json()["error"]["message"]
 
 
-def test_a_failed_start_is_told() -> None:
+def test_failed_start_fails_the_lifespan() -> None:
     made = Made()
 
     @made.svc.on_startup
@@ -155,9 +155,9 @@ def test_a_failed_start_is_told() -> None:
         await app({"type": "lifespan"}, incoming.get, send)
         return sent
 
-    (told,) = asyncio.run(live())
-    assert told["type"] == "lifespan.startup.failed"
-    assert "no database" in told["message"]
+    (sent,) = asyncio.run(live())
+    assert sent["type"] == "lifespan.startup.failed"
+    assert "no database" in sent["message"]
 
     class Broken(headway.Runnable):
         def __init__(self) -> None:
@@ -175,7 +175,7 @@ def test_a_failed_start_is_told() -> None:
         asyncio.run(enter())
 
 
-def test_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asgi_app_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Made()
     file = tmp_path / "headway.yaml"
     file.write_text("api_server: {max_body_bytes: 5}")
@@ -202,7 +202,7 @@ async def under_uvicorn(app: ServiceApp) -> AsyncIterator[int]:
             await serving
 
 
-async def test_under_uvicorn() -> None:
+async def test_asgi_app_under_uvicorn() -> None:
     made = Made()
     app = headway.asgi_app(made.svc)
 
@@ -225,7 +225,7 @@ async def test_under_uvicorn() -> None:
         assert (options.status_code, options.headers["allow"]) == (204, "POST, OPTIONS")
         late = await client.post("/wait", json=1, headers={"Headway-Timeout-Ms": "150"})
         assert (late.status_code, made.events.pop()) == (504, "dropped")
-        # Whoever hangs up is waited for by nobody.
+        # The drain does not wait for clients that hung up.
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /wait HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n1")
         await until(lambda: made.events.count("waiting") == 2)

@@ -1,4 +1,4 @@
-"""The same requests get the same answers natively, through middleware and by ASGI."""
+"""Native serving, middleware and ASGI answer the same requests alike."""
 
 import asyncio
 import contextlib
@@ -240,7 +240,7 @@ BODIES = st.one_of(
 @example("OPTIONS", "/double", [], "text/plain", b"")
 @example("POST", "/double", [], "application/json", b"[[1, 2]]")
 @example("POST", "/greet", [], "text/plain", b"nothing")
-def test_answers_are_equal(
+def test_responses_are_equal(
     stand: Stand,
     method: str,
     path: str,
@@ -254,7 +254,7 @@ def test_answers_are_equal(
     assert native == bridged == hosted
 
 
-def test_they_do_answer(stand: Stand) -> None:
+def test_all_servers_answer(stand: Stand) -> None:
     rows = Asked("POST", "/double", [("content-type", "application/json")], b"[[1, 2]]")
     for answer in stand.runner.run(stand.answers(rows)):
         assert (answer.status, answer.body) == (200, b"[[2,4]]")

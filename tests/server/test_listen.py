@@ -1,4 +1,4 @@
-"""Where a server says that it is."""
+"""The URL and the listening sockets of a server."""
 
 import socket
 import subprocess
@@ -20,7 +20,7 @@ from headway.server.sockets import bind_http, bind_unix, url_of
         ("localhost", False, "http://localhost:{}"),
     ],
 )
-def test_the_url_is_one_to_click_on(host: str, tls: bool, shown: str) -> None:
+def test_url_has_a_reachable_host(host: str, tls: bool, shown: str) -> None:
     (bound,) = bind_http(host, 0, 1)
     with bound:
         port = bound.getsockname()[1]
@@ -29,7 +29,7 @@ def test_the_url_is_one_to_click_on(host: str, tls: bool, shown: str) -> None:
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
 @pytest.mark.parametrize(("host", "shown"), [("::1", "[::1]"), ("::", "localhost")])
-def test_an_ipv6_address_is_in_brackets(host: str, shown: str) -> None:
+def test_url_has_ipv6_in_brackets(host: str, shown: str) -> None:
     # The URL needs a port only, so that this runs where IPv6 has no address.
     with socket.socket(socket.AF_INET6) as bound:
         port = bound.getsockname()[1]
@@ -88,22 +88,20 @@ def test_a_port_lost_after_the_first_look_is_taken_all_the_same(
         bind_http("127.0.0.1", 0, 2)
 
 
-def test_a_unix_socket_listens(tmp_path: Path) -> None:
+def test_unix_socket_listens(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with bind_unix(path), socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
 
 
 @pytest.mark.parametrize("name", ["x" * 200, "no/such/folder/s", "taken"])
-def test_a_unix_socket_that_cannot_be_says_what_to_do(
-    tmp_path: Path, name: str
-) -> None:
+def test_unix_socket_error_says_what_to_do(tmp_path: Path, name: str) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(StartError, match="point TMPDIR to a folder with a short path"):
         bind_unix(str(tmp_path / name))
 
 
-def test_the_limit_of_open_files_is_raised_to_what_the_system_allows() -> None:
+def test_open_file_limit_is_raised_to_the_hard_limit() -> None:
     lowered = """
 import resource
 from headway.server.sockets import allow_connections

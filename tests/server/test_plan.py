@@ -1,4 +1,4 @@
-"""Plans: which replicas a runner gets, and what each may use of the machine."""
+"""Plans: the replicas of a runner, and the share of the machine of each."""
 
 import os
 from typing import Any, ClassVar
@@ -41,7 +41,7 @@ class OnGpu(headway.Runnable):
         return x
 
 
-def test_a_service_is_described_without_its_code() -> None:
+def test_description_of_a_service() -> None:
     service = ServiceDefinition(
         "svc",
         runners=[
@@ -69,7 +69,7 @@ def test_a_service_is_described_without_its_code() -> None:
     assert gpu.options == {}
 
 
-def test_a_single_resource_may_be_a_string() -> None:
+def test_supported_resources_may_be_a_string() -> None:
     class Only(OnGpu):
         SUPPORTED_RESOURCES: ClassVar[tuple[str, ...] | str] = "nvidia.com/gpu"
 
@@ -132,12 +132,12 @@ def test_replicas_on_gpus(given_: dict[str, Any], gpus: list[tuple[str, ...]]) -
     assert [plan.gpus for plan in plans] == gpus
 
 
-def test_a_model_that_cannot_use_gpus_gets_none() -> None:
+def test_model_without_gpu_support_gets_no_gpus() -> None:
     (plan,) = plan_replicas(runner(), config(gpu=4), 8)
     assert plan.gpus == ()
 
 
-def test_resources_that_have_no_effect_are_named(
+def test_ignored_resources_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     warn_of_ignored(runner(), config())
@@ -156,7 +156,7 @@ def test_resources_that_have_no_effect_are_named(
     st.none() | st.integers(0, 8),
     st.integers(1, 64),
 )
-def test_there_is_always_a_replica_with_a_thread(
+def test_plan_has_at_least_one_replica_with_a_thread(
     uses_gpu: bool,
     multi_threaded: bool,
     each: float,
@@ -178,7 +178,7 @@ def test_there_is_always_a_replica_with_a_thread(
         assert seen == []
 
 
-def test_a_replicas_environment_holds_it_to_its_share() -> None:
+def test_environment_limits_a_replica_to_its_share() -> None:
     variables = ReplicaPlan(3, ("0", "1")).environment()
     assert variables["OMP_NUM_THREADS"] == variables["MKL_NUM_THREADS"] == "3"
     assert variables["CUDA_VISIBLE_DEVICES"] == "0,1"
@@ -186,7 +186,7 @@ def test_a_replicas_environment_holds_it_to_its_share() -> None:
     assert api_worker_environment()["OMP_NUM_THREADS"] == "1"
 
 
-def test_cores_are_those_that_the_process_may_use(
+def test_available_cores_respects_the_affinity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""Middleware and mounts as a service is told of them."""
+"""How a service declares middleware and mounts."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ class AMiddleware:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
 
-def test_middleware_is_kept_in_order_with_its_options() -> None:
+def test_middleware_keeps_order_and_options() -> None:
     service = ServiceDefinition("svc")
     service.add_asgi_middleware(AMiddleware, size=1)
     service.add_asgi_middleware(
@@ -34,7 +34,7 @@ def test_middleware_is_kept_in_order_with_its_options() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, 5, "abc", (AMiddleware, (), 5)])
-def test_what_is_no_middleware_is_refused(wrong: Any) -> None:
+def test_wrong_middleware_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigError, match="is not an ASGI middleware"):
         ServiceDefinition("svc").add_asgi_middleware(wrong)
 
@@ -42,7 +42,7 @@ def test_what_is_no_middleware_is_refused(wrong: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "kept"), [("/", "/"), ("", "/"), ("a", "/a"), ("/a/b/", "/a/b")]
 )
-def test_mounts_have_plain_paths(path: str, kept: str) -> None:
+def test_mount_paths_are_normalized(path: str, kept: str) -> None:
     service = ServiceDefinition("svc")
     service.mount_asgi_app(an_app, path, name="a")
     assert service.mounts == [Mount(an_app, kept, "a")]
@@ -50,7 +50,7 @@ def test_mounts_have_plain_paths(path: str, kept: str) -> None:
         service.mount_asgi_app(an_app, path)
 
 
-def test_a_mount_needs_an_application_and_a_path() -> None:
+def test_mount_needs_an_application_and_a_path() -> None:
     service = ServiceDefinition("svc")
     with pytest.raises(ConfigError, match="is not an ASGI application"):
         service.mount_asgi_app(Middleware(AMiddleware, (), {}))
@@ -60,7 +60,7 @@ def test_a_mount_needs_an_application_and_a_path() -> None:
         service.mount_asgi_app(an_app, "/{x}")
 
 
-def test_a_wsgi_mount_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wsgi_mount_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     service = ServiceDefinition("svc")
     service.mount_wsgi_app(an_app, "/w")
     assert service.mounts[0].path == "/w"
@@ -69,7 +69,7 @@ def test_a_wsgi_mount_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         service.mount_wsgi_app(an_app, "/x")
 
 
-def test_who_has_neither_imports_no_starlette() -> None:
+def test_starlette_is_imported_only_for_mounts_and_middleware() -> None:
     code = (
         "import sys, headway.server.process, headway.server.asgi_app\n"
         "headway.asgi_app(headway.Service('svc'))\n"

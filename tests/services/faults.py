@@ -18,7 +18,7 @@ if FAULT == "missing model":
 
 
 class Fragile(headway.Runnable):
-    """Fails where it is told to."""
+    """Fails at the place that FAULT names."""
 
     def __init__(self) -> None:
         if FAULT == "load":

@@ -33,7 +33,7 @@ def _nested() -> list[Any]:
 
 
 def make(kind: str, rows: int) -> Any:
-    """Return a result of some kind for so many rows."""
+    """Return a result of a kind for this many rows."""
     results: dict[str, Any] = {
         "none": lambda: None,
         "scalar": lambda: 1.5,

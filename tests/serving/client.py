@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client: one keep-alive connection, whose loss a test can see."""
+"""A small HTTP/1.1 client with one keep-alive connection, whose loss tests can see."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Servers that several tests use: none of these tests may harm them."""
+"""Servers that several tests share; these tests must leave them working."""
 
 from collections.abc import Iterator
 

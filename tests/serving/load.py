@@ -1,4 +1,4 @@
-"""Clients that ask without a pause until they are told to stop."""
+"""Clients that send requests without a pause until they are stopped."""
 
 import asyncio
 import time
@@ -61,7 +61,7 @@ class Load:
         self._is_over = True
 
     async def wait_answers(self, count: int, status: int = 200) -> None:
-        """Wait until so many more answers of a status have come."""
+        """Wait for this many more answers of a status."""
         seen = len(self.answers)
         async with asyncio.timeout(15):
             while sum(a.status == status for a in self.answers[seen:]) < count:

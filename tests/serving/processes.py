@@ -1,4 +1,4 @@
-"""What the tests ask the kernel about processes; Linux only."""
+"""Process facts from the kernel; Linux only."""
 
 import contextlib
 import os

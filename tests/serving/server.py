@@ -1,4 +1,4 @@
-"""`headway serve` as a process of its own, for the tests of this folder."""
+"""Runs `headway serve` as a process, for the tests of this folder."""
 
 import contextlib
 import os
@@ -180,7 +180,7 @@ class Server:
     def wait(self, timeout_s: float = 15) -> int:
         """Wait for its end and return its exit code."""
         code = self._process.wait(timeout_s)
-        self._pump.join(timeout_s)  # whoever still has its stderr is alive
+        self._pump.join(timeout_s)  # a process that is left keeps stderr open
         assert not self._pump.is_alive(), f"a process is left:\n{self.log}"
         return code
 

@@ -1,4 +1,4 @@
-"""HTTP abuse over real sockets: the right 4xx, a closed connection, others unharmed.
+"""HTTP abuse over real sockets: the right 4xx, a closed connection, others served.
 
 tests/http/test_abuse.py has many more spellings, against the server in one process.
 """
@@ -80,7 +80,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def _neighbours(port: int) -> AsyncIterator[None]:
+async def _other_clients(port: int) -> AsyncIterator[None]:
     """Others who ask all the time, and get their own answers and no one else's."""
     is_over = False
 
@@ -119,8 +119,10 @@ def _statuses(received: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize(("data", "statuses"), CASES.values(), ids=CASES)
-async def test_abuse(server: Server, data: bytes, statuses: list[int]) -> None:
-    async with asyncio.timeout(10), _neighbours(server.port):
+async def test_malformed_request_gets_a_4xx(
+    server: Server, data: bytes, statuses: list[int]
+) -> None:
+    async with asyncio.timeout(10), _other_clients(server.port):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(data)
         writer.write_eof()
@@ -134,8 +136,8 @@ async def test_abuse(server: Server, data: bytes, statuses: list[int]) -> None:
     [_POST, _POST + b"Content-Length: 90\r\n\r\n" + b"7" * 90, _CHUNKED + b"1\r\n7"],
     ids=["head", "body", "chunks"],
 )
-async def test_a_byte_at_a_time_for_too_long(server: Server, data: bytes) -> None:
-    async with asyncio.timeout(10), _neighbours(server.port):
+async def test_slow_request_is_answered_408(server: Server, data: bytes) -> None:
+    async with asyncio.timeout(10), _other_clients(server.port):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(data[:5])
         first = b""

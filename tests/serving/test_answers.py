@@ -1,4 +1,4 @@
-"""Every answer belongs to its request, while thousands share batches."""
+"""Each request gets its own rows while thousands share batches."""
 
 import asyncio
 import random
@@ -34,7 +34,9 @@ async def _check_own_answers(port: int, client: int, path: str, rounds: int) -> 
 
 
 @pytest.mark.timeout(60)
-async def test_thousands_of_clients_get_their_own_answers(rows_server: Server) -> None:
+async def test_clients_that_share_batches_get_their_own_rows(
+    rows_server: Server,
+) -> None:
     port = rows_server.port
     before = await scrape(port)
     sent = await asyncio.gather(
@@ -59,7 +61,7 @@ async def test_thousands_of_clients_get_their_own_answers(rows_server: Server) -
     assert small == after.total("headway_runner_batch_size_rows_count")
 
 
-async def test_sync_functions_share_batches_too(rows_server: Server) -> None:
+async def test_sync_functions_share_batches(rows_server: Server) -> None:
     port = rows_server.port
     before = await scrape(port)
     sent = await asyncio.gather(
@@ -83,7 +85,9 @@ async def test_pipelined_requests_are_answered_in_order(rows_server: Server) -> 
                 assert response.body == b"MESSAGE %d" % i
 
 
-async def test_a_request_many_times_the_largest_batch(rows_server: Server) -> None:
+async def test_request_larger_than_max_batch_size_is_split_and_joined(
+    rows_server: Server,
+) -> None:
     rows = [[i, i + 0.25, -i, 1] for i in range(1234)]
     async with await Connection.open(rows_server.port) as connection:
         response = await connection.request("/double", rows)

@@ -1,4 +1,4 @@
-"""What clients and users do wrong, and what they are told."""
+"""Errors of clients and of user code, and the responses to them."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ GOOD = [[1, 2, 3, 4]]
         ("/v1/shout", b"\xff\xfe", "UTF-8"),
     ],
 )
-async def test_a_bad_body_is_refused_with_what_is_wrong(
+async def test_bad_body_is_answered_400_with_the_reason(
     rows_server: Server, path: str, body: Any, says: str
 ) -> None:
     async with await Connection.open(rows_server.port) as connection:
@@ -48,7 +48,7 @@ async def test_a_bad_body_is_refused_with_what_is_wrong(
         assert again.status == 200
 
 
-async def test_bad_input_does_not_touch_the_batch_mates(rows_server: Server) -> None:
+async def test_bad_input_leaves_concurrent_requests_alone(rows_server: Server) -> None:
     async def ask(i: int) -> Response:
         body = [[i, 0, 0]] if i % 4 == 0 else [[i, 0, 0, 0]]
         return await request(rows_server.port, "/double", body)
@@ -60,7 +60,7 @@ async def test_bad_input_does_not_touch_the_batch_mates(rows_server: Server) -> 
             assert response.json() == [[2 * i, 0, 0, 0]]
 
 
-async def test_one_bad_row_fails_alone(rows_server: Server) -> None:
+async def test_failure_isolation_of_one_bad_row(rows_server: Server) -> None:
     bad = {7, 40, 41}
 
     async def ask(i: int) -> Response:
@@ -86,7 +86,9 @@ async def test_one_bad_row_fails_alone(rows_server: Server) -> None:
         )
 
 
-async def test_the_neighbours_of_one_bad_row_in_a_hundred(rows_server: Server) -> None:
+async def test_failure_isolation_of_one_bad_row_in_a_hundred(
+    rows_server: Server,
+) -> None:
     async def extra_calls() -> float:
         metrics = await scrape(rows_server.port)
         return metrics.total("headway_isolation_calls_total")
@@ -107,7 +109,7 @@ async def test_the_neighbours_of_one_bad_row_in_a_hundred(rows_server: Server) -
     assert seen[-1] - seen[-3] <= 2
 
 
-async def test_replicas_isolate_and_count_too() -> None:
+async def test_failure_isolation_in_replicas() -> None:
     config = "runners: {resources: {cpu: 1}, workers_per_resource: 2}"
     with Server("rows:svc", production=True, config=config) as server:
 
@@ -130,7 +132,7 @@ async def test_replicas_isolate_and_count_too() -> None:
         assert metrics.total("headway_isolation_calls_total", runner="rows") > 0
 
 
-async def test_one_bad_row_of_a_split_request_fails_it_once(
+async def test_split_request_with_a_bad_row_fails_once(
     rows_server: Server,
 ) -> None:
     rows = [[i, 0, 0, 0] for i in range(250)]
@@ -142,7 +144,9 @@ async def test_one_bad_row_of_a_split_request_fails_it_once(
 
 
 @pytest.mark.parametrize("path", ["/boom", "/boom_sync"])
-async def test_a_function_that_raises(rows_server: Server, path: str) -> None:
+async def test_api_function_that_raises_is_answered_500(
+    rows_server: Server, path: str
+) -> None:
     mark = rows_server.mark
     response = await request(rows_server.port, path, {})
     assert response.status == 500
@@ -155,7 +159,7 @@ async def test_a_function_that_raises(rows_server: Server, path: str) -> None:
     rows_server.wait_for("RuntimeError: secret-of-the-function", after=mark)
 
 
-async def test_a_result_that_is_no_json(rows_server: Server) -> None:
+async def test_result_that_is_no_json_is_answered_500(rows_server: Server) -> None:
     mark = rows_server.mark
     response = await request(rows_server.port, "/unencodable", {})
     assert response.status == 500
@@ -163,20 +167,20 @@ async def test_a_result_that_is_no_json(rows_server: Server) -> None:
     rows_server.wait_for(str(response.error["id"]), after=mark)
 
 
-async def test_run_on_the_event_loop_is_a_clear_error(rows_server: Server) -> None:
+async def test_sync_run_on_the_event_loop_is_refused(rows_server: Server) -> None:
     mark = rows_server.mark
     response = await request(rows_server.port, "/run_on_the_loop", {})
     assert (response.status, response.error["code"]) == (500, "usage")
     rows_server.wait_for("async_run", after=mark)
 
 
-async def test_a_body_over_the_limit(rows_server: Server) -> None:
+async def test_body_over_the_limit_is_answered_413(rows_server: Server) -> None:
     response = await request(rows_server.port, "/double", b" " * 100_001)
     assert (response.status, response.error["code"]) == (413, "body_too_large")
     assert "max_body_bytes" in response.error["message"]
 
 
-async def test_an_unknown_route(rows_server: Server) -> None:
+async def test_unknown_route_is_answered_404(rows_server: Server) -> None:
     response = await request(rows_server.port, "/duble", GOOD)
     assert (response.status, response.error["code"]) == (404, "not_found")
     assert "/double" in response.error["message"]
@@ -191,7 +195,7 @@ async def test_an_unknown_route(rows_server: Server) -> None:
         ("PUT", "/", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_a_wrong_method(
+async def test_wrong_method_is_answered_405(
     rows_server: Server, method: str, path: str, allow: str
 ) -> None:
     response = await request(rows_server.port, path, method=method)
@@ -199,7 +203,7 @@ async def test_a_wrong_method(
     assert response.headers["allow"] == allow
 
 
-async def test_options_tell_the_methods(rows_server: Server) -> None:
+async def test_options_lists_the_methods(rows_server: Server) -> None:
     response = await request(rows_server.port, "/double", method="OPTIONS")
     assert response.status == 204
     assert response.headers["allow"] == "POST, OPTIONS"
@@ -208,7 +212,7 @@ async def test_options_tell_the_methods(rows_server: Server) -> None:
 @pytest.mark.parametrize(
     "body", ["[]", "[[]]", "[[], []]", "5", "[[[1, 2]], [[3, 4]]]", "[true, false]"]
 )
-async def test_arrays_of_any_shape_harm_nobody(rows_server: Server, body: str) -> None:
+async def test_arrays_of_any_shape_are_answered(rows_server: Server, body: str) -> None:
     async with await Connection.open(rows_server.port) as connection:
         others = [request(rows_server.port, "/double", GOOD) for _ in range(10)]
         connection.send("/anything", body)

@@ -1,4 +1,4 @@
-"""What `headway serve` can do besides serving."""
+"""`headway serve --print-config` and `--reload`."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ async def greet(name: str) -> str:
 """
 
 
-def test_print_config() -> None:
+def test_print_config_shows_values_and_sources() -> None:
     server = Server(
         "crawl:svc",
         "--print-config",
@@ -68,7 +68,7 @@ async def test_reload_serves_the_changed_file(tmp_path: Path) -> None:
         assert server.leftovers() == []
 
 
-def test_reload_is_not_for_production() -> None:
+def test_reload_is_refused_in_production() -> None:
     server = Server("crawl:svc", "--reload", production=True)
     try:
         server.start()

@@ -1,4 +1,4 @@
-"""Deadlines, bounds and clients that hang up."""
+"""Deadlines, bounds, and clients that hang up."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ class Gate:
             yield
 
     def open(self) -> None:
-        """Let whoever reads it go on; waits for somebody who does."""
+        """Release the reader of the gate; waits for one."""
         with self.held():
             pass
 
@@ -65,7 +65,9 @@ async def _read(port: int, path: str, body: object) -> Connection:
     return connection
 
 
-async def test_the_deadline_of_a_request(production: bool, tmp_path: Path) -> None:
+async def test_request_timeout_is_answered_504(
+    production: bool, tmp_path: Path
+) -> None:
     config = "api_server: {timeout: 0.3}"
     gates = {path: Gate(tmp_path / path[1:]) for path in ("/block", "/hold")}
     with Server("crawl:svc", production=production, config=config) as server:
@@ -81,7 +83,7 @@ async def test_the_deadline_of_a_request(production: bool, tmp_path: Path) -> No
         assert (await request(server.port, "/wait", "0")).status == 200
 
 
-async def test_the_deadline_of_a_runner(production: bool, gate: Gate) -> None:
+async def test_runner_timeout_is_answered_504(production: bool, gate: Gate) -> None:
     """What expires while it is computed is late, and so is what waits meanwhile."""
     config = "api_server: {workers: 1}\nrunners: {timeout: 0.4}"
     with Server("crawl:svc", production=production, config=config) as server:
@@ -104,12 +106,12 @@ async def test_the_deadline_of_a_runner(production: bool, gate: Gate) -> None:
         assert (await request(port, "/wait", "0.5")).status == 200
 
 
-async def test_no_deadline(patient: Server) -> None:
+async def test_timeout_null_means_no_deadline(patient: Server) -> None:
     assert (await request(patient.port, "/nap", "0.2")).json() == 0.2
     assert (await request(patient.port, "/crawl", [1, 2])).json() == [2, 4]
 
 
-async def test_max_concurrency(patient: Server, gate: Gate) -> None:
+async def test_max_concurrency_is_answered_429(patient: Server, gate: Gate) -> None:
     before = await scrape(patient.port)
     busy = [await _read(patient.port, "/hold", gate.body) for _ in range(8)]
     refused = await request(patient.port, "/wait", "0")
@@ -127,7 +129,7 @@ async def test_max_concurrency(patient: Server, gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("path", ["/crawl", "/crawl_sync"])
-async def test_who_hangs_up_before_dispatch_costs_no_inference(
+async def test_hang_up_before_dispatch_costs_no_inference(
     patient: Server, path: str, gate: Gate
 ) -> None:
     port = patient.port
@@ -160,7 +162,7 @@ def _grown(before: Metrics, after: Metrics, name: str, **labels: str) -> float:
     return after.total(name, **labels) - before.total(name, **labels)
 
 
-async def test_two_runners_compute_at_the_same_time(
+async def test_two_runners_compute_in_parallel(
     production: bool, tmp_path: Path
 ) -> None:
     meeting = tmp_path / "meeting"

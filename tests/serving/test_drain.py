@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: what was accepted is answered, and nothing is left."""
+"""SIGTERM and SIGINT: accepted requests are answered, and no process is left."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(60)  # several processes start in each
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_no_accepted_request_is_lost(
+async def test_drain_answers_all_accepted_requests(
     production: bool, number: signal.Signals
 ) -> None:
     with Server("crawl:svc", production=production) as server:
@@ -42,7 +42,7 @@ async def test_no_accepted_request_is_lost(
         assert "Traceback" not in server.log
 
 
-async def test_a_long_request_is_finished(production: bool, tmp_path: Path) -> None:
+async def test_drain_finishes_a_long_request(production: bool, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     config = "api_server: {workers: 1}"
@@ -63,7 +63,7 @@ async def test_a_long_request_is_finished(production: bool, tmp_path: Path) -> N
         assert await asyncio.to_thread(server.wait) == 0
 
 
-async def test_what_takes_longer_than_the_shutdown_timeout_is_dropped(
+async def test_drain_drops_requests_after_the_shutdown_timeout(
     production: bool,
 ) -> None:
     config = "api_server: {shutdown_timeout_s: 0.3, workers: 1}"
@@ -78,7 +78,7 @@ async def test_what_takes_longer_than_the_shutdown_timeout_is_dropped(
         assert server.leftovers() == []
 
 
-async def test_processes_end_with_a_supervisor_that_was_killed() -> None:
+async def test_processes_end_when_the_supervisor_is_killed() -> None:
     with Server("crawl:svc", production=True) as server:
         pids = server.processes()
         async with Load(server.port) as load:

@@ -1,4 +1,4 @@
-"""The live page's data: from any API worker, whatever dies, or not at all."""
+"""The live page's data, from any API worker and across dead processes."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ async def history(port: int, since: int = 0) -> Any:
 
 
 async def history_until(port: int, seconds: int, timeout_s: float = 10) -> Any:
-    """Return the history once it has so many more seconds."""
+    """Return the history once it has this many more seconds."""
     deadline = time.monotonic() + timeout_s
     first = (await history(port))["newest"]
     while (found := await history(port))["newest"] < first + seconds:
@@ -40,7 +40,7 @@ def counters(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], f
     }
 
 
-async def test_counters_only_grow_whatever_dies() -> None:
+async def test_live_counters_survive_dead_processes() -> None:
     config = "api_server: {workers: 2}\nrunners: {restart: {delay_s: 0.05}}"
     with Server("crawl:svc", production=True, config=config) as server:
         before = counters(await scrape(server.port))
@@ -82,7 +82,7 @@ async def test_counters_only_grow_whatever_dies() -> None:
         assert later["seconds"][0]["number"] == found["newest"]
 
 
-async def test_one_process_has_it_too() -> None:
+async def test_live_page_of_one_process() -> None:
     with Server("crawl:svc") as server:
         index = await request(server.port, "/", method="GET")
         assert b'href="./-/live"' in index.body
@@ -97,7 +97,7 @@ async def test_one_process_has_it_too() -> None:
         assert totals["runners"][0]["costs"]["crawl"][0][0] == 1
 
 
-async def test_it_can_be_switched_off() -> None:
+async def test_live_page_can_be_disabled() -> None:
     with Server("crawl:svc", "--live", "false") as server:
         for path in ("/-/live", "/-/live/data", "/-/live/live.js"):
             assert (await request(server.port, path, method="GET")).status == 404

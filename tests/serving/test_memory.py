@@ -1,4 +1,4 @@
-"""One copy of the model, however many API workers there are."""
+"""The model is in memory once, with any number of API workers."""
 
 import sys
 
@@ -25,7 +25,7 @@ async def _memory(workers: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells PSS")
-async def test_a_further_api_worker_takes_no_model() -> None:
+async def test_another_api_worker_holds_no_model() -> None:
     one = await _memory(1)
     four = await _memory(4)
     assert one > MODEL_BYTES
@@ -33,7 +33,7 @@ async def test_a_further_api_worker_takes_no_model() -> None:
 
 
 @pytest.mark.parametrize("production", [False, True], ids=["embedded", "production"])
-async def test_what_is_loaded_is_kept_out_of_collections(production: bool) -> None:
+async def test_loaded_objects_are_frozen_for_gc(production: bool) -> None:
     with Server("frozen:svc", production=production) as server:
         frozen = (await request(server.port, "/frozen", None)).json()
     # A full collection would walk the modules of every process, in tens of

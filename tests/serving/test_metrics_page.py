@@ -1,4 +1,4 @@
-"""A served /metrics is well-formed, and its counters never fall, whoever is killed."""
+"""/metrics is well-formed, and its counters never fall when processes are killed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -53,7 +53,7 @@ class Watch:
             await asyncio.sleep(0.02)  # the load is to have its share, too
 
     async def wait_pages(self, count: int) -> None:
-        """Wait until so many more have been read."""
+        """Wait until this many more have been read."""
         wanted = len(self.pages) + count
         async with asyncio.timeout(20):
             while len(self.pages) < wanted:
@@ -74,9 +74,7 @@ async def watching(port: int) -> AsyncIterator[Watch]:
 
 
 @pytest.mark.parametrize("victim", ["api-0", "runner-crawler"])
-async def test_nothing_counted_is_lost_with_a_process(
-    server: Server, victim: str
-) -> None:
+async def test_counters_survive_killed_processes(server: Server, victim: str) -> None:
     port, mark = server.port, server.mark
     first = Metrics.parse((await request(port, "/metrics", method="GET")).body.decode())
     async with watching(port) as watch:

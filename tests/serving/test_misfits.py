@@ -1,4 +1,4 @@
-"""Results that do not have the rows of their batch: nobody gets another's row."""
+"""Results without the rows of their batch: no request gets another one's row."""
 
 import asyncio
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         ("listed", "list with 8 rows along batch_dim 0"),
     ],
 )
-async def test_a_request_with_other_rows_is_an_error(
+async def test_result_with_other_rows_is_an_error(
     server: Server, method: str, got: str
 ) -> None:
     rows = [[row, row] for row in range(4)]
@@ -45,7 +45,7 @@ async def test_a_request_with_other_rows_is_an_error(
     assert "`headway check`" in message
 
 
-async def test_calls_that_do_alone_are_answered_and_the_log_says_so(
+async def test_calls_that_succeed_alone_are_answered_and_logged(
     server: Server,
 ) -> None:
     """A batch of them has one row, of which only one caller could be right."""

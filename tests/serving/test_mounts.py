@@ -48,7 +48,7 @@ async def read_all(
     return head + b"\r\n", rest
 
 
-async def test_apis_and_pages_are_the_services_own(server: Server) -> None:
+async def test_apis_and_pages_take_precedence_over_mounts(server: Server) -> None:
     for path in ("/double", "/app/own"):
         answer = await request(server.port, path, "4")
         assert answer.json() == (8 if path == "/double" else "the service's")
@@ -60,7 +60,7 @@ async def test_apis_and_pages_are_the_services_own(server: Server) -> None:
     check_stamps(server, missing)
 
 
-async def test_a_mount_serves_below_its_path(server: Server) -> None:
+async def test_mount_serves_below_its_path(server: Server) -> None:
     answer = await request(server.port, "/app/about", "hi")
     assert answer.json() == {
         "path": "/app/about",
@@ -77,18 +77,18 @@ async def test_a_mount_serves_below_its_path(server: Server) -> None:
     assert (failed.status, failed.body) == (500, b"Internal Server Error")
 
 
-async def test_a_wsgi_mount(server: Server) -> None:
+async def test_wsgi_mount(server: Server) -> None:
     head, body = await read_all(server.port, "/wsgi/a/b", "body")
     assert b"content-type: text/plain\r\n" in head
     assert body == b"5\r\n/wsgi\r\n4\r\n/a/b\r\n4\r\nbody\r\n0\r\n\r\n"
 
 
-async def test_middleware_may_answer_by_itself(server: Server) -> None:
+async def test_middleware_can_answer(server: Server) -> None:
     answer = await request(server.port, "/double", "4", headers={"X-Intruder": "1"})
     assert answer.status == (401 if server.processes() else 200)
 
 
-async def test_a_stream_and_its_record(server: Server) -> None:
+async def test_stream_and_its_access_log_line(server: Server) -> None:
     mark = server.mark
     head, body = await read_all(server.port, "/app/stream", method="GET")
     assert b"transfer-encoding: chunked" in head
@@ -96,7 +96,7 @@ async def test_a_stream_and_its_record(server: Server) -> None:
     await asyncio.to_thread(server.wait_for, r"GET /app/stream 200 3 bytes", after=mark)
 
 
-async def test_who_hangs_up_ends_a_stream(server: Server) -> None:
+async def test_hang_up_ends_a_stream(server: Server) -> None:
     mark = server.mark
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /app/stream?endless=1 HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -107,7 +107,7 @@ async def test_who_hangs_up_ends_a_stream(server: Server) -> None:
     await asyncio.to_thread(server.wait_for, r"GET /app/stream 499 ", after=mark)
 
 
-async def test_who_hangs_up_drops_the_work(server: Server) -> None:
+async def test_hang_up_cancels_the_work(server: Server) -> None:
     mark = server.mark
     async with await Connection.open(server.port) as connection:
         connection.send("/wait", "1")
@@ -130,7 +130,7 @@ svc.mount_asgi_app(Starlette(lifespan=lifespan), "/app")
 """
 
 
-def test_a_mount_that_cannot_start_ends_the_start(
+def test_mount_that_cannot_start_ends_the_start(
     tmp_path: Path, production: bool
 ) -> None:
     (tmp_path / "service.py").write_text(FAILING)

@@ -1,4 +1,4 @@
-"""What a server tells of each request: Server-Timing, names, and lines of the log."""
+"""Telemetry of requests: Server-Timing, request IDs and log lines."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ async def lines_of(server: Server, request_id: str, *, mark: int) -> list[Any]:
     return [record for record in records if record.get("request_id") == request_id]
 
 
-async def test_the_stages_of_a_call(server: Server) -> None:
+async def test_server_timing_of_a_call(server: Server) -> None:
     for path in ("/double", "/double_sync"):
         answer = await request(server.port, path, "4")
         assert answer.json() == 8
@@ -71,7 +71,7 @@ async def test_the_stages_of_a_call(server: Server) -> None:
         assert sum(part or 0 for part in parts) <= (metrics["total"] or 0) + 0.01
 
 
-async def test_calls_of_two_runners_are_told_apart(server: Server) -> None:
+async def test_server_timing_names_each_runner(server: Server) -> None:
     answer = await request(server.port, "/both", "4")
     assert answer.json() == [8, 2]
     described = [(name, description) for name, description, _ in timing(answer)]
@@ -85,7 +85,7 @@ async def test_calls_of_two_runners_are_told_apart(server: Server) -> None:
     ]
 
 
-async def test_rows_of_others_in_the_batch_are_counted(server: Server) -> None:
+async def test_server_timing_counts_the_rows_of_the_batch(server: Server) -> None:
     rows = [1]
     while max(rows) == 1:  # no two of them met: the machine was busy
         async with Connections(server.port, 24) as connections:
@@ -101,7 +101,7 @@ async def test_rows_of_others_in_the_batch_are_counted(server: Server) -> None:
         assert len(rows) == 24
 
 
-async def test_what_fails_says_what_it_knows(server: Server) -> None:
+async def test_server_timing_of_failed_requests(server: Server) -> None:
     failed = await request(server.port, "/double", "-1")
     assert names(failed) == ["parse", "failed", "total"]
     assert timing(failed)[1][1] == "model_failed"
@@ -114,7 +114,7 @@ async def test_what_fails_says_what_it_knows(server: Server) -> None:
     assert names(late) == ["parse", "total"]
 
 
-async def test_a_request_has_its_name_in_all_its_lines(server: Server) -> None:
+async def test_request_id_is_in_all_log_lines_of_the_request(server: Server) -> None:
     mark = server.mark
     for path, said in (
         ("/double", ["doubling 4", "doubled 4"]),
@@ -137,7 +137,7 @@ async def test_a_request_has_its_name_in_all_its_lines(server: Server) -> None:
         assert access["bytes"] == len(answer.body)
 
 
-async def test_names_of_requests_at_once_do_not_mix(server: Server) -> None:
+async def test_request_ids_of_concurrent_requests_do_not_mix(server: Server) -> None:
     mark = server.mark
     async with Connections(server.port, 20) as connections:
         for number, connection in enumerate(connections):
@@ -157,7 +157,7 @@ async def test_names_of_requests_at_once_do_not_mix(server: Server) -> None:
         ]
 
 
-async def test_a_name_is_made_where_there_is_none(server: Server) -> None:
+async def test_request_id_is_generated(server: Server) -> None:
     answers = [
         await request(server.port, "/name", "1"),
         await request(server.port, "/name", "1", headers={"x-request-id": 'a"b'}),
@@ -169,7 +169,7 @@ async def test_a_name_is_made_where_there_is_none(server: Server) -> None:
     assert [answer.json() for answer in answers[:2]] == made[:2]
 
 
-async def test_errors_bear_the_name(server: Server) -> None:
+async def test_errors_have_the_request_id(server: Server) -> None:
     mark = server.mark
     for path, body, status in (
         ("/double", "x", 400),
@@ -198,7 +198,7 @@ async def test_errors_bear_the_name(server: Server) -> None:
     assert answer.error["request_id"] == answer.headers["x-request-id"]
 
 
-async def test_whoever_hangs_up_is_logged_by_name(server: Server) -> None:
+async def test_hang_up_is_logged_with_the_request_id(server: Server) -> None:
     mark = server.mark
     async with await Connection.open(server.port) as connection:
         connection.send("/wait", "1", headers={"x-request-id": "gone"})
@@ -213,7 +213,7 @@ async def test_whoever_hangs_up_is_logged_by_name(server: Server) -> None:
     assert access["status"] == 499
 
 
-async def test_text_lines_begin_with_the_name() -> None:
+async def test_text_lines_begin_with_the_request_id() -> None:
     config = "api_server: {request_ids: true}"
     with Server("observed:svc", config=config) as server:
         headers = {"x-request-id": "mine"}
@@ -226,7 +226,7 @@ async def test_text_lines_begin_with_the_name() -> None:
         assert not server.has("POST /double")
 
 
-async def test_without_settings_nothing_is_told(rows_server: Server) -> None:
+async def test_telemetry_is_off_by_default(rows_server: Server) -> None:
     for path in ("/double", "/nowhere"):
         answer = await request(
             rows_server.port, path, "[[1,2,3,4]]", headers={"x-request-id": "mine"}
@@ -235,7 +235,7 @@ async def test_without_settings_nothing_is_told(rows_server: Server) -> None:
         assert b"mine" not in answer.body
 
 
-async def test_the_last_lines_are_written_at_the_end(production: bool) -> None:
+async def test_access_log_is_flushed_at_the_end(production: bool) -> None:
     with Server("observed:svc", production=production, config=_CONFIG) as server:
         async with Connections(server.port, 20) as connections:
             for _ in range(20):

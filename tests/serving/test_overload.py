@@ -1,4 +1,4 @@
-"""More than the model can do: who is refused, and who is served all the same."""
+"""Overload: which requests are refused, and which are served."""
 
 import asyncio
 import statistics
@@ -32,7 +32,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         ("Headway-Priority", ["-1", "1e999", "NaN", "", "urgent", "1" + "0" * 30]),
     ],
 )
-async def test_a_header_that_makes_no_sense_is_named(
+async def test_invalid_deadline_or_priority_header_is_refused(
     server: Server, header: str, values: list[str]
 ) -> None:
     async with await Connection.open(server.port) as connection:
@@ -44,7 +44,7 @@ async def test_a_header_that_makes_no_sense_is_named(
         assert answer.status in (200, 503, 504), "9 ms may be too short"
 
 
-async def test_overload_is_refused_at_once_and_nothing_stays_unanswered(
+async def test_overload_is_refused_at_once(
     server: Server,
 ) -> None:
     headers = {"Headway-Timeout-Ms": "300"}
@@ -69,7 +69,7 @@ async def test_overload_is_refused_at_once_and_nothing_stays_unanswered(
     assert (await request(server.port, "/crawl", [3])).json() == [6]
 
 
-async def test_the_least_urgent_is_served_under_load_of_the_most_urgent(
+async def test_lowest_priority_is_served_under_load_of_the_highest(
     server: Server,
 ) -> None:
     urgent = {"Headway-Priority": "0"}

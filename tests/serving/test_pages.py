@@ -1,4 +1,4 @@
-"""Headway's own pages, contexts, hooks and the place where the model runs."""
+"""Headway's own pages, contexts, hooks, and the process of the model."""
 
 import asyncio
 import re
@@ -11,13 +11,13 @@ from tests.serving.server import Server
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
-async def test_probes(rows_server: Server, path: str) -> None:
+async def test_health_probes(rows_server: Server, path: str) -> None:
     response = await request(rows_server.port, path, method="GET")
     assert response.status == 200
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_the_swagger_page_and_all_that_it_loads(rows_server: Server) -> None:
+async def test_swagger_page_and_its_files(rows_server: Server) -> None:
     port = rows_server.port
     page = await request(port, "/", method="GET")
     assert page.status == 200
@@ -33,7 +33,7 @@ async def test_the_swagger_page_and_all_that_it_loads(rows_server: Server) -> No
     assert "./docs.json" in text
 
 
-async def test_the_openapi_document(rows_server: Server) -> None:
+async def test_openapi_document(rows_server: Server) -> None:
     response = await request(rows_server.port, "/docs.json", method="GET")
     document = response.json()
     assert document["openapi"].startswith("3.1")
@@ -44,7 +44,7 @@ async def test_the_openapi_document(rows_server: Server) -> None:
     assert schemas["Applicant"]["required"] == ["age", "income"]
 
 
-async def test_metrics_of_all_processes_add_up(rows_server: Server) -> None:
+async def test_metrics_are_summed_over_processes(rows_server: Server) -> None:
     port = rows_server.port
     before = await scrape(port)
     # Connections spread over the workers; each of these counts its own requests.

@@ -1,4 +1,4 @@
-"""Processes that die under load: who notices, how soon, and what serves afterwards."""
+"""Processes that die under load: failed requests, restarts, and service afterwards."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ async def _restarts(port: int, process: str) -> float:
     return metrics.total("headway_process_restarts_total", process=process)
 
 
-async def test_a_killed_runner(server: Server) -> None:
+async def test_killed_runner_fails_its_calls_and_restarts(server: Server) -> None:
     port, mark = server.port, server.mark
     before = await _restarts(port, "runner-crawler")
     async with Load(port) as load:
@@ -71,7 +71,7 @@ async def _pids(port: int) -> set[int]:
     return {answer.json() for answer in answers}
 
 
-async def test_a_killed_api_worker(server: Server) -> None:
+async def test_killed_api_worker_restarts(server: Server) -> None:
     port, mark = server.port, server.mark
     clients = 40
     before = await _restarts(port, "api-0")
@@ -92,7 +92,9 @@ def _api_pids(server: Server) -> set[int]:
     return {pid for name, pid in server.processes().items() if name.startswith("api")}
 
 
-async def test_an_api_worker_that_is_told_to_end_alone(server: Server) -> None:
+async def test_api_worker_that_gets_sigterm_alone_drains_and_restarts(
+    server: Server,
+) -> None:
     """It drains, and the one that follows serves the same listening socket."""
     mark = server.mark
     async with Load(server.port) as load:
@@ -115,7 +117,7 @@ def replicas() -> Iterator[Server]:
 REPLICAS = ("replica-crawler-0", "replica-crawler-1")
 
 
-async def test_a_killed_replica_costs_nobody_an_answer(replicas: Server) -> None:
+async def test_killed_replica_loses_no_request(replicas: Server) -> None:
     names = {"api-0", "runner-crawler", *REPLICAS}
     assert set(replicas.processes()) == names
     async with Load(replicas.port) as load:
@@ -130,7 +132,7 @@ async def test_a_killed_replica_costs_nobody_an_answer(replicas: Server) -> None
     assert max(answer.took_s for answer in load.answers) < SOON_S
 
 
-async def test_the_queue_of_replicas_is_killed(replicas: Server) -> None:
+async def test_killed_runner_of_replicas_restarts(replicas: Server) -> None:
     mark = replicas.mark
     async with Load(replicas.port) as load:
         await load.wait_answers(200)
@@ -142,7 +144,7 @@ async def test_the_queue_of_replicas_is_killed(replicas: Server) -> None:
     assert max(answer.took_s for answer in load.answers) < SOON_S
 
 
-async def test_all_replicas_are_killed_at_once(replicas: Server) -> None:
+async def test_all_replicas_killed_at_once(replicas: Server) -> None:
     mark = replicas.mark
     async with Load(replicas.port) as load:
         await load.wait_answers(200)

@@ -1,4 +1,4 @@
-"""Whatever a model returns: an answer at once, and the next request is served."""
+"""Any result of a model is answered at once, and the next request is served."""
 
 import asyncio
 from collections.abc import Iterator
@@ -62,21 +62,23 @@ async def _ask(server: Server, path: str, kind: str, rows: int) -> int:
 
 
 @pytest.mark.parametrize("kind", sorted(SENT | NOT_SENT | {"records"}))
-async def test_a_batched_result(server: Server, kind: str) -> None:
+async def test_any_batched_result_is_answered(server: Server, kind: str) -> None:
     status = await _ask(server, "/batched", kind, 3)
     if kind != "records":
         assert status == (200 if kind in SENT else 500)
 
 
 @pytest.mark.parametrize("kind", sorted(SENT | NOT_SENT | {"records"}))
-async def test_a_result_of_one_call(server: Server, kind: str) -> None:
+async def test_any_unbatched_result_is_answered(server: Server, kind: str) -> None:
     status = await _ask(server, "/alone", kind, 3)
     if kind != "records":
         assert status == (200 if kind in ALONE_SENT else 500)
 
 
 @pytest.mark.parametrize("kind", sorted(SENT | NOT_SENT | {"records"}))
-async def test_a_result_in_parts(server: Server, kind: str) -> None:
+async def test_any_result_of_a_split_request_is_answered(
+    server: Server, kind: str
+) -> None:
     """A request larger than a batch, whose parts may not fit together."""
     status = await _ask(server, "/batched", kind, 21)
     if kind == "as wide as the batch":
@@ -85,7 +87,7 @@ async def test_a_result_in_parts(server: Server, kind: str) -> None:
         assert status == (200 if kind in SENT else 500)
 
 
-async def test_a_row_that_cannot_be_sent_fails_alone(server: Server) -> None:
+async def test_row_that_cannot_be_encoded_fails_alone(server: Server) -> None:
     bad = {5, 17}
     answers = await asyncio.gather(
         *(
@@ -109,7 +111,7 @@ async def test_a_row_that_cannot_be_sent_fails_alone(server: Server) -> None:
         ("/unreadable_rows", 30),
     ],
 )
-async def test_an_argument_that_cannot_be_sent(
+async def test_argument_that_cannot_be_encoded(
     server: Server, path: str, body: int
 ) -> None:
     async with asyncio.timeout(10), await Connection.open(server.port) as connection:

@@ -1,4 +1,4 @@
-"""What settings change that only a whole server shows: logs, buckets, GPUs, TLS."""
+"""Settings whose effect needs a whole server: logs, buckets, GPUs, TLS."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ def _accesses(server: Server, after: int) -> list[dict[str, Any]]:
     return [record for record in records if record["logger"] == "headway.access"]
 
 
-async def test_each_request_is_logged_with_its_answer(server: Server) -> None:
+async def test_access_log_has_a_line_per_request(server: Server) -> None:
     port, begin = server.port, server.mark
     assert (await request(port, "/echo", b"12345")).status == 200
     assert (await request(port, "/echo", b"x")).status == 400
@@ -102,7 +102,7 @@ async def test_each_request_is_logged_with_its_answer(server: Server) -> None:
     assert last["bytes"] == 0
 
 
-async def test_the_buckets_hold_for_requests_and_runners(server: Server) -> None:
+async def test_duration_buckets_of_requests_and_runners(server: Server) -> None:
     assert (await request(server.port, "/echo", b"1")).status == 200
     metrics = await scrape(server.port)
     for name in (
@@ -118,7 +118,7 @@ async def test_the_buckets_hold_for_requests_and_runners(server: Server) -> None
         assert bounds == {"0.5", "2.5", "+Inf"}, name
 
 
-def test_gpus_that_a_model_cannot_use_are_told_of(server: Server) -> None:
+def test_unusable_gpus_are_logged(server: Server) -> None:
     lines = [line for line in server.log.splitlines() if "nvidia.com/gpu" in line]
     assert len(lines) == 1, server.log
     record = json.loads(lines[0])
@@ -127,12 +127,12 @@ def test_gpus_that_a_model_cannot_use_are_told_of(server: Server) -> None:
     assert "SUPPORTED_RESOURCES" in record["message"]
 
 
-async def test_without_the_setting_no_access_is_logged(rows_server: Server) -> None:
+async def test_access_log_is_off_by_default(rows_server: Server) -> None:
     assert (await request(rows_server.port, "/livez", method="GET")).status == 200
     assert "/livez" not in rows_server.log
 
 
-async def test_tls_is_announced(production: bool) -> None:
+async def test_tls_url_is_announced(production: bool) -> None:
     certificate = _CERTIFICATES / "localhost.pem"
     key = _CERTIFICATES / "localhost.key"
     config = (

@@ -1,4 +1,4 @@
-"""Large arrays: right at any size, kept by whoever likes, and no memory is left."""
+"""Large arrays: intact at any size, safe to keep, and their memory is freed."""
 
 import asyncio
 import io
@@ -63,7 +63,7 @@ def server(kind: str) -> Iterator[Server]:
     assert _in_dev_shm() <= before
 
 
-async def test_arrays_of_all_sizes(server: Server, kind: str) -> None:
+async def test_arrays_of_all_sizes_arrive_intact(server: Server, kind: str) -> None:
     """From 1 KiB to 8 MiB, several at once, split or shared or alone."""
 
     async def client(number: int) -> None:
@@ -87,7 +87,7 @@ async def test_arrays_of_all_sizes(server: Server, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory"], indirect=True)
-async def test_an_input_that_fails_and_is_written_to(server: Server) -> None:
+async def test_failed_input_that_the_model_writes_to(server: Server) -> None:
     """Its neighbours are computed anew, from what their callers sent."""
     good, bad = _rows(1, 1, 50_000), _npy(np.full((1, 50_000), np.nan))
 
@@ -133,7 +133,7 @@ def _in_dev_shm() -> set[str]:
 
 @pytest.mark.parametrize("killed", ["runner-hoarder", "api-0"])
 @pytest.mark.parametrize("kind", ["memory"], indirect=True)
-async def test_a_process_that_is_killed_takes_its_memory_along(
+async def test_killed_process_frees_its_shared_memory(
     server: Server, killed: str
 ) -> None:
     before = _in_dev_shm()
@@ -159,7 +159,9 @@ async def test_a_process_that_is_killed_takes_its_memory_along(
 
 @pytest.mark.parametrize("killed", ["runner-hoarder", "replica-hoarder-1"])
 @pytest.mark.parametrize("kind", ["replicas"], indirect=True)
-async def test_replicas_that_are_killed(server: Server, killed: str) -> None:
+async def test_killed_replica_frees_its_shared_memory(
+    server: Server, killed: str
+) -> None:
     connections = [
         (other, "runner-hoarder")
         for other in ("api-0", "api-1", "replica-hoarder-0", "replica-hoarder-1")

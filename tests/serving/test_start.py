@@ -1,4 +1,4 @@
-"""Starts that fail: one line, an exit code, nothing left. Starts that take long."""
+"""Failed starts: one line, an exit code, no process left. And slow starts."""
 
 import asyncio
 import os
@@ -45,7 +45,9 @@ def _failed_start(server: Server) -> str:
         ("rows svc", "module:variable"),
     ],
 )
-def test_a_wrong_path(production: bool, service: str, says: str) -> None:
+def test_wrong_service_path_ends_the_start(
+    production: bool, service: str, says: str
+) -> None:
     assert says in _failed_start(Server(service, production=production))
 
 
@@ -60,20 +62,22 @@ def test_a_wrong_path(production: bool, service: str, says: str) -> None:
         ("hook", "start-up hook.* LookupError: the hook found nothing"),
     ],
 )
-def test_a_service_that_cannot_start(production: bool, fault: str, says: str) -> None:
+def test_service_that_cannot_start_ends_the_start(
+    production: bool, fault: str, says: str
+) -> None:
     server = Server("faults:svc", production=production, environment={"FAULT": fault})
     line = _failed_start(server)
     assert says.partition(".*")[0] in line
     assert says.rpartition(".*")[2] in line
 
 
-def test_a_model_that_kills_its_process() -> None:
+def test_model_that_kills_its_process_ends_the_start() -> None:
     server = Server("faults:svc", production=True, environment={"FAULT": "exit"})
     line = _failed_start(server)
     assert "runner-fragile ended with exit code 7 before it was ready" in line
 
 
-def test_a_start_that_takes_too_long() -> None:
+def test_startup_timeout_ends_the_start() -> None:
     server = Server(
         "faults:svc",
         production=True,
@@ -97,12 +101,14 @@ def test_a_start_that_takes_too_long() -> None:
         ("api_server:\n  ssl_certfile: /nowhere/cert.pem", "ssl_certfile"),
     ],
 )
-def test_a_wrong_configuration(production: bool, config: str, says: str) -> None:
+def test_wrong_configuration_ends_the_start(
+    production: bool, config: str, says: str
+) -> None:
     server = Server("faults:svc", production=production, config=config)
     assert says in _failed_start(server)
 
 
-def test_a_model_slower_than_it_may_be(production: bool) -> None:
+def test_model_slower_than_max_latency_ends_the_start(production: bool) -> None:
     server = Server(
         "faults:svc",
         production=production,
@@ -126,7 +132,7 @@ def taken_port() -> Iterator[int]:
         yield port
 
 
-def test_a_taken_port(production: bool, taken_port: int) -> None:
+def test_taken_port_ends_the_start(production: bool, taken_port: int) -> None:
     server = Server("faults:svc", "--port", str(taken_port), production=production)
     line = _failed_start(server)
     assert str(taken_port) in line
@@ -148,7 +154,7 @@ async def test_two_servers_do_not_share_a_port(first: Server, production: bool) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_the_models_load(number: signal.Signals) -> None:
+def test_signal_while_models_load_in_processes(number: signal.Signals) -> None:
     server = Server("faults:svc", production=True, environment={"FAULT": "hang"})
     try:
         server.start()
@@ -160,7 +166,7 @@ def test_a_signal_while_the_models_load(number: signal.Signals) -> None:
         server.close()
 
 
-def test_a_signal_while_the_model_of_one_process_loads(tmp_path: Path) -> None:
+def test_signal_while_the_model_loads_in_one_process(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     environment = {"FAULT": "gate", "GATE": str(gate)}
@@ -173,7 +179,7 @@ def test_a_signal_while_the_model_of_one_process_loads(tmp_path: Path) -> None:
         server.close()
 
 
-def test_no_process_outlives_a_supervisor_killed_while_models_load() -> None:
+def test_processes_end_when_the_supervisor_is_killed_during_start() -> None:
     server = Server("faults:svc", production=True, environment={"FAULT": "hang"})
     try:
         server.start()
@@ -195,9 +201,7 @@ async def _first_answer(port: int) -> Response:
             await asyncio.sleep(0.01)
 
 
-async def test_ready_means_that_every_runner_is_warm(
-    tmp_path: Path, free_port: int
-) -> None:
+async def test_readyz_waits_for_warm_runners(tmp_path: Path, free_port: int) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     server = Server(

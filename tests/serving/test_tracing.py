@@ -1,4 +1,4 @@
-"""Traces as a collector gets them: requests, calls, and batches linked to these."""
+"""Traces at a collector: spans of requests, of calls, and of linked batches."""
 
 import asyncio
 import os
@@ -55,7 +55,7 @@ def server(request: pytest.FixtureRequest, collector: Collector) -> Iterator[Ser
 
 
 async def spans_of(collector: Collector, trace: bytes, *, number: int) -> list[Span]:
-    """Return a trace's spans and the batches linked to it, once there are so many."""
+    """Return a trace's spans and its linked batches, once there are this many."""
 
     def of_trace(spans: list[Span]) -> list[Span]:
         return [
@@ -78,7 +78,7 @@ def one(spans: list[Span], kind: str) -> Span:
 
 
 @pytest.mark.parametrize("path", ["/double", "/double_sync"])
-async def test_a_request_its_call_and_the_batch(
+async def test_spans_of_request_call_and_batch(
     server: Server, collector: Collector, path: str
 ) -> None:
     trace = trace_of(hash((server.port, path)) % 2**100 + 1)
@@ -129,7 +129,7 @@ async def test_a_request_its_call_and_the_batch(
     assert collector.paths == {"/v1/traces"}
 
 
-async def test_calls_at_once_are_spans_side_by_side(
+async def test_concurrent_calls_are_sibling_spans(
     server: Server, collector: Collector
 ) -> None:
     trace = trace_of(server.port * 1000 + 1)
@@ -144,7 +144,7 @@ async def test_calls_at_once_are_spans_side_by_side(
     assert links == {f"batch {call.name}": [call.ids] for call in calls}
 
 
-async def test_a_batch_is_linked_to_all_its_requests_that_are_traced(
+async def test_batch_span_links_to_traced_requests(
     server: Server, collector: Collector
 ) -> None:
     traces = [trace_of(server.port * 1000 + 100 + n) for n in range(24)]
@@ -172,7 +172,9 @@ async def test_a_batch_is_linked_to_all_its_requests_that_are_traced(
     assert max(len(batch.links) for batch in distinct) > 1
 
 
-async def test_failures_are_told(server: Server, collector: Collector) -> None:
+async def test_failures_are_recorded_in_spans(
+    server: Server, collector: Collector
+) -> None:
     trace = trace_of(server.port * 1000 + 2)
     answer = await request(server.port, "/double", "-1", headers=parent(trace))
     assert answer.status == 500
@@ -192,7 +194,7 @@ async def test_failures_are_told(server: Server, collector: Collector) -> None:
     assert served.attributes["http.response.status_code"] == 400
 
 
-async def test_what_is_not_to_be_traced_is_not(
+async def test_unsampled_requests_have_no_spans(
     server: Server, collector: Collector
 ) -> None:
     unwanted = trace_of(server.port * 1000 + 4)
@@ -208,7 +210,7 @@ async def test_what_is_not_to_be_traced_is_not(
     assert not any(span.trace_id == unwanted for span in collector.spans)
 
 
-async def test_what_is_left_is_exported_at_the_end(production: bool) -> None:
+async def test_spans_are_flushed_at_the_end(production: bool) -> None:
     with Collector() as collector:
         environment = {
             "OTEL_BSP_SCHEDULE_DELAY": "3600000",
@@ -237,7 +239,7 @@ async def test_what_is_left_is_exported_at_the_end(production: bool) -> None:
         assert collector.headers["x-tenant"] == "blue"
 
 
-async def test_a_collector_that_hangs_does_not_hold_up_the_end(
+async def test_hanging_collector_does_not_delay_the_end(
     production: bool,
 ) -> None:
     with Collector(is_stuck=True) as collector:
@@ -256,7 +258,7 @@ async def test_a_collector_that_hangs_does_not_hold_up_the_end(
             assert server.has("the last spans were not exported within 3 s")
 
 
-async def test_a_share_is_traced() -> None:
+async def test_sample_ratio() -> None:
     with Collector() as collector:
         config = (
             f"tracing: {{enabled: true, otlp_endpoint: '{collector.url}', "
@@ -270,7 +272,7 @@ async def test_a_share_is_traced() -> None:
         assert {span.trace_id for span in collector.spans if not span.links} == {_TRACE}
 
 
-async def test_spans_of_the_function_are_children() -> None:
+async def test_spans_of_the_api_function_are_children() -> None:
     with Collector() as collector:
         with Server(
             "traced:svc",
@@ -309,7 +311,7 @@ async def test_spans_of_the_function_are_children() -> None:
         ),
     ],
 )
-def test_what_cannot_be_traced_ends_the_start(
+def test_invalid_tracing_setup_ends_the_start(
     production: bool, variables: dict[str, str], said: str, tmp_path: Any
 ) -> None:
     package = tmp_path / "opentelemetry"
