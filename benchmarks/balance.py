@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 
 from benchmarks.report import argument_parser, show
 from benchmarks.server import Server
-from headway.tools.open_loop.message import answer_bytes, request_bytes, status_of
+from headway.tools.open_loop.connections import answer_bytes, request_bytes, status_of
 
 _CONFIG = "api_server: {{workers: 2, balance: {}}}"
 _ANSWER_S = 60.0

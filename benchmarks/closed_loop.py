@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headway.tools.open_loop.message import address, answer_bytes, status_of
+from headway.tools.open_loop.connections import address, answer_bytes, status_of
 
 __all__ = ["ClosedLoop", "Question", "Tally"]
 

@@ -17,8 +17,7 @@ from benchmarks.overload import CONFIG
 from benchmarks.report import Verdict, argument_parser, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
-from headway.tools.open_loop.outcomes import Outcomes
-from headway.tools.open_loop.traffic import Phase, Traffic, send
+from headway.tools.open_loop.traffic import Outcomes, Phase, Traffic, send
 
 __all__ = ["lateness"]
 

@@ -11,7 +11,7 @@ import time
 
 from benchmarks.report import Verdict, arguments, show
 from benchmarks.server import Server
-from headway.tools.open_loop.message import (
+from headway.tools.open_loop.connections import (
     address,
     answer_bytes,
     request_bytes,

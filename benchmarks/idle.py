@@ -14,7 +14,7 @@ from benchmarks.memory import pss_mb
 from benchmarks.report import Verdict, argument_parser, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
-from headway.tools.open_loop.message import answer_bytes, request_bytes, status_of
+from headway.tools.open_loop.connections import answer_bytes, request_bytes, status_of
 
 _BUSY = 64
 _FROM_EACH_ADDRESS = 5000

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from benchmarks.report import show
 from benchmarks.server import FLOWER
-from headway.tools.open_loop.outcomes import Outcomes
-from headway.tools.open_loop.traffic import Phase, Traffic, send
+from headway.tools.open_loop.traffic import Outcomes, Phase, Traffic, send
 
 
 def main() -> None:

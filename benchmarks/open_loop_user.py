@@ -16,11 +16,11 @@ from typing import Any, Self
 
 from benchmarks.report import Verdict, argument_parser, show
 from benchmarks.server import FLOWER, Server
-from headway.tools.load.ladder import Rung
-from headway.tools.load.load import Load, LoadPlan
-from headway.tools.load.users_file import open_users
+from headway.tools.load.load import LoadPlan, LoadTest
+from headway.tools.load.locust_process import open_users
 from headway.tools.open_loop.traffic import Phase, Traffic, send
-from headway.tools.sample_request import Question
+from headway.tools.options import LoadStep
+from headway.tools.sample_request import SampleRequest
 
 _CONFIG = "api_server: {workers: 1, timeout: 60}"
 _EVERY_S = 1.0
@@ -118,20 +118,20 @@ def _by_generator(server: Server, per_s: float, seconds: float) -> dict[str, Any
 
 
 def _by_user(server: Server, per_s: float, seconds: float) -> dict[str, Any]:
-    question = Question("/predict", FLOWER.encode())
+    sample = SampleRequest("/predict", FLOWER.encode())
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "users.py"
-        file.write_text(open_users([question], per_s), encoding="utf-8")
+        file.write_text(open_users([sample], per_s), encoding="utf-8")
         plan = LoadPlan(
             url=server.url.removesuffix("/predict"),
             locustfile=file,
             users_from=file.name,
-            ladder=(Rung(1, 1),),
-            rung_s=seconds,
+            ladder=(LoadStep(1, 1),),
+            step_s=seconds,
         )
-        with Load(plan=plan, progress=lambda _: None) as load:
-            load.climb()
-    whole = load.result.rungs[0].whole
+        with LoadTest(plan=plan, progress=lambda _: None) as load:
+            load.run()
+    whole = load.result.steps[0].whole
     return {
         "by": "OpenLoopUser",
         "RPS": whole.rps,

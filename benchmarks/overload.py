@@ -11,8 +11,7 @@ from benchmarks.forest import COMMON
 from benchmarks.report import Verdict, arguments, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
-from headway.tools.open_loop.outcomes import Outcomes, Summary
-from headway.tools.open_loop.traffic import Phase, Traffic, send
+from headway.tools.open_loop.traffic import Outcomes, Phase, Summary, Traffic, send
 
 __all__ = ["CONFIG", "recovered_after_s"]
 

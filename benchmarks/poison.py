@@ -16,7 +16,7 @@ from benchmarks.closed_loop import ClosedLoop, Question, Tally
 from benchmarks.report import Verdict, argument_parser, show
 from benchmarks.server import Server
 from benchmarks.services.models import Forest
-from headway.tools.open_loop.message import request_bytes
+from headway.tools.open_loop.connections import request_bytes
 
 _CONFIG = "runners: {resources: {cpu: 1}, batching: {max_batch_size: 32}}"
 _POISONS = {

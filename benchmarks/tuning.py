@@ -19,21 +19,20 @@ from headway.core.clock import MonotonicClock
 from headway.errors import TrafficError
 from headway.server.placement import available_cores, describe
 from headway.service.loader import load_service
-from headway.tools.duration import parse_seconds
-from headway.tools.sample_request import Question
-from headway.tools.served import Served
+from headway.tools.options import parse_seconds
+from headway.tools.sample_request import SampleRequest
+from headway.tools.server_process import ServerProcess
 from headway.tools.tune.grid import Grid, grid_of, with_keys
-from headway.tools.tune.limit import find_limit
-from headway.tools.tune.probe import Target
+from headway.tools.tune.job import TuneJob, TuneState
+from headway.tools.tune.probe import Target, find_limit
 from headway.tools.tune.search import best
-from headway.tools.tune.state import State
 from headway.tools.tune.trial import Setting
 from headway.tools.tune.tuned_file import render
-from headway.tools.tune.tuner import TuneJob, Tuner
+from headway.tools.tune.tuner import Tuner
 
 _SERVICE = "models:forest"
 _FOLDER = Path(__file__).parent / "services"
-_QUESTION = Question("/predict", FLOWER.encode())
+_SAMPLE = SampleRequest("/predict", FLOWER.encode())
 
 
 def main() -> None:
@@ -84,10 +83,10 @@ def _exhaust(
         file = folder / "grid.yaml"
         file.write_text(render(with_keys({}, grid.keys(setting)), {}), encoding="utf-8")
         try:
-            with Served(
+            with ServerProcess(
                 service=_SERVICE, working_dir=_FOLDER, config_file=file
             ) as server:
-                limit, _ = find_limit(server.url, _QUESTION, target, setting=setting)
+                limit, _ = find_limit(server.url, _SAMPLE, target, setting=setting)
         except TrafficError as error:
             print(f"{grid.text(setting)}: skipped: {error.message}")
             continue
@@ -107,10 +106,10 @@ def _tune(
             working_dir=_FOLDER,
             document={},
             grid=grid,
-            question=_QUESTION,
+            sample=_SAMPLE,
             target=target,
             state_file=folder / "state.json",
-            state=State(fingerprint=""),
+            state=TuneState(fingerprint=""),
         ),
         time_s=time_s,
         clock=MonotonicClock(),

@@ -14,9 +14,9 @@ from figures import as_figures, render_table, write_json
 from interruption import Interrupted, Interruption
 
 from headway.errors import HeadwayError
-from headway.tools.load.ladder import parse_ladder
-from headway.tools.load.load import Load, LoadPlan
-from headway.tools.load.progress import Progress
+from headway.tools.load.load import LoadPlan, LoadTest
+from headway.tools.load.terminal import Progress
+from headway.tools.options import parse_ladder
 
 FOLDER = Path(__file__).resolve().parent.parent / "credit_risk"
 LADDER = "50/10,200/50,400/50,1000/100"
@@ -31,7 +31,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
         description="Train the credit risk model, save it, serve it in production and "
-        "let Locust's users come, rung by rung; then print a table.",
+        "let Locust's users come, step by step; then print a table.",
     )
     parser.add_argument(
         "--serve",
@@ -42,13 +42,13 @@ def parse_arguments():
         "--ladder",
         default=LADDER,
         metavar="USERS/RATE,...",
-        help="users and users spawned a second of each rung (default: %(default)s)",
+        help="users and users spawned a second of each step (default: %(default)s)",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=SECONDS,
-        help="time of a rung, its ramp included (default: %(default)s)",
+        help="time of a step, its ramp included (default: %(default)s)",
     )
     parser.add_argument(
         "--quick",
@@ -94,13 +94,13 @@ class Demo:
         if server.process.poll() is not None:
             raise server.failure(f"ended with {server.process.returncode}")
         code = self._children.stop(server, STOP_TIMEOUT_S)
-        rungs = [as_figures(rung, arguments.seconds) for rung in result.rungs]
-        print(f"\n{render_table(rungs)}")
+        steps = [as_figures(step, arguments.seconds) for step in result.steps]
+        print(f"\n{render_table(steps)}")
         if arguments.json is not None:
-            write_json(arguments.json, rungs, result.errors)
+            write_json(arguments.json, steps, result.errors)
         errors = list(result.errors)
-        if not all(rung["whole"]["requests"] for rung in rungs):
-            errors.append("a rung had no requests: is --seconds too short?")
+        if not all(step["whole"]["requests"] for step in steps):
+            errors.append("a step had no requests: is --seconds too short?")
         if code != 0:
             errors.append(str(server.failure(f"ended with {code}")))
         for error in errors:
@@ -140,10 +140,12 @@ class Demo:
             locustfile=FOLDER / "locustfile.py",
             users_from="locustfile.py",
             ladder=ladder,
-            rung_s=seconds,
+            step_s=seconds,
         )
-        with Load(plan=plan, progress=Progress(sys.stderr, ladder, seconds)) as load:
-            load.climb()
+        with LoadTest(
+            plan=plan, progress=Progress(sys.stderr, ladder, seconds)
+        ) as load:
+            load.run()
         return load.result
 
     def _stay(self, server, url):

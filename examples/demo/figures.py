@@ -15,17 +15,17 @@ def cores():
     return os.cpu_count() or 1
 
 
-def render_table(rungs):
-    """Return the table; below the last rung, its part with all users there."""
+def render_table(steps):
+    """Return the table; below the last step, its part with all users there."""
     lines = [HEAD]
-    lines += [_row(rung, f"{rung['spawn_rate']:g}", rung["whole"]) for rung in rungs]
-    last = rungs[-1]
+    lines += [_row(step, f"{step['spawn_rate']:g}", step["whole"]) for step in steps]
+    last = steps[-1]
     if last["steady"] is not None:
         lines.append(_row(last, "steady", last["steady"]))
     figures = last["steady"] or last["whole"]
     lines += [
         "",
-        "A rung's time includes the coming of its users; steady is the last rung once",
+        "A step's time includes the coming of its users; steady is the last step once",
         "all of them are there.",
         f"Locust shares the {cores()} cores with the server and used "
         f"{figures['locust_cores']:.2f} of them in the last row.",
@@ -33,10 +33,10 @@ def render_table(rungs):
     return "\n".join(lines)
 
 
-def _row(rung, spawn, figures):
+def _row(step, spawn, figures):
     batch = figures["mean_batch_rows"]
     return (
-        f"{rung['users']:5}  {spawn:>7}  {figures['rps']:7.1f}  "
+        f"{step['users']:5}  {spawn:>7}  {figures['rps']:7.1f}  "
         f"{_ms(figures['p50_ms'])}  {_ms(figures['p90_ms'])}  "
         f"{_ms(figures['p99_ms'])}  {_ms(figures['max_ms'])}  "
         f"{figures['failures']:8}  "
@@ -49,11 +49,11 @@ def _ms(value):
 
 
 def as_figures(result, seconds):
-    """Return what was measured on a rung as plain values."""
+    """Return what was measured on a step as plain values."""
     steady = result.steady
     return {
-        "users": result.rung.users,
-        "spawn_rate": result.rung.spawn_per_s,
+        "users": result.step.users,
+        "spawn_rate": result.step.spawn_per_s,
         "seconds": seconds,
         "whole": _figures(result.whole, result.server_whole),
         "steady": None if steady is None else _figures(steady, result.server),
@@ -75,13 +75,13 @@ def _figures(figures, server):
     }
 
 
-def write_json(path, rungs, errors):
+def write_json(path, steps, errors):
     report = {
         "headway": headway.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "cores": cores(),
-        "rungs": rungs,
+        "rungs": steps,
         "errors": errors,
     }
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

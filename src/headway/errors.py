@@ -33,7 +33,7 @@ HeadwayError                       500 internal
 ├── RunnerLostError                503 runner_lost: the runner died while computing
 ├── WireError                      a frame does not parse; the connection is closed
 ├── TrafficError                   traffic could not be sent, or not be measured
-│   └── WrongQuestionError         the service refuses its own sample request
+│   └── SampleRequestError         the service answers its sample with an error
 └── UsageError                     a Headway call was made in the wrong place
 
 `status` and `code` are class attributes. Instances have `message`, `error_id`,
@@ -304,15 +304,15 @@ class WireError(HeadwayError):
 
 
 class TrafficError(HeadwayError):
-    """Traffic could not be sent to a server, or could not be measured."""
+    """A tool could not send its requests, or measured nothing."""
 
     code = "traffic"
 
 
-class WrongQuestionError(TrafficError):
-    """The service answers its own sample request with an error, or not at all."""
+class SampleRequestError(TrafficError):
+    """The service does not answer its sample request with 200."""
 
-    code = "wrong_question"
+    code = "sample_request_failed"
 
 
 class UsageError(HeadwayError):

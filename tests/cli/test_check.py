@@ -57,8 +57,8 @@ def test_a_service_that_is_not(config: Path) -> None:
     text = result.output
     assert f"ok           model.double: {TRIED}" in text
     assert f"WRONG        model.centre: {TRIED}" in text
-    assert "             8 of 8 rows got something else, as row " in text
-    assert "             -> what a row gets depends on the rows beside it" in text
+    assert "             8 of 8 rows got another result, such as row " in text
+    assert "             -> the result of a row depends on the other rows" in text
     assert (
         "             a batch of 8 rows gave an output with 1 along batch_dim 0: "
         "ndarray of shape (1, 2)\n             -> a batchable method returns" in text

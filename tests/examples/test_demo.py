@@ -125,10 +125,10 @@ def test_tiny_ladder(tmp_path: Path) -> None:
     )
     assert "--port 3000\n" not in run.output
     document = json.loads(report.read_text(encoding="utf-8"))
-    [rung] = document["rungs"]
-    assert (rung["users"], rung["spawn_rate"], rung["seconds"]) == (5, 5, 4)
+    [step] = document["rungs"]
+    assert (step["users"], step["spawn_rate"], step["seconds"]) == (5, 5, 4)
     assert document["errors"] == []
-    whole, steady = rung["whole"], rung["steady"]
+    whole, steady = step["whole"], step["steady"]
     assert whole["failures"] == 0
     assert whole["requests"] >= steady["requests"] > 0
     assert whole["requests"] == pytest.approx(whole["rps"] * whole["seconds"], rel=0.1)
@@ -158,8 +158,8 @@ def test_failed_requests_fail_the_demo(tmp_path: Path) -> None:
         assert run.wait() == 1, run.output
         run.assert_clean()
     assert re.search(r"^failed: \d+ x .*504", run.output, re.M), run.output
-    [rung] = json.loads(report.read_text(encoding="utf-8"))["rungs"]
-    assert rung["whole"]["failures"] == rung["whole"]["requests"] > 0
+    [step] = json.loads(report.read_text(encoding="utf-8"))["rungs"]
+    assert step["whole"]["failures"] == step["whole"]["requests"] > 0
     assert (home / "models" / "credit_risk_model").is_dir()  # the user named this place
 
 
@@ -168,7 +168,7 @@ def test_failed_requests_fail_the_demo(tmp_path: Path) -> None:
     [
         ("$ python train.py", signal.SIGTERM),
         pytest.param("$ headway", signal.SIGHUP, marks=pytest.mark.soak),
-        ("rung 1 of 1", signal.SIGINT),
+        ("step 1 of 1", signal.SIGINT),
     ],
 )
 def test_interrupt_leaves_nothing(moment: str, number: signal.Signals) -> None:
@@ -200,7 +200,7 @@ def test_serve_stays_up_until_interrupted() -> None:
 @pytest.mark.soak
 def test_dead_server_ends_the_demo() -> None:
     with demo("--ladder", "5/5", "--seconds", "2") as run:
-        run.read_until("rung 1 of 1")
+        run.read_until("step 1 of 1")
         [server] = [pid for pid in run.processes() if _is_supervisor(pid)]
         os.kill(server, signal.SIGKILL)
         wait_gone([server])
@@ -220,5 +220,5 @@ def test_malformed_ladder_is_refused(ladder: str) -> None:
     with demo("--ladder", ladder) as run:
         assert run.wait() == 1
         run.assert_clean()
-    assert f"{ladder!r} is no ladder" in run.output
+    assert f"{ladder!r} is not a ladder" in run.output
     assert "train.py" not in run.output

@@ -9,7 +9,7 @@ import headway
 from headway.errors import TrafficError
 from headway.io import JSON, NumpyNdarray, Text
 from headway.io.base import IODescriptor
-from headway.tools.sample_request import Question, question_of
+from headway.tools.sample_request import SampleRequest, sample_of_service
 
 
 class Flower(BaseModel):
@@ -41,13 +41,13 @@ def service(**inputs: IODescriptor | None) -> headway.Service:
 def test_sample_is_what_is_asked(
     descriptor: IODescriptor, body: bytes, content_type: str
 ) -> None:
-    found = question_of(service(ask=descriptor))
-    assert found == Question("/ask", body, content_type)
+    found = sample_of_service(service(ask=descriptor))
+    assert found == SampleRequest("/ask", body, content_type)
 
 
 def test_body_and_route_may_be_given() -> None:
     several = service(ask=JSON(), tell=Text())
-    assert question_of(several, route="/tell", body=b"x") == Question(
+    assert sample_of_service(several, route="/tell", body=b"x") == SampleRequest(
         "/tell", b"x", "text/plain"
     )
 
@@ -59,7 +59,7 @@ def test_api_without_a_body_is_asked_without_one() -> None:
     def ask() -> int:
         return 1
 
-    assert question_of(made) == Question("/ask", b"")
+    assert sample_of_service(made) == SampleRequest("/ask", b"")
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_what_cannot_be_asked_is_one_line(
     made: headway.Service, route: str | None, message: str
 ) -> None:
     with pytest.raises(TrafficError, match=message):
-        question_of(made, route=route)
+        sample_of_service(made, route=route)

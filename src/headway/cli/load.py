@@ -1,118 +1,80 @@
-"""`headway load`: Locust's users against a server, rung by rung, and what both measure.
+"""`headway load`: sends Locust's users to a server, and prints what both sides measure.
 
-cli/main adds it; traffic/loading does the work, this prints it.
+cli/main adds it; tools/load does the work.
 """
 
 import contextlib
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from headway.cli.report_option import command_words, report_option, save_report
-from headway.cli.service_options import (
-    config_option,
-    read_document,
-    resolve_plan,
-    working_dir_option,
-)
+from headway.cli import options
 from headway.errors import TrafficError
-from headway.server.placement import describe
-from headway.service.loader import load_service, locate, service_dir
-
-if TYPE_CHECKING:
-    from headway.tools.load.ladder import Rung
-    from headway.tools.load.result import LoadResult
+from headway.tools.load.load import LoadPlan, LoadResult, LoadTest
+from headway.tools.load.load_report import load_report
+from headway.tools.load.locust_process import write_sample_users
+from headway.tools.load.terminal import Progress, load_table
+from headway.tools.options import LoadStep, parse_ladder, parse_seconds
+from headway.tools.sample_request import as_url, check_listening
+from headway.tools.server_process import ServerProcess
+from headway.tools.tune.tuned_file import render
 
 __all__ = ["load"]
 
-_INTERRUPTED = 130
-_FAILED = 1
-_MOST_PROCESSES = 64
 _SHOWN_ERRORS = 5
 _USERS = 50
 _SPAWN_PER_S = 10.0
 
 
-class _Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for."""
-
-    target: str
-    ladder: "tuple[Rung, ...]"
-    rung_s: float
-    locustfile: Path | None
-    per_s: float | None
-    route: str | None
-    body: Path | None
-    workers: int
-    web_port: int | None
-    json_file: Path | None
-    report_file: Path | None
-    config_file: Path | None
-    working_dir: Path | None
-
-
 @click.command()
 @click.argument("target")
 @click.option("--users", type=click.IntRange(1, 100_000), help="Default: 50.")
-@click.option("--spawn-rate", type=float, help="Users that come a second. Default: 10.")
+@click.option("--spawn-rate", type=float, help="Users spawned per second. Default: 10.")
 @click.option(
     "--run-time",
     default="30s",
-    show_default=True,
-    help="Of each rung, the coming of its users included.",
+    help="Duration of each step, including the time to spawn its users.",
 )
 @click.option(
     "--ladder",
-    help="Users and users per second of each rung, as in 50/10,200/50,1000/100.",
+    help="Load steps as USERS/SPAWN_RATE, as in 50/10,200/50,1000/100.",
 )
 @click.option(
     "--locustfile",
     "-f",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="What the users do. Default: send the samples of the service's documentation.",
+    help="File that defines the users. Default: users that send the samples in the "
+    "service's documentation.",
 )
 @click.option(
     "--rate",
     "per_s",
     type=click.FloatRange(min=0, min_open=True),
-    help="Requests per second of each user, whatever the server does (Poisson); "
-    "--users is 1 then. Default: users wait for their answers, and 0.01 to 2 s more.",
+    help="Requests per second of each user (Poisson), however slow the answers are; "
+    "--users defaults to 1. Default: users wait for their answers, plus 0.01 to 2 s.",
 )
 @click.option(
     "--write-locustfile",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Only write what the users would do there, to be edited.",
+    help="Only write the locustfile to this file, for editing.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, _MOST_PROCESSES),
+    type=click.IntRange(1, 64),
     default=1,
-    show_default=True,
-    help="Processes that make the load.",
+    help="Processes that generate the load.",
 )
-@click.option("--ui", is_flag=True, help="Locust's own page as well, until Ctrl-C.")
+@click.option("--ui", is_flag=True, help="Also serve Locust's web page until Ctrl-C.")
 @click.option("--ui-port", type=click.IntRange(1, 65535), default=8089, hidden=True)
-@click.option("--route", help="Path of the API, if not all are to be asked.")
-@click.option(
-    "--body",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with the body of each request. Default: the API's documented sample.",
-)
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write all figures there.",
-)
-@report_option
-@config_option
-@working_dir_option
+@click.option("--route", help="Path of the API. Default: all APIs.")
+@options.body_option
+@options.json_option
+@options.report_option
+@options.config_option
+@options.working_dir_option
 def load(
     target: str,
     users: int | None,
@@ -132,179 +94,111 @@ def load(
     config_file: Path | None,
     working_dir: Path | None,
 ) -> None:
-    """Send Locust's users to TARGET, a URL or a SERVICE, which is served meanwhile.
+    """Send Locust's users to TARGET: a URL, or a SERVICE to serve meanwhile.
 
-    They come rung by rung. The table has their figures and the server's own of the same
-    seconds.
+    The users come in load steps. The table shows what they measured, and the server's
+    own figures of the same seconds.
     """
-    from headway.tools.duration import parse_seconds
-    from headway.tools.report.page import check_place
-
-    if report_file is not None:
-        check_place(report_file)
-    job = _Job(
-        target=target,
-        ladder=_ladder(ladder, users, spawn_rate, is_open=per_s is not None),
-        rung_s=parse_seconds(run_time, of="--run-time"),
-        locustfile=locustfile,
-        per_s=per_s,
-        route=route,
-        body=body,
-        workers=workers,
-        web_port=ui_port if ui else None,
-        json_file=json_file,
-        report_file=report_file,
-        config_file=config_file,
-        working_dir=working_dir,
-    )
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    steps = _load_steps(ladder, users, spawn_rate, is_open=per_s is not None)
+    step_s = parse_seconds(run_time, of="--run-time")
+    options.stop_on_signals()
     try:
         with (
             tempfile.TemporaryDirectory(prefix="headway-load-") as name,
-            _target(job, Path(name)) as url,
+            _served(target, Path(name), config_file, working_dir) as url,
         ):
-            file, users_from = _users(job, url, Path(name))
+            if locustfile is not None:
+                if per_s is not None or route is not None or body is not None:
+                    raise TrafficError(
+                        "--locustfile defines the users: leave out --rate, --route and "
+                        "--body"
+                    )
+                file, users_from = locustfile.resolve(), locustfile.name
+            else:
+                file = Path(name) / "users.py"
+                users_from = write_sample_users(file, url, route, body, per_s)
             if write_locustfile is not None:
-                _write(write_locustfile, file.read_bytes())
+                options.write_file(write_locustfile, file.read_bytes())
                 return
-            failed = _run(job, url, file, users_from)
+            plan = LoadPlan(
+                url=url,
+                locustfile=file,
+                users_from=users_from,
+                ladder=steps,
+                step_s=step_s,
+                processes=workers,
+                web_port=ui_port if ui else None,
+            )
+            failed = _run(plan, json_file, report_file)
     except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-        raise SystemExit(_INTERRUPTED) from None
-    raise SystemExit(_FAILED if failed else 0)
+        options.progress("stopped")
+        raise SystemExit(options.INTERRUPTED) from None
+    raise SystemExit(1 if failed else 0)
 
 
-def _ladder(
+def _load_steps(
     ladder: str | None, users: int | None, spawn_rate: float | None, *, is_open: bool
-) -> "tuple[Rung, ...]":
-    from headway.tools.load.ladder import parse_ladder
-
+) -> tuple[LoadStep, ...]:
     if ladder is None:
         count = users or (1 if is_open else _USERS)
         rate = _SPAWN_PER_S if spawn_rate is None else spawn_rate
         return parse_ladder(f"{count}/{rate:f}")
     if users is not None or spawn_rate is not None:
-        raise TrafficError("--ladder says how many users come: leave out --users")
+        raise TrafficError(
+            "--ladder sets the users: leave out --users and --spawn-rate"
+        )
     return parse_ladder(ladder)
 
 
 @contextlib.contextmanager
-def _target(job: _Job, scratch: Path) -> Iterator[str]:
-    """Yield the URL of the server, which is started if it is none yet."""
-    from headway.tools.load.target import as_url, check_listening
-    from headway.tools.served import Served
-    from headway.tools.tune.tuned_file import render
-
-    url = as_url(job.target)
+def _served(
+    target: str, scratch: Path, config_file: Path | None, working_dir: Path | None
+) -> Iterator[str]:
+    """Yield the URL of the server; a SERVICE is served meanwhile."""
+    url = as_url(target)
     if url is not None:
         check_listening(url)
         yield url
         return
-    service, folder = locate(job.target, job.working_dir)
-    config = resolve_plan(
-        describe(load_service(service, folder)),
-        config_file=job.config_file,
-        folder=service_dir(service, folder),
-        flags={},
-    )
+    opened = options.open_service(target, config_file, working_dir)
     file = scratch / "headway.yaml"
-    file.write_text(render(read_document(config.file), {}), encoding="utf-8")
-    with Served(
-        service=service, working_dir=folder.resolve(), config_file=file
+    file.write_text(render(opened.document, {}), encoding="utf-8")
+    with ServerProcess(
+        service=opened.name, working_dir=opened.folder, config_file=file
     ) as server:
-        click.echo(f"{service} is served at {server.url}", err=True)
+        options.progress(f"{opened.name} is served at {server.url}")
         yield server.url
 
 
-def _users(job: _Job, url: str, scratch: Path) -> tuple[Path, str]:
-    """Return the locustfile, and what its users do."""
-    from headway.tools.load.target import api_document
-    from headway.tools.load.users_file import closed_users, open_users
-    from headway.tools.sample_request import check_answer, question_in, questions_in
-
-    if job.locustfile is not None:
-        if job.per_s is not None or job.route is not None or job.body is not None:
-            raise TrafficError(
-                "--locustfile says what users do: leave out --rate, --route and --body"
-            )
-        return job.locustfile.resolve(), job.locustfile.name
-    document = api_document(url)
-    if job.route is None and job.body is None:
-        questions = questions_in(document, url)
-    else:
-        body = job.body.read_bytes() if job.body else None
-        questions = [question_in(document, url, route=job.route, body=body)]
-    for question in questions:
-        check_answer(url, question)
-    file = scratch / "users.py"
-    file.write_text(
-        closed_users(questions)
-        if job.per_s is None
-        else open_users(questions, job.per_s),
-        encoding="utf-8",
-    )
-    routes = ", ".join(question.route for question in questions)
-    how = "" if job.per_s is None else f", each user {job.per_s:g}/s"
-    return file, f"the samples of {routes}{how}"
-
-
-def _run(job: _Job, url: str, file: Path, users_from: str) -> bool:
-    """Make the load, show what was measured, and return whether a request failed."""
-    from headway.tools.load.load import Load, LoadPlan
-    from headway.tools.load.progress import Progress
-
-    progress = Progress(sys.stderr, job.ladder, job.rung_s)
-    plan = LoadPlan(
-        url=url,
-        locustfile=file,
-        users_from=users_from,
-        ladder=job.ladder,
-        rung_s=job.rung_s,
-        processes=job.workers,
-        web_port=job.web_port,
-    )
-    with Load(plan=plan, progress=progress) as making:
-        if job.web_port is not None:
-            click.echo(f"Locust's page: http://127.0.0.1:{job.web_port}", err=True)
+def _run(plan: LoadPlan, json_file: Path | None, report_file: Path | None) -> bool:
+    """Run the load test, show its results, and return whether a request failed."""
+    bars = Progress(sys.stderr, plan.ladder, plan.step_s)
+    with LoadTest(plan=plan, progress=bars) as test:
+        if plan.web_port is not None:
+            options.progress(f"Locust's page: http://127.0.0.1:{plan.web_port}")
         try:
-            making.climb()
+            test.run()
         finally:
-            progress.close()
-            _show(job, making.result)
-        if job.web_port is not None:
-            click.echo("Locust's page stays until Ctrl-C", err=True)
+            bars.close()
+            _show(test.result, json_file, report_file)
+        if plan.web_port is not None:
+            options.progress("Locust's page stays until Ctrl-C")
             with contextlib.suppress(KeyboardInterrupt):
-                making.wait()
-    return bool(making.result.failures or making.result.errors)
+                test.wait()
+    return bool(test.result.failures or test.result.errors)
 
 
-def _show(job: _Job, result: "LoadResult") -> None:
-    from headway.tools.load.load_report import load_report
-    from headway.tools.load.load_table import load_table
-    from headway.tools.report.machine import surroundings
-
-    if not result.rungs:
+def _show(result: LoadResult, json_file: Path | None, report_file: Path | None) -> None:
+    if not result.steps:
         return
     for line in load_table(result):
         click.echo(line)
     if result.failures:
-        click.echo(
-            f"\n{result.failures} of {result.requests} requests failed:", err=True
-        )
+        options.progress(f"\n{result.failures} of {result.requests} requests failed:")
     for error in result.errors[:_SHOWN_ERRORS]:
-        click.echo(f"failed: {error}", err=True)
-    if job.json_file is not None:
-        _write(
-            job.json_file, msgspec.json.format(msgspec.json.encode(result), indent=1)
-        )
-    if job.report_file is not None:
-        facts = surroundings(command_words())
-        save_report(load_report(result, facts=facts), job.report_file)
-
-
-def _write(file: Path, content: bytes) -> None:
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise TrafficError(f"{file}: cannot be written: {error.strerror}") from error
+        options.progress(f"failed: {error}")
+    if json_file is not None:
+        options.write_json(json_file, result)
+    if report_file is not None:
+        report = load_report(result, facts=options.machine_facts())
+        options.save_report(report, report_file)

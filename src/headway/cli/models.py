@@ -1,11 +1,11 @@
 """`headway models`: list, get, delete, export and import saved models.
 
-cli/main adds the group and shows its errors; it calls the store and never a framework.
+cli/main adds the group. It uses the store only, and never imports a framework.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import click
 import msgspec
@@ -15,20 +15,14 @@ from headway.models.store import ModelStore, open_store
 
 __all__ = ["models"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-Output = Literal["json", "table"]
 
-
-def _output_option(function: _F) -> _F:
-    option = click.option(
-        "-o",
-        "--output",
-        type=click.Choice(["table", "json"]),
-        default="table",
-        show_default=True,
-        help="How to print.",
-    )
-    return option(function)
+_output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="Output format.",
+)
 
 
 @click.group()
@@ -39,12 +33,12 @@ def models() -> None:
 @models.command("list")
 @click.argument("name", required=False)
 @_output_option
-def list_models(name: str | None, output: Output) -> None:
+def list_models(name: str | None, output: str) -> None:
     """List all models, or the versions of NAME."""
     store = open_store()
     records = store.records(name)
     if name is not None and not records:
-        store.resolve(Tag.parse(name).name)  # says that there is none
+        store.resolve(Tag.parse(name).name)  # raises: there is no such model
     rows = [_row(store, record) for record in records]
     if output == "json":
         _print_json(rows)
@@ -59,8 +53,8 @@ def list_models(name: str | None, output: Output) -> None:
 @models.command("get")
 @click.argument("tag")
 @_output_option
-def get_model(tag: str, output: Output) -> None:
-    """Show all that is recorded of the model TAG."""
+def get_model(tag: str, output: str) -> None:
+    """Show the record of the model TAG."""
     store = open_store()
     record = store.get(tag)
     if output == "json":
@@ -73,11 +67,11 @@ def get_model(tag: str, output: Output) -> None:
 
 @models.command("delete")
 @click.argument("tags", nargs=-1, required=True)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def delete_models(tags: Sequence[str], yes: bool) -> None:
     """Delete the models TAGS; a bare NAME means all of its versions."""
     store = open_store()
-    doomed = [tag for text in tags for tag in _meant(store, text)]
+    doomed = [tag for text in tags for tag in _tags(store, text)]
     for tag in dict.fromkeys(doomed):
         if yes or click.confirm(f"Delete the model {tag}?"):
             store.delete(tag)
@@ -88,7 +82,7 @@ def delete_models(tags: Sequence[str], yes: bool) -> None:
 @click.argument("tag")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 def export_model(tag: str, path: Path) -> None:
-    """Write the model TAG to PATH: a file .hwmodel, or a directory to put it in."""
+    """Write the model TAG to PATH: a .hwmodel file, or a directory."""
     click.echo(f"Exported {tag} to {open_store().export_model(tag, path)}.")
 
 
@@ -99,7 +93,7 @@ def import_model(path: Path) -> None:
     click.echo(f"Imported {open_store().import_model(path).tag}.")
 
 
-def _meant(store: ModelStore, text: str) -> list[Tag]:
+def _tags(store: ModelStore, text: str) -> list[Tag]:
     if ":" in text:
         return [store.resolve(text)]
     name = Tag.parse(text).name

@@ -1,6 +1,6 @@
-"""`headway serve --reload`: serves in a child process, anew after each change.
+"""`headway serve --reload`: restarts a child process after each change.
 
-cli/serve calls it; the watching is watchfiles' (the extra `reload`).
+cli/serve calls it; watchfiles watches the folder (the extra `reload`).
 """
 
 import signal
@@ -20,13 +20,13 @@ _STOP_S = 35.0
 
 
 def run_reloading(arguments: Sequence[str], folder: Path) -> None:
-    """Serve until Ctrl-C or SIGTERM, anew whenever a source file in `folder` changes.
+    """Serve until Ctrl-C or SIGTERM, and restart when a file in `folder` changes.
 
-    A server that cannot start is tried again after the next change.
+    A server that cannot start is restarted after the next change.
 
     Args:
-        arguments: Of `headway`, without --reload.
-        folder: Watched with all folders in it.
+        arguments: Arguments of `headway`, without --reload.
+        folder: Folder to watch, with its subfolders.
 
     Raises:
         MissingExtraError: If watchfiles is not installed.
@@ -42,19 +42,14 @@ def run_reloading(arguments: Sequence[str], folder: Path) -> None:
     server = subprocess.Popen(command)
     try:
         for changes in watchfiles.watch(folder, raise_interrupt=True):
-            names = sorted(
-                {
-                    Path(path).name
-                    for _, path in changes
-                    if Path(path).suffix in _WATCHED
-                }
-            )
+            files = (Path(path) for _, path in changes)
+            names = sorted({file.name for file in files if file.suffix in _WATCHED})
             if names:
-                click.echo(f"{', '.join(names)} changed: starting again", err=True)
+                click.echo(f"{', '.join(names)} changed: restarting", err=True)
                 _stop(server)
                 server = subprocess.Popen(command)
     except KeyboardInterrupt:
-        pass  # Ctrl-C or SIGTERM is how this ends
+        pass  # the normal end
     finally:
         _stop(server)
 

@@ -1,6 +1,6 @@
-"""`headway serve`: one process to develop with, several in production.
+"""`headway serve`: one process for development, several in production.
 
-cli/main adds it; it resolves the configuration and runs the embedded server or the
+cli/main adds it. It resolves the configuration and runs the embedded server or the
 supervisor.
 """
 
@@ -11,11 +11,7 @@ from typing import Any
 
 import click
 
-from headway.cli.service_options import (
-    config_option,
-    resolve_plan,
-    working_dir_option,
-)
+from headway.cli import options
 from headway.config.display import as_yaml, field_docs, render_config
 from headway.config.resolution import ResolvedConfig
 from headway.config.schema import ApiServerConfig, settings_of, type_name
@@ -47,16 +43,16 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--production",
     is_flag=True,
-    help="Several API workers, and each runner in processes of its own.",
+    help="Run several API workers, and each runner in its own processes.",
 )
 @click.option("--development", is_flag=True, hidden=True, help="The default.")
-@click.option("--reload", is_flag=True, help="Start again when a source file changes.")
-@config_option
-@working_dir_option
+@click.option("--reload", is_flag=True, help="Restart when a source file changes.")
+@options.config_option
+@options.working_dir_option
 @click.option(
     "--print-config",
     is_flag=True,
-    help="Show every setting and where it came from, and end.",
+    help="Print every setting and its source, and exit.",
 )
 @_with_settings
 def serve(
@@ -71,15 +67,15 @@ def serve(
 ) -> None:
     """Serve a SERVICE, as in `service:svc` or `path/to/service.py:svc`.
 
-    Swagger UI is at /, metrics are at /metrics. SIGTERM and Ctrl-C drain: requests that
-    were accepted are answered first.
+    Swagger UI is at /, metrics are at /metrics. SIGTERM and Ctrl-C drain: accepted
+    requests are answered first.
     """
     if production and development:
-        raise click.UsageError("--production and --development exclude each other")
+        raise click.UsageError("--production and --development are mutually exclusive")
     service, folder = locate(service, working_dir)
 
     def resolve_for(plan: ServicePlan) -> ResolvedConfig:
-        return resolve_plan(
+        return options.resolve_plan(
             plan,
             config_file=config_file,
             folder=service_dir(service, folder),
@@ -95,10 +91,6 @@ def serve(
         _serve_production(service, folder, resolve_for)
     else:
         _serve_embedded(service, folder, resolve_for)
-
-
-def _announce(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _serve_production(
@@ -124,7 +116,7 @@ def _serve_production(
         resolve=resolve_and_log,
         run_dir=RunDir.create(),
         clock=MonotonicClock(),
-        announce=_announce,
+        announce=options.progress,
     )
     asyncio.run(supervisor.run())
 
@@ -148,7 +140,7 @@ def _serve_embedded(
         config=config,
         run_dir=RunDir.create(),
         clock=MonotonicClock(),
-        announce=_announce,
+        announce=options.progress,
     )
     uvloop.run(server.run())
 

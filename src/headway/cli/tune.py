@@ -1,65 +1,52 @@
-"""`headway tune`: the settings that keep a latency at the highest rate of requests.
+"""`headway tune`: finds the settings that keep a latency at the highest request rate.
 
-cli/main adds it; traffic/tuning does the work, this prints and writes files.
+cli/main adds it; tools/tune does the work.
 """
 
-import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from headway.cli.report_option import command_words, report_option, save_report
-from headway.cli.service_options import (
-    config_option,
-    read_document,
-    resolve_plan,
-    working_dir_option,
-)
+from headway.cli import options
 from headway.core.clock import MonotonicClock
 from headway.errors import TrafficError
-from headway.server.placement import available_cores, describe
-from headway.service.loader import load_service, locate, service_dir
-
-if TYPE_CHECKING:
-    from headway.tools.tune.tuner import TuneJob, Tuner
+from headway.server.placement import available_cores
+from headway.tools.options import parse_seconds
+from headway.tools.sample_request import sample_of_service
+from headway.tools.tune.grid import grid_of
+from headway.tools.tune.job import TuneJob, resume
+from headway.tools.tune.probe import Target
+from headway.tools.tune.search import best
+from headway.tools.tune.tune_report import tune_report
+from headway.tools.tune.tuned_file import configuration, nothing_found
+from headway.tools.tune.tuner import Tuner
 
 __all__ = ["tune"]
-
-_INTERRUPTED = 130
 
 
 @click.command()
 @click.argument("service")
 @click.option("--p99", "p99", required=True, help="Latency to keep, as in 50ms.")
-@click.option(
-    "--time", "time_", default="3m", show_default=True, help="Time that it may take."
-)
+@click.option("--time", "time_", default="3m", help="Time limit.")
 @click.option("--route", help="Path of the API, if the service has several.")
-@click.option(
-    "--body",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with the body of each request. Default: the API's documented sample.",
-)
+@options.body_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     default="headway.yaml",
-    show_default=True,
-    help="The configuration to write.",
+    help="Configuration file to write.",
 )
-@click.option("--force", is_flag=True, help="Overwrite it if it is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing --output file.")
 @click.option(
     "--state",
     "state_file",
     type=click.Path(path_type=Path, dir_okay=False),
     default="headway-tune.json",
-    show_default=True,
-    help="What was measured: the same command goes on from it.",
+    help="File with the trials so far; the same command resumes from it.",
 )
-@report_option
-@config_option
-@working_dir_option
+@options.report_option
+@options.config_option
+@options.working_dir_option
 def tune(
     service: str,
     p99: str,
@@ -75,141 +62,68 @@ def tune(
 ) -> None:
     """Find the settings with which a SERVICE keeps a latency at the highest rate.
 
-    Requests come at a rate of their own, whether answered or not. 99 in 100 have to be
-    answered within --p99, and at most 1 in 1,000 may fail. What is found is written as
-    a configuration for `headway serve --production --config`.
+    Requests are sent at a fixed rate, however slow the answers are. 99% must be
+    answered within --p99, and at most 0.1% may fail. The result is a configuration for
+    `headway serve --production --config`.
     """
-    from headway.tools.duration import parse_seconds
-    from headway.tools.report.page import check_place
-    from headway.tools.tune.probe import Target
-    from headway.tools.tune.tuner import Tuner
-
-    if report_file is not None:
-        check_place(report_file)
     target = Target(p99_ms=parse_seconds(p99, of="--p99") * 1000)
     time_s = parse_seconds(time_, of="--time")
-    job = _job(
-        service,
-        target,
-        route=route,
-        body=body.read_bytes() if body else None,
-        state_file=state_file,
-        config_file=config_file,
-        working_dir=working_dir,
+    opened = options.open_service(service, config_file, working_dir)
+    content = body.read_bytes() if body else None
+    job = resume(
+        opened.service,
+        TuneJob(
+            service=opened.name,
+            working_dir=opened.folder,
+            document=opened.document,
+            grid=grid_of(opened.plan, opened.config, available_cores()),
+            sample=sample_of_service(opened.service, route=route, body=content),
+            target=target,
+            state_file=state_file,
+        ),
     )
     if job.state.trials:
-        click.echo(
-            f"going on from {state_file}: {len(job.state.trials)} trials", err=True
-        )
+        options.progress(f"resuming from {state_file}: {len(job.state.trials)} trials")
     tuner = Tuner(
-        job=job,
-        time_s=time_s,
-        clock=MonotonicClock(),
-        progress=lambda line: click.echo(line, err=True),
+        job=job, time_s=time_s, clock=MonotonicClock(), progress=options.progress
     )
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    options.stop_on_signals()
+    is_stopped = False
     try:
         tuner.run()
     except KeyboardInterrupt:
-        _report(job, tuner, report_file, is_stopped=True)
-        click.echo(
-            f"stopped: {len(tuner.trials)} trials are in {state_file}; the same "
-            "command goes on from there",
-            err=True,
+        is_stopped = True
+    if report_file is not None:
+        facts = options.machine_facts()
+        report = tune_report(job, tuner.trials, facts=facts, is_stopped=is_stopped)
+        options.save_report(report, report_file)
+    if is_stopped:
+        options.progress(
+            f"stopped: {len(tuner.trials)} trials are in {state_file}; run the same "
+            "command to resume"
         )
-        raise SystemExit(_INTERRUPTED) from None
-    _report(job, tuner, report_file, is_stopped=False)
-    _write(_found(job, tuner), output, force=force)
-
-
-def _job(
-    service: str,
-    target: Any,
-    *,
-    route: str | None,
-    body: bytes | None,
-    state_file: Path,
-    config_file: Path | None,
-    working_dir: Path | None,
-) -> "TuneJob":
-    from headway.tools.sample_request import question_of
-    from headway.tools.tune.grid import grid_of
-    from headway.tools.tune.state import fingerprint, load
-    from headway.tools.tune.tuner import TuneJob
-
-    service, folder = locate(service, working_dir)
-    loaded = load_service(service, folder)
-    plan = describe(loaded)
-    config = resolve_plan(
-        plan, config_file=config_file, folder=service_dir(service, folder), flags={}
-    )
-    question = question_of(loaded, route=route, body=body)
-    grid = grid_of(plan, config, available_cores())
-    document = read_document(config.file)
-    mark = fingerprint(
-        service=loaded,
-        folder=folder,
-        question=question,
-        target_ms=target.p99_ms,
-        grid=grid,
-        document=document,
-    )
-    return TuneJob(
-        service=service,
-        working_dir=folder.resolve(),
-        document=document,
-        grid=grid,
-        question=question,
-        target=target,
-        state_file=state_file,
-        state=load(state_file, mark),
-    )
-
-
-def _report(
-    job: "TuneJob", tuner: "Tuner", report_file: Path | None, *, is_stopped: bool
-) -> None:
-    from headway.tools.report.machine import surroundings
-    from headway.tools.tune.tune_report import tune_report
-
-    if report_file is None:
+        raise SystemExit(options.INTERRUPTED)
+    text = _best_configuration(job, tuner)
+    click.echo(text, nl=False)
+    if output.exists() and not force:
+        options.progress(f"{output} exists and is kept: --force overwrites it")
         return
-    facts = surroundings(command_words())
-    report = tune_report(job, tuner.trials, facts=facts, is_stopped=is_stopped)
-    save_report(report, report_file)
+    options.write_file(output, text.encode())
+    options.progress(f"written to {output}")
 
 
-def _found(job: "TuneJob", tuner: "Tuner") -> str:
-    """Return the text of the configuration that was found.
+def _best_configuration(job: TuneJob, tuner: Tuner) -> str:
+    """Return the text of the best configuration.
 
     Raises:
-        TrafficError: If the target was kept at no rate, or nothing was measured.
+        TrafficError: If no rate kept the target, or nothing was measured.
     """
-    from headway.tools.tune.search import best
-    from headway.tools.tune.verdict import configuration, nothing_found
-
     found = best(tuner.trials)
     if found is None:
         raise TrafficError(nothing_found(job.grid, job.target, tuner.trials))
-    confirmed = "" if found.confirms else ", which there was no time to confirm"
-    click.echo(
+    confirmed = "" if found.confirms else " (not confirmed: out of time)"
+    options.progress(
         f"{found.per_s:,.0f}/s within {job.target.p99_ms:g} ms{confirmed}: "
-        f"{job.grid.text(found.setting)}",
-        err=True,
+        f"{job.grid.text(found.setting)}"
     )
     return configuration(job, tuner.trials, found)
-
-
-def _write(text: str, output: Path, *, force: bool) -> None:
-    click.echo(text, nl=False)
-    if output.exists() and not force:
-        click.echo(
-            f"{output} is there already and stays: --force overwrites it", err=True
-        )
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TrafficError(f"{output}: cannot be written: {error.strerror}") from error
-    click.echo(f"written to {output}", err=True)

@@ -1,1 +1,1 @@
-"""Mocked traffic, and what is learned from it: load tests, the walk, the tuner."""
+"""Tools that measure a service: load tests, the tuner, the walk, and the check."""

@@ -16,8 +16,8 @@ from sklearn.preprocessing import scale
 from headway.core.method_spec import BatchDim, MethodSpec, batch_dims
 from headway.service.runnable import Runnable
 from headway.tools.check.check import check_method
+from headway.tools.check.check_result import SAME_RESULTS, SAME_ROWS, CheckResult
 from headway.tools.check.difference import Tolerance
-from headway.tools.check.verdict import SAME_RESULTS, SAME_ROWS, Verdict
 
 X = np.array([[1.5, 2.0, -3.0]])
 
@@ -28,7 +28,7 @@ def check(
     batch_dim: BatchDim = 0,
     rows: int = 8,
     rtol: float = 1e-4,
-) -> Verdict:
+) -> CheckResult:
     class Made(Runnable):
         """Has the function as its method."""
 
@@ -46,9 +46,9 @@ def check(
     )
 
 
-def only(verdict: Verdict) -> tuple[str, str]:
+def only(result: CheckResult) -> tuple[str, str]:
     """Return what was found and what to do about it, which has to be one thing."""
-    (finding,) = verdict.findings
+    (finding,) = result.findings
     return finding.what, finding.advice
 
 
@@ -61,18 +61,18 @@ def only(verdict: Verdict) -> tuple[str, str]:
     st.integers(2, 12),
 )
 def test_what_works_by_row_is_well(sample: Any, rows: int) -> None:
-    verdict = check(lambda x: (x * 2 + 1).sum(axis=-1), sample, rows=rows, rtol=1e-2)
-    assert verdict.findings == ()
-    assert max(verdict.batches) == rows
-    assert rows == 2 or len(verdict.batches) > 1
+    result = check(lambda x: (x * 2 + 1).sum(axis=-1), sample, rows=rows, rtol=1e-2)
+    assert result.findings == ()
+    assert max(result.batches) == rows
+    assert rows == 2 or len(result.batches) > 1
 
 
 def test_a_forest_is_well() -> None:
     rows = np.random.default_rng(7).normal(size=(100, 3))
     forest = RandomForestClassifier(n_estimators=5, random_state=1)
     forest.fit(rows, rows[:, 0] > 0)
-    verdict = check(forest.predict_proba, rows[:3])
-    assert verdict == Verdict(
+    result = check(forest.predict_proba, rows[:3])
+    assert result == CheckResult(
         rows="8 rows (3 of the sample, 5 with its floats changed by up to half)",
         batches=(3, 5, 8),
     )
@@ -99,9 +99,9 @@ FRAME = pd.DataFrame(
     ],
 )
 def test_every_container_of_rows(function: Any, sample: Any) -> None:
-    verdict = check(function, sample)
-    assert (verdict.findings, verdict.notes) == ((), ())
-    assert "7 with its floats changed" in verdict.rows
+    result = check(function, sample)
+    assert (result.findings, result.notes) == ((), ())
+    assert "7 with its floats changed" in result.rows
 
 
 def test_rows_on_other_axes_and_arguments_without_rows() -> None:
@@ -112,8 +112,8 @@ def test_rows_on_other_axes_and_arguments_without_rows() -> None:
         return (x + y).T * factor
 
     args = (np.ones((3, 1)), np.zeros((3, 1)), 2.0, {"a": 1})
-    verdict = check(model, *args, batch_dim=(1, 0), rows=4)
-    assert verdict.findings == ()
+    result = check(model, *args, batch_dim=(1, 0), rows=4)
+    assert result.findings == ()
     assert seen == {((3, n), (3, n), 2.0, 1) for n in (1, 3, 4)}
 
 
@@ -122,10 +122,10 @@ def test_rows_on_other_axes_and_arguments_without_rows() -> None:
 )
 def test_rows_that_depend_on_each_other(function: Any) -> None:
     what, advice = only(check(function, X))
-    assert " of 8 rows got something else, as row " in what
+    assert " of 8 rows got another result, such as row " in what
     assert " alone, " in what
     assert " in a batch of " in what
-    assert "depends on the rows beside it" in advice
+    assert "depends on the other rows" in advice
 
 
 def test_labels_that_depend_on_each_other() -> None:
@@ -134,12 +134,12 @@ def test_labels_that_depend_on_each_other() -> None:
 
     what, advice = only(check(above_the_mean, X))
     assert "'low' alone, 'high' in a batch of 8 rows" in what
-    assert "depends on the rows beside it" in advice
+    assert "depends on the other rows" in advice
 
 
 def test_rows_in_another_order() -> None:
     what, advice = only(check(lambda x: np.sort(x, axis=0), X[:, :1]))
-    assert "got something else" in what
+    assert "got another result" in what
     assert "results of other rows" in advice
 
 
@@ -170,7 +170,7 @@ def test_what_may_be_rounding() -> None:
             0,
             "a batch of 8 rows gave an output with 1 along batch_dim 0: ndarray of "
             "shape (1, 3)",
-            "a batchable method returns one row for each row",
+            "a batchable method returns one row for each input row",
         ),
         (
             np.transpose,
@@ -190,13 +190,13 @@ def test_what_may_be_rounding() -> None:
             np.sum,
             0,
             "a batch of 8 rows gave an output with no rows along batch_dim 0: float64",
-            "a batchable method returns one row for each row",
+            "a batchable method returns one row for each input row",
         ),
         (
             lambda x: {"a": list(x), "b": [1]},
             0,
             "a batch of 8 rows gave an output with no rows along batch_dim 0: dict",
-            "a batchable method returns one row for each row",
+            "a batchable method returns one row for each input row",
         ),
     ],
 )
@@ -214,9 +214,9 @@ def test_a_random_model_is_told_from_an_effect_of_batches() -> None:
     assert what.startswith("row 1 alone gave ")
     assert "the model is random" in advice
     # Its rows are counted all the same.
-    verdict = check(lambda x: generator.normal(size=1), X)
-    assert len(verdict.findings) == 2
-    assert "with 1 along batch_dim 0" in verdict.findings[1].what
+    result = check(lambda x: generator.normal(size=1), X)
+    assert len(result.findings) == 2
+    assert "with 1 along batch_dim 0" in result.findings[1].what
 
 
 def test_arguments_that_are_changed_in_place() -> None:
@@ -227,9 +227,9 @@ def test_arguments_that_are_changed_in_place() -> None:
     def pop(rows: list[dict[str, float]]) -> list[float]:
         return [row.pop("a") for row in rows]
 
-    for verdict in (check(double, X), check(pop, [{"a": 1.5}])):
-        assert verdict.findings == ()
-        (note,) = verdict.notes
+    for result in (check(double, X), check(pop, [{"a": 1.5}])):
+        assert result.findings == ()
+        (note,) = result.notes
         assert "changes its arguments in place" in note
 
 
@@ -251,9 +251,9 @@ def refuse_negative(x: Any) -> Any:
 
 
 def test_a_row_of_the_sample_that_raises() -> None:
-    verdict = check(refuse_negative, np.array([[1.0], [-1.0], [2.0]]), rows=4)
-    assert only(verdict)[0] == "row 2 alone raised ValueError: negative"
-    assert verdict.rows == (
+    result = check(refuse_negative, np.array([[1.0], [-1.0], [2.0]]), rows=4)
+    assert only(result)[0] == "row 2 alone raised ValueError: negative"
+    assert result.rows == (
         "4 rows (2 of the sample, 1 with its floats changed by up to half, 1 repeated)"
     )
     nothing = check(refuse_negative, np.array([[-1.0]]))
@@ -267,11 +267,11 @@ def test_changed_rows_that_are_refused_are_left_out() -> None:
             raise ValueError("no probability")
         return x
 
-    verdict = check(probabilities, np.array([[0.95]]))
-    assert verdict.findings == ()
-    (note,) = verdict.notes
+    result = check(probabilities, np.array([[0.95]]))
+    assert result.findings == ()
+    (note,) = result.notes
     assert "refused" in note
-    assert "repeated" in verdict.rows
+    assert "repeated" in result.rows
     whole = check(lambda x: refuse_negative(-np.abs(x - 1.0)), np.array([[1.0]]))
     assert SAME_ROWS in whole.notes
 
@@ -283,7 +283,7 @@ def test_a_batch_that_raises() -> None:
 
     what, advice = only(check(single, X))
     assert what.startswith("a batch of 8 rows raised ValueError: too many values")
-    assert "declare it batchable=False" in advice
+    assert "batchable=False" in advice
 
 
 def test_a_result_that_cannot_be_sent() -> None:
@@ -320,5 +320,5 @@ def test_a_sample_without_rows_is_not_batched() -> None:
 def test_what_the_check_cannot_see_is_said(
     sample: Any, function: Any, note: str
 ) -> None:
-    verdict = check(function, sample)
-    assert (verdict.findings, verdict.notes) == ((), (note,))
+    result = check(function, sample)
+    assert (result.findings, result.notes) == ((), (note,))

@@ -65,9 +65,9 @@ def test_trace_is_read_from_a_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("1.0\nnoon\n", "line 2: 'noon' is no time in seconds"),
-        ("nan\n", "line 1: 'nan' is no time"),
-        ("\n", "without a time in it"),
+        ("1.0\nnoon\n", "line 2: 'noon' is not a time in seconds"),
+        ("nan\n", "line 1: 'nan' is not a time"),
+        ("\n", "without any time"),
     ],
 )
 def test_what_is_no_trace_is_refused(tmp_path: Path, content: str, line: str) -> None:
@@ -84,7 +84,7 @@ def test_missing_trace_is_said() -> None:
 
 def test_absurd_schedules_are_refused() -> None:
     for per_s in (0.0, -1.0, float("inf"), float("nan")):
-        with pytest.raises(TrafficError, match="no rate: it is above 0"):
+        with pytest.raises(TrafficError, match="is not a rate: write a number above 0"):
             Constant(per_s)
     with pytest.raises(TrafficError, match="a burst of 0 requests"):
         Bursts(1, 0)

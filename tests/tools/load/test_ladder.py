@@ -5,26 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import TrafficError
-from headway.tools.load.ladder import Rung, parse_ladder
+from headway.tools.options import LoadStep, parse_ladder
 
 
 @pytest.mark.parametrize("text", ["", "50", "0/5", "5/0", "a/b", "5/5,", "999999/1"])
 def test_malformed_ladder_is_refused(text: str) -> None:
     with pytest.raises(
-        TrafficError, match="is no ladder: write users/users per second"
+        TrafficError, match="is not a ladder: write users/users per second"
     ):
         parse_ladder(text)
 
 
 def test_ladder_is_read() -> None:
-    assert parse_ladder("50/10, 200/0.5") == (Rung(50, 10), Rung(200, 0.5))
+    assert parse_ladder("50/10, 200/0.5") == (LoadStep(50, 10), LoadStep(200, 0.5))
 
 
 @given(
     st.lists(
-        st.builds(Rung, st.integers(1, 100_000), st.integers(1, 100_000)), min_size=1
+        st.builds(LoadStep, st.integers(1, 100_000), st.integers(1, 100_000)),
+        min_size=1,
     )
 )
-def test_what_is_written_is_read(rungs: list[Rung]) -> None:
-    text = ",".join(f"{rung.users}/{rung.spawn_per_s}" for rung in rungs)
-    assert parse_ladder(text) == tuple(rungs)
+def test_what_is_written_is_read(steps: list[LoadStep]) -> None:
+    text = ",".join(f"{step.users}/{step.spawn_per_s}" for step in steps)
+    assert parse_ladder(text) == tuple(steps)

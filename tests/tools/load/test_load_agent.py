@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.tools.load.load_agent import Moment, bucket, quantile
+from headway.tools.load.load_agent import StatsSnapshot, bucket, quantile
 
 times = st.dictionaries(
     st.floats(0.01, 1e6).map(bucket), st.integers(1, 1000), min_size=1
@@ -48,9 +48,9 @@ def stats(requests: int, failures: int, counts: dict[float, int]) -> SimpleNames
 def test_figures_are_of_what_came_since(
     before: dict[float, int], came: dict[float, int]
 ) -> None:
-    earlier = Moment(stats(sum(before.values()), 3, before))
+    earlier = StatsSnapshot(stats(sum(before.values()), 3, before))
     both = {time: before.get(time, 0) + came.get(time, 0) for time in {*before, *came}}
-    now = Moment(stats(sum(both.values()), 5, both))
+    now = StatsSnapshot(stats(sum(both.values()), 5, both))
     figures = now.since(earlier, until=earlier.at + 2)
     assert figures.requests == sum(came.values())
     assert figures.failures == 2
@@ -61,7 +61,7 @@ def test_figures_are_of_what_came_since(
 
 
 def test_nothing_has_no_latency() -> None:
-    moment = Moment(stats(0, 0, {}))
-    figures = Moment(stats(0, 0, {})).since(moment)
+    moment = StatsSnapshot(stats(0, 0, {}))
+    figures = StatsSnapshot(stats(0, 0, {})).since(moment)
     assert (figures.p50_ms, figures.p99_ms, figures.max_ms) == (None, None, None)
     assert figures.requests == 0

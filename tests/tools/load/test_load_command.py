@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from headway.tools.load.result import LoadResult
+from headway.tools.load.load import LoadResult
 from tests.serving.processes import wait_gone
 from tests.tools.commands import Command
 
@@ -25,27 +25,27 @@ def test_ladder_is_climbed_and_joined_with_the_servers_figures(tmp_path: Path) -
     found = result(tmp_path / "load.json")
     assert found.is_whole
     assert found.errors == []
-    assert [rung.users for rung in found.rungs] == [2, 4]
-    for rung in found.rungs:
-        assert rung.whole.failures == 0
-        assert rung.steady is not None
-        assert rung.whole.requests >= rung.steady.requests > 0
-        steady = rung.steady
+    assert [step.users for step in found.steps] == [2, 4]
+    for step in found.steps:
+        assert step.whole.failures == 0
+        assert step.steady is not None
+        assert step.whole.requests >= step.steady.requests > 0
+        steady = step.steady
         assert steady.rps == pytest.approx(steady.requests / steady.seconds, abs=0.02)
         assert steady.p50_ms is not None
         assert steady.p99_ms is not None
         assert steady.max_ms is not None
         assert 4 <= steady.p50_ms <= steady.p99_ms <= steady.max_ms
-        assert rung.server is not None
-        assert rung.server.mean_batch_rows == 1.0
-    for number, rung in enumerate(found.rungs):
-        seconds = [second for second in found.seconds if second.rung == number]
+        assert step.server is not None
+        assert step.server.mean_batch_rows == 1.0
+    for number, step in enumerate(found.steps):
+        seconds = [second for second in found.seconds if second.step == number]
         # The last one is what was left of a second.
         assert 2 <= len(seconds) <= 5
         asked = sum(second.figures.requests for second in seconds)
-        assert asked == rung.whole.requests > 0
+        assert asked == step.whole.requests > 0
     assert found.server_seconds
-    assert "rung 2 of 2: 4 users" in command.output
+    assert "step 2 of 2: 4 users" in command.output
     assert "mean batch" in command.output
 
 
@@ -56,10 +56,10 @@ def test_several_processes_make_one_load(tmp_path: Path) -> None:
     ) as command:
         assert command.wait() == 0, command.output
         assert command.processes() == []
-    [rung] = result(tmp_path / "load.json").rungs
-    assert rung.users == 4
-    assert rung.whole.requests > 0
-    assert rung.whole.failures == 0
+    [step] = result(tmp_path / "load.json").steps
+    assert step.users == 4
+    assert step.whole.requests > 0
+    assert step.whole.failures == 0
 
 
 def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path: Path) -> None:
@@ -68,14 +68,14 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path: Path) -> No
     with Command(
         *("load", "paced:paced", *arguments, *files), folder=tmp_path
     ) as command:
-        command.read_until("rung 2 of 2")
+        command.read_until("step 2 of 2")
         command.send(signal.SIGINT)
         assert command.wait() == 130, command.output
         assert command.processes() == []
     found = result(tmp_path / "load.json")
     assert not found.is_whole
-    assert len(found.rungs) == 2
-    assert found.rungs[0].steady is not None
+    assert len(found.steps) == 2
+    assert found.steps[0].steady is not None
     assert "stopped" in command.output
     assert "The load was stopped" in (tmp_path / "load.html").read_text()
     assert "mean batch" in command.output
@@ -122,9 +122,9 @@ def test_page_of_locusts_own_stays_until_ctrl_c(tmp_path: Path, free_port: int) 
         (("paced:failing",), "POST /ask is answered 500: "),
         (("paced:unloadable",), "the server did not start: "),
         (("nowhere:svc",), "there is no module 'nowhere'"),
-        (("paced:paced", "--ladder", "5"), "'5' is no ladder: write users/users"),
+        (("paced:paced", "--ladder", "5"), "'5' is not a ladder: write users/users"),
         (("paced:paced", "--ladder", "5/5", "--users", "2"), "leave out --users"),
-        (("paced:paced", "--spawn-rate", "0"), "is no ladder: write users/users"),
+        (("paced:paced", "--spawn-rate", "0"), "is not a ladder: write users/users"),
         (("paced:paced", "--run-time", "soon"), "--run-time is 'soon': write a time"),
         (("paced:paced", "-f", "none.py"), "none.py: there is no Locust user in it"),
         (("paced:paced", "-f", "broken.py"), "broken.py: SyntaxError: "),
@@ -166,7 +166,7 @@ def test_users_are_written_for_who_wants_to_edit_them(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_killed_command_leaves_nothing(tmp_path: Path) -> None:
     with Command("load", "paced:paced", "--users", "2", folder=tmp_path) as command:
-        command.read_until("rung 1 of 1")
+        command.read_until("step 1 of 1")
         left = command.processes()
         command.send(signal.SIGKILL)
         wait_gone(left)

@@ -2,12 +2,12 @@
 
 import msgspec
 
-from headway.tools.load.ladder import Rung
+from headway.tools.load.load import LoadResult, LoadSecond, StepResult
 from headway.tools.load.load_report import load_report
-from headway.tools.load.load_table import load_table
 from headway.tools.load.messages import Figures
-from headway.tools.load.result import LoadResult, RungResult, Second
 from headway.tools.load.server_watch import ServerFigures
+from headway.tools.load.terminal import load_table
+from headway.tools.options import LoadStep
 
 FIGURES = Figures(
     seconds=2,
@@ -31,16 +31,16 @@ SERVER = ServerFigures(
     refused=1,
     busy=0.5,
 )
-WHOLE = RungResult(
-    rung=Rung(50, 10),
+WHOLE = StepResult(
+    step=LoadStep(50, 10),
     users=50,
     whole=FIGURES,
     steady=FIGURES,
     server=SERVER,
     server_whole=SERVER,
 )
-CUT = RungResult(
-    rung=Rung(1000, 0.5),
+CUT = StepResult(
+    step=LoadStep(1000, 0.5),
     users=1000,
     whole=FAILED,
     steady=None,
@@ -49,15 +49,15 @@ CUT = RungResult(
 )
 
 
-def result(*rungs: RungResult, server: list[ServerFigures]) -> LoadResult:
+def result(*steps: StepResult, server: list[ServerFigures]) -> LoadResult:
     return LoadResult(
         url="http://h:1",
         users_from="users.py",
-        rungs=list(rungs),
-        seconds=[Second(at_s=1.0, rung=0, users=50, figures=FIGURES)],
+        steps=list(steps),
+        seconds=[LoadSecond(at_s=1.0, step=0, users=50, figures=FIGURES)],
         server_seconds=server,
-        errors=["3 x POST /ask: 503"] if len(rungs) > 1 else [],
-        is_whole=len(rungs) == 1,
+        errors=["3 x POST /ask: 503"] if len(steps) > 1 else [],
+        is_whole=len(steps) == 1,
     )
 
 
@@ -65,7 +65,7 @@ def test_users_and_the_server_stand_in_one_report() -> None:
     report = load_report(result(WHOLE, server=[SERVER]), facts=[("Cores", "2")])
     assert report.problems == []
     assert report.summary == (
-        "50 users: 10.0 requests/s, p99 30.4 ms; 0 failures on all rungs."
+        "50 users: 10.0 requests/s, p99 30.4 ms; 0 failures in all steps."
     )
     by_users, by_time = report.sections
     drawn = {
@@ -74,7 +74,7 @@ def test_users_and_the_server_stand_in_one_report() -> None:
         for series in chart.series
     }
     assert drawn["Latency", "p99"] == [30.4]
-    assert drawn["Answers a second", "RPS"] == [10.0]
+    assert drawn["Answers per second", "RPS"] == [10.0]
     assert drawn["Failures", "failures"] == [0]
     assert drawn["Batch size", "server"] == [7.25]
     seconds = {
@@ -82,8 +82,8 @@ def test_users_and_the_server_stand_in_one_report() -> None:
         for chart in by_time.charts
         for series in chart.series
     }
-    assert seconds["Requests a second", "answered"] == [(1.0, 10.0)]
-    assert seconds["Requests a second", "counted by the server"] == [(1.0, 11.0)]
+    assert seconds["Requests per second", "answered"] == [(1.0, 10.0)]
+    assert seconds["Requests per second", "counted by the server"] == [(1.0, 11.0)]
     assert seconds["Batch size", "server"] == [(1.0, 7.25)]
 
 
@@ -109,4 +109,4 @@ def test_table_marks_what_was_cut_short() -> None:
     assert lines[2].split() == [
         *("1000*", "0.5", "10.0", "-", "2", "-", "41", "3", "-")
     ]
-    assert "* not all of the users had come when the rung was over" in lines
+    assert "* the step ended before all of its users were spawned" in lines

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from headway.tools.load.result import LoadResult
+from headway.tools.load.load import LoadResult
 from tests.benchmarks.peer import Peer, hang_up
 from tests.tools.commands import Command
 
@@ -68,8 +68,8 @@ def test_rate_is_kept_whatever_the_number_of_users(tmp_path: Path) -> None:
     assert code == 0, output
     found = result(tmp_path)
     assert found.users_from == "the samples of /ask, each user 40/s"
-    one, two = (rung.whole for rung in found.rungs)
-    # Poisson, and a user that comes a while after the rung has begun.
+    one, two = (step.whole for step in found.steps)
+    # Poisson, and a user that comes a while after the step has begun.
     assert 50 < one.requests < 160
     assert one.requests < two.requests < 320
     assert one.failures == two.failures == 0
@@ -102,7 +102,7 @@ def test_nothing_to_send_is_said_at_once(tmp_path: Path) -> None:
     )
     code, output = load(tmp_path, "-f", "users.py", "--run-time", "10m")
     assert code == 1
-    assert "Visitors has nothing to send: give it `requests`" in output
+    assert "Visitors has nothing to send: set `requests`" in output
 
 
 def test_no_server_for_it_is_said_at_once(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_no_server_for_it_is_said_at_once(tmp_path: Path) -> None:
             *("load", url, "-f", "users.py", "--run-time", "10m"), folder=tmp_path
         ) as command:
             assert command.wait() == 1
-    assert f"Visitors: the host is '{url}': an open-loop user takes" in command.output
+    assert f"Visitors: the host is '{url}': an open-loop user needs" in command.output
 
 
 def test_missing_locust_names_the_extra() -> None:

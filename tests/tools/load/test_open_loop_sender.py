@@ -11,15 +11,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from headway.tools.load.arrivals import Constant
-from headway.tools.load.open_loop_sender import Limits, Sender, Turns
-from headway.tools.load.request import Request
+from headway.tools.load.open_loop_sender import (
+    ConnectionLimits,
+    OpenLoopRequest,
+    OpenLoopSender,
+    WaitFunctions,
+)
 from tests.benchmarks.peer import Deed, Peer, Stall, answer, hang_up, ignore
 
-TURNS = Turns(
+TURNS = WaitFunctions(
     epoll=select.epoll,
     select=select.select,
-    select_among_others=select.select,
-    let_others=lambda: None,
+    select_cooperatively=select.select,
+    yield_to_others=lambda: None,
 )
 PER_S = 1000
 COUNT = 400
@@ -29,11 +33,11 @@ class Visitor:
     """Keeps what became of its requests."""
 
     def __init__(self) -> None:
-        self.request = Request("/predict", [1])
+        self.request = OpenLoopRequest("/predict", [1])
         self.outcomes: list[tuple[float, float, str]] = []
         self.stop = threading.Event()
 
-    def next_request(self) -> Request:
+    def next_request(self) -> OpenLoopRequest:
         return self.request
 
     def failure_of(self, status: int, body: bytes) -> str | None:
@@ -43,7 +47,12 @@ class Visitor:
         return self.stop.is_set()
 
     def report(
-        self, request: Request, began: float, took_s: float, length: int, failure: str
+        self,
+        request: OpenLoopRequest,
+        began: float,
+        took_s: float,
+        length: int,
+        failure: str,
     ) -> None:
         self.outcomes.append((began, took_s, failure))
 
@@ -62,12 +71,12 @@ def send(
     visitor: Visitor | None = None,
 ) -> Visitor:
     visitor = visitor or Visitor()
-    Sender(
+    OpenLoopSender(
         origin=url.removesuffix("/predict"),
         times=times or itertools.islice(Constant(PER_S).times(), COUNT),
-        limits=Limits(connections, most, timeout_s),
-        user=visitor,
-        turns=TURNS,
+        limits=ConnectionLimits(connections, most, timeout_s),
+        source=visitor,
+        waits=TURNS,
     ).run()
     return visitor
 
@@ -186,7 +195,7 @@ def test_large_bodies_go_both_ways() -> None:
                 )
 
     visitor = Visitor()
-    visitor.request = Request("/predict", body)
+    visitor.request = OpenLoopRequest("/predict", body)
     with Eater(lambda _: ignore) as peer:
         wire = visitor.request.bytes_for(peer.url.removesuffix("/predict"))
         send(peer.url, times=iter([0.0]), visitor=visitor)
@@ -215,15 +224,15 @@ def test_killed_user_tells_of_who_waits_for_long() -> None:
         if time.monotonic() > began + 1.8:
             raise KeyboardInterrupt
 
-    turns = TURNS._replace(let_others=killing)
+    waits = TURNS._replace(yield_to_others=killing)
     times: Callable[[], Iterator[float]] = Constant(100).times
     with Peer(lambda _: ignore) as peer, pytest.raises(KeyboardInterrupt):
-        Sender(
+        OpenLoopSender(
             origin=peer.url.removesuffix("/predict"),
             times=times(),
-            limits=Limits(2, 1000, 30.0),
-            user=visitor,
-            turns=turns,
+            limits=ConnectionLimits(2, 1000, 30.0),
+            source=visitor,
+            waits=waits,
         ).run()
     assert set(visitor.failures) == {"no answer until the end"}
     assert all(took > 1.0 for _, took, _ in visitor.outcomes)

@@ -3,7 +3,7 @@
 import pytest
 
 from headway.tools.load.server_watch import (
-    Sample,
+    ServerSample,
     between,
     per_second,
     read_sample,
@@ -23,8 +23,8 @@ some_other_metric 5
 """
 
 
-def sample(at: float, requests: float, batches: float, rows: float) -> Sample:
-    return Sample(
+def sample(at: float, requests: float, batches: float, rows: float) -> ServerSample:
+    return ServerSample(
         at=at,
         requests=requests,
         refused=0,

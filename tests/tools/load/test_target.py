@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from headway.errors import TrafficError
-from headway.tools.load.target import api_document, as_url, check_listening
+from headway.tools.sample_request import api_document, as_url, check_listening
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ import ast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.tools.load.users_file import closed_users, open_users
-from headway.tools.sample_request import Question
+from headway.tools.load.locust_process import closed_users, open_users
+from headway.tools.sample_request import SampleRequest
 
-questions = st.lists(
+samples = st.lists(
     st.builds(
-        Question,
+        SampleRequest,
         st.text().map(lambda text: f"/{text}"),
         st.binary(),
         st.text(),
@@ -19,8 +19,10 @@ questions = st.lists(
 )
 
 
-@given(questions)
-def test_each_closed_user_has_a_task_for_each_question(asked: list[Question]) -> None:
+@given(samples)
+def test_each_closed_user_has_a_task_for_each_question(
+    asked: list[SampleRequest],
+) -> None:
     [users] = [
         node
         for node in ast.parse(closed_users(asked)).body
@@ -35,13 +37,13 @@ def test_each_closed_user_has_a_task_for_each_question(asked: list[Question]) ->
         assert isinstance(call, ast.Call)
         route, body = (ast.literal_eval(argument) for argument in call.args)
         headers = ast.literal_eval(call.keywords[0].value)
-        found.append(Question(route, body, headers["Content-Type"]))
+        found.append(SampleRequest(route, body, headers["Content-Type"]))
     assert found == asked
 
 
-@given(questions, st.floats(min_value=0.001, max_value=1e6))
+@given(samples, st.floats(min_value=0.001, max_value=1e6))
 def test_open_users_have_the_rate_and_all_questions(
-    asked: list[Question], per_s: float
+    asked: list[SampleRequest], per_s: float
 ) -> None:
     calls = [
         node
@@ -55,5 +57,5 @@ def test_open_users_have_the_rate_and_all_questions(
         if call is not arrivals:
             route, body = (ast.literal_eval(argument) for argument in call.args)
             content_type = ast.literal_eval(call.keywords[0].value)
-            found.append(Question(route, body, content_type))
+            found.append(SampleRequest(route, body, content_type))
     assert found == asked

@@ -8,8 +8,14 @@ import pytest
 
 from headway.errors import TrafficError
 from headway.tools.open_loop.generator import OpenLoop
-from headway.tools.open_loop.outcomes import LOST, NOT_SENT, UNANSWERED
-from headway.tools.open_loop.traffic import Phase, Traffic, send
+from headway.tools.open_loop.traffic import (
+    LOST,
+    NOT_SENT,
+    UNANSWERED,
+    Phase,
+    Traffic,
+    send,
+)
 from tests.benchmarks.peer import Deed, Peer, Stall, answer, hang_up, ignore
 
 SECONDS = 0.5

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.tools.open_loop.message import (
+from headway.tools.open_loop.connections import (
     address,
     answer_bytes,
     request_bytes,

@@ -7,8 +7,14 @@ from benchmarks.overload import recovered_after_s
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.tools.open_loop.outcomes import LOST, NOT_SENT, UNANSWERED, Outcomes
-from headway.tools.open_loop.traffic import Phase, Traffic
+from headway.tools.open_loop.traffic import (
+    LOST,
+    NOT_SENT,
+    UNANSWERED,
+    Outcomes,
+    Phase,
+    Traffic,
+)
 
 STATUSES = [200, 204, 400, 429, 500, 503, 504, LOST, NOT_SENT, UNANSWERED]
 

@@ -151,7 +151,7 @@ def test_all_is_said_without_seeing(browser: Browser, file: Path) -> None:
     )
     assert headings[0].startswith("H1 Tuning </script><img src=x")
     assert headings[1:] == [
-        "H2 To be known first",
+        "H2 Read this first",
         *("H2 The search", "H2 By users", "H2 How it was measured"),
     ]
     for summary in page.locator("summary").all():

@@ -45,7 +45,7 @@ def test_it_is_told_what_a_chart_shows() -> None:
     )
     assert describe(chart) == (
         "Line chart: requests/s by seconds. kept: lowest 40.1 at 2, highest 100 at 1. "
-        "missed: 1,600 at 5. unknown: nothing."
+        "missed: 1,600 at 5. unknown: no data."
     )
 
 
@@ -54,7 +54,7 @@ def test_many_series_are_counted_and_none_is_said() -> None:
     text = describe(Chart("", "x", "y", series, kind="bar"))
     assert "s5: 5 at a. 2 more in the table." in text
     assert "s6" not in text
-    assert describe(Chart("", "x", "y", [])).endswith("There is nothing to show.")
+    assert describe(Chart("", "x", "y", [])).endswith("There is no data.")
 
 
 def test_series_with_other_places_share_the_rows() -> None:

@@ -3,7 +3,7 @@
 import os
 
 from headway.core.version import __version__
-from headway.tools.report.machine import surroundings
+from headway.tools.report.document import surroundings
 
 
 def test_surroundings_of_this_process() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from headway.config.resolution import resolve
-from headway.tools.tune.state import State
+from headway.tools.tune.job import TuneState
 from tests.serving.processes import wait_gone
 from tests.tools.commands import Command
 
@@ -23,18 +23,18 @@ def test_it_goes_on_after_ctrl_c_and_writes_the_configuration(tmp_path: Path) ->
         command.send(signal.SIGINT)
         assert command.wait() == 130, command.output
         assert command.processes() == []
-    assert "the same command goes on from there" in command.output
+    assert "run the same command to resume" in command.output
     assert "The search was stopped" in page.read_text(encoding="utf-8")
     begun = msgspec.json.decode(
-        (tmp_path / "headway-tune.json").read_bytes(), type=State
+        (tmp_path / "headway-tune.json").read_bytes(), type=TuneState
     )
     assert len(begun.trials) == 1
     with Command(*arguments, "11s", folder=tmp_path) as command:
         assert command.wait() == 0, command.output
         assert command.processes() == []
-    assert "going on from headway-tune.json: 1 trials" in command.output
+    assert "resuming from headway-tune.json: 1 trials" in command.output
     whole = msgspec.json.decode(
-        (tmp_path / "headway-tune.json").read_bytes(), type=State
+        (tmp_path / "headway-tune.json").read_bytes(), type=TuneState
     )
     assert whole.trials[0] == begun.trials[0]
     # What it took is in it, the start of the server with the first of its trials.

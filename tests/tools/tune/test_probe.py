@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headway.tools.open_loop.outcomes import LOST, NOT_SENT, UNANSWERED, Outcomes
+from headway.tools.open_loop.traffic import LOST, NOT_SENT, UNANSWERED, Outcomes
 from headway.tools.tune.probe import Target, judge
 
 TARGET = Target(p99_ms=50.0, seconds=1.0, settle_s=0.5)

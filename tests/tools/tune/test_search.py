@@ -8,10 +8,10 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.tools.tune.search import Search, Step, best
+from headway.tools.tune.search import NextTrial, RateSearch, best
 from headway.tools.tune.trial import Setting, Trial
 
-STEP_S = 5.0
+TRIAL_S = 5.0
 CONFIRM_S = 8.0
 VALUES = ((2, 1), (100, 25, 400, 1600), (1, 2), (1, 2))
 FIRST = (2, 100, 1, 1)
@@ -20,14 +20,14 @@ SETTINGS = list(product(*VALUES))
 factors = st.floats(0.4, 2.5)
 
 
-def search(values: tuple[tuple[int, ...], ...] = VALUES) -> Search:
-    return Search(values=values, step_s=STEP_S, confirm_s=CONFIRM_S)
+def search(values: tuple[tuple[int, ...], ...] = VALUES) -> RateSearch:
+    return RateSearch(values=values, trial_s=TRIAL_S, confirm_s=CONFIRM_S)
 
 
-def serve(capacity: float) -> Callable[[Step], Trial]:
+def serve(capacity: float) -> Callable[[NextTrial], Trial]:
     """Return a server that keeps any rate up to its capacity."""
 
-    def run(step: Step) -> Trial:
+    def run(step: NextTrial) -> Trial:
         kept = step.per_s <= capacity
         return Trial(
             setting=step.setting,
@@ -43,24 +43,24 @@ def serve(capacity: float) -> Callable[[Step], Trial]:
 
 
 def run(
-    measure: Callable[[Step], Trial],
+    measure: Callable[[NextTrial], Trial],
     *,
     budget_s: float = 1e6,
     begun: tuple[Trial, ...] = (),
-    rules: Search | None = None,
+    rules: RateSearch | None = None,
 ) -> tuple[list[Trial], float]:
     """Return all trials of a search, those begun with included, and the time left."""
     rules = rules or search()
     trials = list(begun)
     left_s = budget_s
-    while step := rules.next_step(trials, left_s):
-        left_s -= CONFIRM_S if step.confirms else STEP_S
+    while step := rules.next_trial(trials, left_s):
+        left_s -= CONFIRM_S if step.confirms else TRIAL_S
         trials.append(measure(step))
         assert len(trials) < 500
     return trials, left_s
 
 
-def by_setting(capacities: dict[Setting, float]) -> Callable[[Step], Trial]:
+def by_setting(capacities: dict[Setting, float]) -> Callable[[NextTrial], Trial]:
     return lambda step: serve(capacities[step.setting])(step)
 
 
@@ -116,7 +116,7 @@ def test_accidents_cost_little(capacities: dict[Setting, float], seed: int) -> N
     """One trial in twenty is disturbed: all is answered, but not in time."""
     luck = Random(seed)
 
-    def measure(step: Step) -> Trial:
+    def measure(step: NextTrial) -> Trial:
         made = serve(capacities[step.setting] * luck.uniform(0.97, 1.03))(step)
         if made.kept and luck.random() < 0.05:
             return Trial(
@@ -163,7 +163,7 @@ def test_one_that_goes_on_finds_the_same(
 
 
 def test_settings_that_do_not_start_are_passed_over() -> None:
-    def measure(step: Step) -> Trial:
+    def measure(step: NextTrial) -> Trial:
         if step.setting[0] == 2:
             return Trial(setting=step.setting, per_s=0.0, kept=False, problem="no")
         return serve(1000.0 + step.setting[1])(step)
@@ -197,13 +197,13 @@ def test_doubted_miss_is_tried_again_before_anything_else() -> None:
     missed = Trial(
         setting=FIRST, per_s=100.0, kept=False, p99_ms=60, ok_per_s=99, in_time=0.95
     )
-    assert rules.next_step([missed], 1e6) == Step(FIRST, 100.0)
-    step = rules.next_step([missed, missed], 1e6)
-    assert step == Step(FIRST, 25.0)
+    assert rules.next_trial([missed], 1e6) == NextTrial(FIRST, 100.0)
+    step = rules.next_trial([missed, missed], 1e6)
+    assert step == NextTrial(FIRST, 25.0)
 
 
 def test_winner_that_fails_its_confirmation_is_tried_at_lower_rates() -> None:
-    def measure(step: Step) -> Trial:
+    def measure(step: NextTrial) -> Trial:
         return serve(850.0 if step.confirms else 1000.0)(step)
 
     found = best(run(measure)[0])
@@ -213,7 +213,7 @@ def test_winner_that_fails_its_confirmation_is_tried_at_lower_rates() -> None:
 
 
 def test_winner_that_is_never_confirmed_is_told_all_the_same() -> None:
-    def measure(step: Step) -> Trial:
+    def measure(step: NextTrial) -> Trial:
         return serve(1.0 if step.confirms else 1000.0)(step)
 
     trials, _ = run(measure)

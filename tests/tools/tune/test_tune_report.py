@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from headway.tools.report.document import Chart, Report
-from headway.tools.sample_request import Question
+from headway.tools.sample_request import SampleRequest
 from headway.tools.tune.grid import Choice, Grid
+from headway.tools.tune.job import TuneJob
 from headway.tools.tune.probe import Target
-from headway.tools.tune.state import State
 from headway.tools.tune.trial import Trial
 from headway.tools.tune.tune_report import tune_report
-from headway.tools.tune.tuner import TuneJob
 
 JOB = TuneJob(
     service="service:svc",
@@ -24,10 +23,9 @@ JOB = TuneJob(
         ),
         cores=2,
     ),
-    question=Question("/ask", b"1"),
+    sample=SampleRequest("/ask", b"1"),
     target=Target(p99_ms=50),
     state_file=Path("state.json"),
-    state=State(fingerprint=""),
 )
 TRIALS = [
     Trial(setting=(2, 100), per_s=100, kept=True, p99_ms=9, in_time=1, took_s=4),
@@ -77,15 +75,15 @@ def test_what_was_found_and_why() -> None:
     ]
     assert "  max_batch_size: 100\n" in found.code
     assert points(found.charts[0]) == {
-        "as it was": [(100, 9), (400, 75.25)],
-        "as found": [(140, 18), (150, 20)],
+        "before": [(100, 9), (400, 75.25)],
+        "best": [(140, 18), (150, 20)],
     }
     assert ("Cores", "2") in report.facts
 
 
 def test_every_trial_is_shown() -> None:
     shown = charts(made(TRIALS))
-    assert points(shown["What was tried"]) == {
+    assert points(shown["Trials"]) == {
         "kept": [(4, 100), (10, 150)],
         "missed": [(6, 400), (13, 160)],
         "confirmed": [(18, 140)],

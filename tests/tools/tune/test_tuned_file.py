@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headway.tools.tune.grid import Choice, Grid, with_keys
 from headway.tools.tune.trial import Trial
-from headway.tools.tune.tuned_file import reasons, render
+from headway.tools.tune.tuned_file import choice_comments, render
 
 words = st.from_regex(r"[a-z0-9][-._/a-z0-9]{0,8}", fullmatch=True)
 scalars = st.one_of(
@@ -64,7 +64,7 @@ def test_each_choice_says_how_the_others_fared() -> None:
         Trial(setting=(2, 25, 1, 2), per_s=9_000, kept=False, failed=0.25),
         Trial(setting=(2, 100, 2, 1), per_s=0, kept=False, problem="no memory"),
     ]
-    told = reasons(grid, trials, found)
+    told = choice_comments(grid, trials, found)
     assert told["api_server", "workers"] == [
         "2 API workers: 18,200/s",
         "1 API worker: kept 11,900/s",
@@ -72,7 +72,7 @@ def test_each_choice_says_how_the_others_fared() -> None:
     base = ("runners", "m")
     assert told[(*base, "batching", "max_batch_size")] == [
         "batches up to 100: 18,200/s",
-        "batches up to 25: did not keep 9,000/s with other choices changed, too: "
+        "batches up to 25: did not keep 9,000/s with other choices changed as well: "
         "25.0% failed",
         "batches up to 400: did not keep 19,000/s: p99 75 ms",
     ]
@@ -82,7 +82,7 @@ def test_each_choice_says_how_the_others_fared() -> None:
     ]
     assert told[(*base, "workers_per_resource")] == [
         "1 replica: 18,200/s",
-        "2 replicas: did not keep 9,000/s with other choices changed, too: "
+        "2 replicas: did not keep 9,000/s with other choices changed as well: "
         "25.0% failed",
     ]
     assert grid.keys((1, 25, 2, 2)) == {

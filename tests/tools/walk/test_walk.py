@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from headway.core.clock import MonotonicClock
-from headway.tools.load.ladder import Rung
-from headway.tools.sample_request import Question
+from headway.tools.options import LoadStep
+from headway.tools.sample_request import SampleRequest
 from headway.tools.tune.grid import Grid
 from headway.tools.tune.probe import Target
 from headway.tools.walk.stage import Stage, plain_stages
@@ -31,9 +31,9 @@ def test_stages_are_measured_and_a_broken_one_is_skipped() -> None:
             document={},
             tuned={"api_server": {"workers": 1}},
             grid=Grid((), cores=2),
-            question=Question("/ask", b"1"),
-            ladder=[Rung(4, 4)],
-            rung_s=1.0,
+            sample=SampleRequest("/ask", b"1"),
+            ladder=[LoadStep(4, 4)],
+            step_s=1.0,
             target=Target(p99_ms=300.0, seconds=0.3, settle_s=0.1),
             tune_s=1.0,
             precision=4.0,
@@ -47,10 +47,10 @@ def test_stages_are_measured_and_a_broken_one_is_skipped() -> None:
         assert stage.problem == ""
         # However much else the machine does, it is one of those that are tried.
         assert stage.limit_per_s in (6.25, 25.0, 100.0, 400.0)
-        [rung] = stage.rungs
-        assert rung.failures == 0
-        assert rung.rps > 0
-        assert 4 <= rung.p50_ms <= rung.p99_ms
+        [step] = stage.steps
+        assert step.failures == 0
+        assert step.rps > 0
+        assert 4 <= step.p50_ms <= step.p99_ms
         assert stage.livez_p99_ms is not None
     assert "no weights" in walk.stages[1].problem
     assert told[0].startswith("sync: ")

@@ -1,24 +1,23 @@
 """A walk's report shows the stages side by side, as far as they were measured."""
 
 from headway.tools.report.document import Report
-from headway.tools.walk.comparison import StageFigures
-from headway.tools.walk.load_step import RungFigures
+from headway.tools.walk.stage import StageFigures, StepFigures
 from headway.tools.walk.walk_report import walk_report
 
 
-def rung(users: int, rps: float) -> RungFigures:
-    return RungFigures(users=users, rps=rps, p50_ms=1.0, p99_ms=9.0, failures=2)
+def step(users: int, rps: float) -> StepFigures:
+    return StepFigures(users=users, rps=rps, p50_ms=1.0, p99_ms=9.0, failures=2)
 
 
 SYNC = StageFigures(
     name="sync",
     what="alone",
-    rungs=[rung(50, 40), rung(200, 90)],
+    steps=[step(50, 40), step(200, 90)],
     limit_per_s=100.0,
     livez_p99_ms=900.0,
 )
 BROKEN = StageFigures(name="workers", what="copies", problem="no memory")
-BATCHING = StageFigures(name="batching", what="shared", rungs=[rung(50, 50)])
+BATCHING = StageFigures(name="batching", what="shared", steps=[step(50, 50)])
 TUNED = StageFigures(name="tuned", what="best", limit_per_s=9000.0)
 
 

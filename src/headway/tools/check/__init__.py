@@ -1,1 +1,1 @@
-"""Whether a method gives the same in a batch as it does for each row alone."""
+"""Checks that a method returns the same results in a batch as for each row alone."""

@@ -1,7 +1,6 @@
-"""Where two values differ: numbers beyond a tolerance, everything else at all.
+"""Finds where two values differ: numbers beyond a tolerance, other values at all.
 
-tools/check/check compares what a row got alone with what it got in a batch, whatever
-containers the values are.
+check compares the result of a row alone with its result in a batch, in any container.
 """
 
 import reprlib
@@ -19,7 +18,7 @@ _NUMERIC_KINDS = frozenset("biufc")
 
 
 class Tolerance(msgspec.Struct, frozen=True):
-    """How far numbers may be apart: `atol + rtol * |value|`, as in numpy.allclose."""
+    """Allowed difference of numbers: `atol + rtol * |value|`, as in numpy.allclose."""
 
     rtol: float
     atol: float
@@ -29,20 +28,20 @@ EXACT = Tolerance(0.0, 0.0)
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """Where two values differ: the largest difference of an array, else the first."""
+    """Where two values differ: the largest difference in an array, or the first."""
 
     where: str
     """Path to it, such as `['score'][2]`; empty for the values themselves."""
     expected: str
     found: str
     size: float | None = None
-    """Absolute difference of numbers; None for everything else."""
+    """Absolute difference of numbers; None for other values."""
     is_shape: bool = False
-    """Whether there are more or fewer values, rather than others."""
+    """Whether the number of values differs."""
 
 
 def only_row(value: Any) -> Any:
-    """Return the row of a container that has just one."""
+    """Return the only row of a container."""
     kind = kind_of(value)
     if kind == "tuple":
         return tuple(only_row(part) for part in value)
@@ -60,16 +59,16 @@ def only_row(value: Any) -> Any:
 def difference(
     expected: Any, found: Any, tolerance: Tolerance, where: str = ""
 ) -> Difference | None:
-    """Return where two values differ, or None if they do not.
+    """Return where two values differ, or None.
 
-    NaN equals NaN, and an integer a float of the same value: the dtype of a batch may
-    well follow from all of its rows.
+    NaN equals NaN, and an integer equals a float of the same value, because the dtype
+    of a batch may depend on all of its rows.
     """
     expected, found = _without_frames(expected), _without_frames(found)
     if _is_numeric(expected) and _is_numeric(found):
         return _of_numbers(np.asarray(expected), np.asarray(found), tolerance, where)
     if isinstance(expected, np.ndarray) and isinstance(found, np.ndarray):
-        # Lists of plain objects, with None for what is masked.
+        # As lists of objects, with None for masked values.
         expected, found = expected.tolist(), found.tolist()
     if type(expected) is not type(found):
         names = type(expected).__name__, type(found).__name__
@@ -98,7 +97,7 @@ def difference(
 
 
 def _without_frames(value: Any) -> Any:
-    """Return a frame or a sparse matrix as columns, a list or an array."""
+    """Return a frame as columns or a list, and a sparse matrix as an array."""
     kind = kind_of(value)
     if kind == "frame":
         return value.tolist() if value.ndim == 1 else value.to_dict("list")
@@ -153,14 +152,14 @@ def _of_objects(
     if expected is found or _is_equal(expected, found):
         return None
     if inside := getattr(expected, "__dict__", None):
-        # Its class knows no equality, or only an exact one.
+        # Its class has no equality, or only an exact one.
         return difference(inside, vars(found), tolerance, where)
     return Difference(where, reprlib.repr(expected), reprlib.repr(found))
 
 
 def _is_equal(expected: Any, found: Any) -> bool:
     try:
-        # As NaN, a date that is none does not equal itself.
+        # NaN and NaT do not equal themselves.
         return bool(expected == found or (expected != expected and found != found))
     except Exception:  # noqa: BLE001 - a user's class may raise anything
         return False

@@ -1,6 +1,6 @@
-"""Several different rows out of the sample of a method, which often is a single row.
+"""Makes several different rows from the sample of a method, often a single row.
 
-tools/check/check runs the method on them, alone and in batches.
+check runs the method on them, alone and in batches.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from headway.tools.check.difference import EXACT, difference
 __all__ = ["Row", "split", "variants"]
 
 Row = tuple[Any, ...]
-"""A container of one row for each argument that has rows."""
+"""A container of one row for each argument with rows."""
 
 _STRENGTH = 0.5
 
@@ -27,11 +27,11 @@ def split(columns: Sequence[Any], count: int) -> list[Row]:
 
 
 def variants(rows: Sequence[Row], count: int) -> list[Row]:
-    """Return `count` rows like the given ones with their floats changed.
+    """Return `count` copies of the given rows with their floats changed.
 
-    The first of them by up to half of a float's value, those that follow by less, so
-    that a model that refuses large changes may take small ones. A float keeps its sign;
-    zero becomes a positive number. There are none if the rows hold no floats.
+    The first ones change by up to half of the value, later ones by less, because a
+    model may refuse large changes but accept small ones. A float keeps its sign; zero
+    becomes a positive number. The result is empty if the rows hold no floats.
     """
     generator = np.random.default_rng(0)
     made = []
@@ -45,7 +45,7 @@ def variants(rows: Sequence[Row], count: int) -> list[Row]:
 
 
 def _varied(value: Any, generator: np.random.Generator, strength: float) -> Any:
-    """Return a value with the floats changed that it holds at any depth."""
+    """Return a value with its floats changed, at any depth."""
     if isinstance(value, float | np.floating):
         return type(value)(value + _change(np.asarray(value), generator, strength))
     kind = kind_of(value)
@@ -85,7 +85,7 @@ def _varied_frame(frame: Any, generator: np.random.Generator, strength: float) -
 def _change(
     numbers: np.ndarray[Any, Any], generator: np.random.Generator, strength: float
 ) -> Any:
-    """Return what to add to numbers."""
+    """Return the change to add to numbers."""
     parts = generator.uniform(-strength, strength, numbers.shape)
     change = np.where(numbers == 0, np.abs(parts), numbers * parts)
     return np.where(np.isfinite(numbers), change, 0.0)

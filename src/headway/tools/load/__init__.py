@@ -1,1 +1,1 @@
-"""Users by Locust, rung by rung, and what the server and they have measured."""
+"""Load tests with Locust, with the measurements of the users and of the server."""

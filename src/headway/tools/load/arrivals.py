@@ -1,6 +1,6 @@
-"""When the requests of an open-loop user are due, whatever the server does.
+"""Arrival processes: when the requests of an open-loop user are due.
 
-Who writes a locustfile chooses one; open_loop_sender asks it for its times.
+Locustfiles choose one; load/open_loop_sender reads its times.
 """
 
 import itertools
@@ -18,15 +18,15 @@ _CHUNK = 1024
 
 
 class Arrivals(ABC):
-    """A schedule; each user that has it follows it by itself."""
+    """A schedule; each user follows its own copy."""
 
     @abstractmethod
     def times(self) -> Iterator[float]:
-        """Yield when each request is due, in seconds from the user's start."""
+        """Yield the due time of each request, in seconds from the user's start."""
 
 
 class Constant(Arrivals):
-    """One after the other, always the same time apart.
+    """Requests at equal intervals.
 
     Args:
         per_s: Requests per second.
@@ -36,16 +36,16 @@ class Constant(Arrivals):
         self._per_s = _rate(per_s)
 
     def times(self) -> Iterator[float]:
-        """Yield when each request is due."""
+        """Yield the due times."""
         return (number / self._per_s for number in itertools.count())
 
 
 class Poisson(Arrivals):
-    """As from many people who know nothing of each other.
+    """A Poisson process: independent requests, as from many people.
 
     Args:
         per_s: Requests per second, on average.
-        seed: For the same schedule again; None: another one for each user.
+        seed: Reproduces a schedule; None: a different one for each user.
     """
 
     def __init__(self, per_s: float, seed: int | None = None) -> None:
@@ -53,7 +53,7 @@ class Poisson(Arrivals):
         self._seed = seed
 
     def times(self) -> Iterator[float]:
-        """Yield when each request is due."""
+        """Yield the due times."""
         random = np.random.default_rng(self._seed)
         began = 0.0
         while True:
@@ -63,21 +63,21 @@ class Poisson(Arrivals):
 
 
 class Bursts(Arrivals):
-    """Several at the same moment, then none for a while.
+    """Several requests at once, then a pause.
 
     Args:
         per_s: Requests per second, on average.
-        size: Of each burst.
+        size: Requests in a burst.
     """
 
     def __init__(self, per_s: float, size: int) -> None:
         self._per_s = _rate(per_s)
         if size < 1:
-            raise TrafficError(f"a burst of {size} requests is none")
+            raise TrafficError(f"a burst of {size} requests is empty: write 1 or more")
         self._size = size
 
     def times(self) -> Iterator[float]:
-        """Yield when each request is due."""
+        """Yield the due times."""
         return (
             number // self._size * self._size / self._per_s
             for number in itertools.count()
@@ -85,12 +85,12 @@ class Bursts(Arrivals):
 
 
 class Trace(Arrivals):
-    """As it was once; after its last request the user leaves.
+    """Replays recorded times; the user stops after the last one.
 
     Args:
-        source: Times in seconds, as from a log; or a file with one on each line,
-            before whatever else is on it. The first one is the beginning.
-        speed: So many times as fast.
+        source: Times in seconds, as from a log; or a file with one time at the start of
+            each line. The first time is the start.
+        speed: Replay speed: 2 is twice as fast.
     """
 
     def __init__(
@@ -98,22 +98,25 @@ class Trace(Arrivals):
     ) -> None:
         if speed <= 0:
             raise TrafficError(
-                f"a trace cannot be replayed at {speed:g} times its speed"
+                f"a trace cannot be replayed at {speed:g} times its speed: "
+                "write a number above 0"
             )
         times = _read_times(Path(source)) if isinstance(source, str | Path) else source
         if not len(times):
-            raise TrafficError("a trace without a time in it cannot be replayed")
+            raise TrafficError("a trace without any time cannot be replayed")
         ordered = np.sort(np.asarray(times, dtype=float))
         self._times: list[float] = ((ordered - ordered[0]) / speed).tolist()
 
     def times(self) -> Iterator[float]:
-        """Yield when each request is due."""
+        """Yield the due times."""
         return iter(self._times)
 
 
 def _rate(per_s: float) -> float:
     if not 0 < per_s < float("inf"):
-        raise TrafficError(f"{per_s:g} requests per second are no rate: it is above 0")
+        raise TrafficError(
+            f"{per_s:g} requests per second is not a rate: write a number above 0"
+        )
     return per_s
 
 
@@ -133,7 +136,8 @@ def _read_times(file: Path) -> list[float]:
             time = float("nan")
         if not abs(time) < float("inf"):
             raise TrafficError(
-                f"the trace {file}, line {number}: {words[0]!r} is no time in seconds"
+                f"the trace {file}, line {number}: {words[0]!r} is not a time in "
+                "seconds"
             )
         times.append(time)
     return times

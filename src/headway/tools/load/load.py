@@ -1,7 +1,7 @@
-"""Sends Locust's users to a server, rung by rung, and joins what both sides measure.
+"""Runs a load test: Locust's users against a server, load step by load step.
 
-cli/load, the walk and the demo run it: locust_process makes the load, server_watch asks
-the server, the result is kept as it comes.
+cli/load, the walk and the demo run it. locust_process generates the load, server_watch
+reads the server's metrics, and LoadResult joins both as they arrive.
 """
 
 import contextlib
@@ -13,68 +13,128 @@ from typing import Self
 
 import msgspec
 
-from headway.tools.load.ladder import Rung
 from headway.tools.load.locust_process import LocustPlan, LocustProcess
 from headway.tools.load.messages import (
-    Began,
-    Ended,
-    Message,
-    Orders,
-    Over,
-    Spawned,
-    Tick,
+    AgentMessage,
+    AgentPlan,
+    AllSpawned,
+    Figures,
+    LoadEnded,
+    SecondPassed,
+    StepBegan,
+    StepEnded,
 )
-from headway.tools.load.result import LoadResult, RungResult, Second
 from headway.tools.load.server_watch import (
     ServerFigures,
     ServerWatch,
     between,
     per_second,
 )
+from headway.tools.options import LoadStep
 
-__all__ = ["Load", "LoadPlan"]
+__all__ = ["LoadPlan", "LoadResult", "LoadSecond", "LoadTest", "StepResult"]
 
 _JOINED_S = 0.3
-"""A sample of the server that is asked for at the end of a span comes so much later."""
+"""Delay of the metrics sample that is requested at the end of a time span."""
+
+
+# The JSON of `--json` keeps the keys "rungs" and "rung".
+class StepResult(msgspec.Struct, frozen=True, kw_only=True, rename={"step": "rung"}):
+    """Result of a load step, or of a part of it if it was stopped."""
+
+    step: LoadStep
+    users: int
+    """Target number of users at its end."""
+    whole: Figures
+    """Figures with the ramp."""
+    steady: Figures | None
+    """Figures since all users were spawned; None: they never were."""
+    server: ServerFigures | None
+    """The server's own figures of the same time: of `steady`, otherwise of `whole`."""
+    server_whole: ServerFigures | None
+    """The server's own figures of the whole step."""
+
+    @property
+    def figures(self) -> Figures:
+        """The figures by which steps are compared."""
+        return self.steady or self.whole
+
+
+class LoadSecond(msgspec.Struct, frozen=True, kw_only=True, rename={"step": "rung"}):
+    """One second of the load, as its users saw it."""
+
+    at_s: float
+    """End of the second, from the start of the first step."""
+    step: int
+    users: int
+    figures: Figures
+
+
+class LoadResult(msgspec.Struct, kw_only=True, rename={"steps": "rungs"}):
+    """Result of a load test, complete or stopped."""
+
+    url: str
+    users_from: str
+    """What the users did: the locustfile, or the APIs that received their samples."""
+    steps: list[StepResult] = []
+    seconds: list[LoadSecond] = []
+    server_seconds: list[ServerFigures] = []
+    """Their times count from the start of the first step, like those of `seconds`."""
+    errors: list[str] = []
+    """Failures, as in "12 x POST /ask: ...", the most frequent first."""
+    is_whole: bool = False
+    """Whether all steps ran to their end."""
+
+    @property
+    def requests(self) -> int:
+        """Requests of all steps."""
+        return sum(step.whole.requests for step in self.steps)
+
+    @property
+    def failures(self) -> int:
+        """Failures of all steps."""
+        return sum(step.whole.failures for step in self.steps)
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent to whom."""
+    """What to send, and to which server."""
 
     url: str
     locustfile: Path
     users_from: str
-    """Says what the users do, in a few words."""
-    ladder: tuple[Rung, ...]
-    rung_s: float
+    """What the users do, in a few words."""
+    ladder: tuple[LoadStep, ...]
+    step_s: float
     processes: int = 1
     web_port: int | None = None
 
 
-class Load:
-    """One load of a server; a context, in which Locust runs.
+class LoadTest:
+    """One load test; a context manager during which Locust runs.
 
     Args:
         plan: What to send.
-        progress: Told all that Locust tells, as it comes.
+        progress: Called with each message from Locust.
     """
 
-    def __init__(self, *, plan: LoadPlan, progress: Callable[[Message], None]) -> None:
+    def __init__(
+        self, *, plan: LoadPlan, progress: Callable[[AgentMessage], None]
+    ) -> None:
         self._plan = plan
         self._progress = progress
         self._watch = ServerWatch(plan.url)
         self._began = self._spawned = 0.0
-        """When the last rung did, and when all of its users were there."""
+        """Start of the current step, and the time at which its users were spawned."""
         self._zero = 0.0
         self._is_interrupted = False
         self.result = LoadResult(url=plan.url, users_from=plan.users_from)
-        """What was measured, also if `climb` raises."""
+        """What was measured so far, also if `run` raises."""
 
     def __enter__(self) -> Self:
         """Start Locust.
 
         Raises:
-            MissingExtraError: If it is not installed.
+            MissingExtraError: If Locust is not installed.
         """
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._watch)
@@ -90,12 +150,12 @@ class Load:
     ) -> None:
         self._stack.close()
 
-    def climb(self) -> None:
-        """Climb the ladder; Ctrl-C ends it, and what was measured until then is kept.
+    def run(self) -> None:
+        """Run all load steps; after Ctrl-C, `result` keeps what was measured.
 
         Raises:
-            KeyboardInterrupt: If it was ended.
-            TrafficError: If it measured nothing.
+            KeyboardInterrupt: After Ctrl-C.
+            TrafficError: If nothing was measured.
         """
         try:
             self._follow()
@@ -106,11 +166,11 @@ class Load:
             raise
         finally:
             self._join()
-        if not self.result.rungs:
+        if not self.result.steps:
             raise self._locust.failure()
 
     def wait(self) -> None:
-        """Wait until Locust ends, which Ctrl-C has to make it if it has a page."""
+        """Wait until Locust ends; with a web page, it runs until Ctrl-C."""
         for _ in self._locust.messages():
             pass
 
@@ -119,9 +179,9 @@ class Load:
         return LocustPlan(
             locustfile=plan.locustfile,
             host=plan.url,
-            orders=Orders(
-                rungs=plan.ladder,
-                rung_s=plan.rung_s,
+            agent_plan=AgentPlan(
+                steps=plan.ladder,
+                step_s=plan.step_s,
                 stays=plan.web_port is not None,
             ),
             processes=plan.processes,
@@ -133,32 +193,32 @@ class Load:
         for message in self._locust.messages():
             self._note(message)
             self._progress(message)
-            if isinstance(message, Over) and self._plan.web_port is not None:
+            if isinstance(message, LoadEnded) and self._plan.web_port is not None:
                 return
 
-    def _note(self, message: Message) -> None:
+    def _note(self, message: AgentMessage) -> None:
         match message:
-            case Began(_, at):
+            case StepBegan(_, at):
                 self._zero = self._zero or at
                 self._began = self._spawned = at
                 self._watch.take()
-            case Spawned(_, at):
+            case AllSpawned(_, at):
                 self._spawned = at
                 self._watch.take()
-            case Tick():
+            case SecondPassed():
                 self.result.seconds.append(
-                    Second(
+                    LoadSecond(
                         at_s=round(message.at - self._zero, 3),
-                        rung=message.rung,
+                        step=message.step,
                         users=message.users,
                         figures=message.figures,
                     )
                 )
-            case Ended():
+            case StepEnded():
                 self._watch.take()
-                self.result.rungs.append(
-                    RungResult(
-                        rung=self._plan.ladder[message.rung],
+                self.result.steps.append(
+                    StepResult(
+                        step=self._plan.ladder[message.step],
                         users=message.users,
                         whole=message.whole,
                         steady=message.steady,
@@ -166,18 +226,18 @@ class Load:
                         server_whole=self._counted(self._began, message.at),
                     )
                 )
-            case Over(errors):
+            case LoadEnded(errors):
                 self.result.errors = list(errors)
 
     def _counted(self, began: float, ended: float) -> ServerFigures | None:
         return between(self._watch.samples, began, ended + _JOINED_S, zero=self._zero)
 
     def _join(self) -> None:
-        """Add what the server counted, at the times of the load's own seconds."""
+        """Add the server's own figures for each second of the load."""
         result = self.result
         found = per_second(self._watch.samples, zero=self._zero)
         result.server_seconds = [second for second in found if second.at_s >= 0]
-        is_complete = len(result.rungs) == len(self._plan.ladder)
+        is_complete = len(result.steps) == len(self._plan.ladder)
         result.is_whole = is_complete and not self._is_interrupted
 
 

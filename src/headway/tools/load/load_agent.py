@@ -1,8 +1,9 @@
-"""Climbs the ladder from inside Locust, and tells its parent what it measures.
+"""Runs the load steps from inside Locust, and sends its parent the measurements.
 
-Locust loads it beside the locustfile; locust_process starts that Locust, and reads what
-is sent. All of Locust's figures are here: nothing is parsed from what it prints. Locust
-has made threads, events and sleeps those of gevent, so that none of them blocks it.
+Locust loads this file together with the locustfile; locust_process starts Locust and
+reads the messages. All figures come from Locust's own statistics: nothing is parsed
+from its output. Locust has replaced threads, events and sleep by gevent's, so that none
+of them blocks it.
 """
 
 import gc
@@ -16,20 +17,20 @@ from typing import Any, BinaryIO
 import msgspec
 
 from headway.tools.load.messages import (
-    Began,
-    Ended,
+    AgentMessage,
+    AgentPlan,
+    AllSpawned,
     Figures,
-    Message,
-    Orders,
-    Over,
-    Spawned,
-    Tick,
+    LoadEnded,
+    SecondPassed,
+    StepBegan,
+    StepEnded,
 )
 
-__all__ = ["FD_VARIABLE", "ORDERS_VARIABLE", "bucket"]
+__all__ = ["FD_VARIABLE", "PLAN_VARIABLE", "bucket"]
 
 FD_VARIABLE = "HW_LOAD_FD"
-ORDERS_VARIABLE = "HW_LOAD_ORDERS"
+PLAN_VARIABLE = "HW_LOAD_PLAN"
 _TICK_S = 1.0
 _ANSWERED_S = 90.0
 _ENOUGH_ERRORS = 20
@@ -38,8 +39,8 @@ _ENOUGH_ERRORS = 20
 def bucket(milliseconds: float) -> float:
     """Round a time to three digits.
 
-    Locust's own are whole milliseconds, and two digits from 100 on, which is a tenth
-    of the 99th percentile of a fast service.
+    Locust itself rounds to whole milliseconds, and to two digits from 100 ms on. The
+    error would be a tenth of the p99 of a fast service.
     """
     if milliseconds < 10:
         return round(milliseconds, 2)
@@ -51,7 +52,7 @@ def bucket(milliseconds: float) -> float:
 
 
 def quantile(times: dict[float, int], share: float) -> float | None:
-    """Return the least time that a share of the requests had not more than."""
+    """Return the smallest time within which a share of the requests was answered."""
     left = share * sum(times.values())
     found = None
     for found in sorted(times):
@@ -61,8 +62,8 @@ def quantile(times: dict[float, int], share: float) -> float | None:
     return found
 
 
-class Moment:
-    """What Locust had counted at some time."""
+class StatsSnapshot:
+    """Locust's counters at one time."""
 
     def __init__(self, stats: Any) -> None:
         self.at = time.monotonic()
@@ -71,12 +72,12 @@ class Moment:
         self.failures: int = stats.total.num_failures
         self.times: dict[float, int] = dict(stats.total.response_times)
 
-    def since(self, earlier: "Moment", until: float | None = None) -> Figures:
-        """Return the figures of what came after an earlier moment.
+    def since(self, earlier: "StatsSnapshot", until: float | None = None) -> Figures:
+        """Return the figures since an earlier snapshot.
 
         Args:
-            earlier: It.
-            until: When requests were no longer sent, if that was before this moment.
+            earlier: The other snapshot.
+            until: When the last request was sent, if before this snapshot.
         """
         seconds = max((until or self.at) - earlier.at, 1e-3)
         times = {
@@ -100,32 +101,32 @@ class Moment:
         )
 
 
-class Agent:
-    """Climbs, once, as soon as Locust starts its test.
+class LoadAgent:
+    """Runs the load steps once Locust starts its test.
 
     Args:
-        environment: Locust's.
-        pipe: To the parent.
-        orders: What to do.
+        environment: Locust's environment.
+        pipe: Pipe to the parent.
+        plan: The load steps.
     """
 
-    def __init__(self, environment: Any, pipe: BinaryIO, orders: Orders) -> None:
+    def __init__(self, environment: Any, pipe: BinaryIO, plan: AgentPlan) -> None:
         self._environment = environment
         self._pipe = pipe
-        self._orders = orders
+        self._plan = plan
         self._encoder = msgspec.json.Encoder()
         self._stopped = threading.Event()
         self._spawned = threading.Event()
         self._answered = threading.Event()
         self._rung = -1
-        """Number of the rung that is climbed; -1 before the first one."""
+        """Number of the current load step; -1 before the first."""
         self._is_open = False
         self._is_over = False
 
     def listen(self) -> None:
-        """Be told what Locust does."""
-        # Locust does so as it stops, while users still send. The first time it reads
-        # source files for 0.1 s, which would be timed as the server's.
+        """Register with Locust's events."""
+        # Locust calls this when it stops, while users still send. The first call reads
+        # source files for 0.1 s, which would count as the server's latency.
         inspect.stack()
         events = self._environment.events
         events.test_start.add_listener(self._on_test_start)
@@ -137,64 +138,64 @@ class Agent:
     def _on_test_start(self, **_: Any) -> None:
         if self._rung < 0:
             self._rung = 0
-            threading.Thread(target=self._climb, daemon=True).start()
+            threading.Thread(target=self._run_steps, daemon=True).start()
 
     def _on_quitting(self, **_: Any) -> None:
-        """Tell what there is, if Locust ends before the ladder does."""
-        self._end_rung(None)
+        """Send what was measured if Locust ends before the last step."""
+        self._end_step(None)
         self._finish()
 
-    def _climb(self) -> None:
+    def _run_steps(self) -> None:
         threading.Thread(target=self._tick, daemon=True).start()
         runner = self._environment.runner
-        for number, rung in enumerate(self._orders.rungs):
+        for number, step in enumerate(self._plan.steps):
             self._rung = number
             if number:
                 self._spawned.clear()
-                # The runner of several processes returns once all users are there.
+                # With several processes, this returns after all users are spawned.
                 threading.Thread(
                     target=runner.start,
-                    args=(rung.users, rung.spawn_per_s),
+                    args=(step.users, step.spawn_per_s),
                     daemon=True,
                 ).start()
-            self._stay()
-            if self._stopped.is_set() or rung is self._orders.rungs[-1]:
+            self._hold()
+            if self._stopped.is_set() or step is self._plan.steps[-1]:
                 break
-            self._end_rung(None)
+            self._end_step(None)
         sent_until = time.monotonic()
-        # Those under way are still answered, and belong to the last rung.
+        # Requests in flight are still answered, and belong to the last step.
         if not self._stopped.is_set():
             runner.stop()
         self._answered.wait(_ANSWERED_S)
-        self._end_rung(sent_until)
+        self._end_step(sent_until)
         self._finish()
-        if not self._orders.stays:
+        if not self._plan.stays:
             runner.quit()
 
-    def _stay(self) -> None:
-        """Stay on a rung for its time, or until the test is stopped."""
-        self._began = self._last = Moment(self._environment.stats)
-        self._all_there: Moment | None = None
+    def _hold(self) -> None:
+        """Hold a load step for its duration, or until the test is stopped."""
+        self._began = self._last = StatsSnapshot(self._environment.stats)
+        self._all_spawned: StatsSnapshot | None = None
         self._is_open = True
-        self._tell(Began(self._rung, self._began.at))
-        ends = self._began.at + self._orders.rung_s
+        self._send(StepBegan(self._rung, self._began.at))
+        ends = self._began.at + self._plan.step_s
         while not self._stopped.is_set() and time.monotonic() < ends:
-            if self._all_there is None and self._spawned.is_set():
-                self._all_there = Moment(self._environment.stats)
-                self._tell(Spawned(self._rung, self._all_there.at))
-            which = self._stopped if self._all_there is not None else self._spawned
-            which.wait(min(_TICK_S, max(0.0, ends - time.monotonic())))
+            if self._all_spawned is None and self._spawned.is_set():
+                self._all_spawned = StatsSnapshot(self._environment.stats)
+                self._send(AllSpawned(self._rung, self._all_spawned.at))
+            event = self._stopped if self._all_spawned is not None else self._spawned
+            event.wait(min(_TICK_S, max(0.0, ends - time.monotonic())))
 
-    def _end_rung(self, sent_until: float | None) -> None:
+    def _end_step(self, sent_until: float | None) -> None:
         if not self._is_open:
             return
         self._is_open = False
-        now = Moment(self._environment.stats)
-        self._tell_second(now)
-        steady = self._all_there
-        self._tell(
-            Ended(
-                rung=self._rung,
+        now = StatsSnapshot(self._environment.stats)
+        self._send_second(now)
+        steady = self._all_spawned
+        self._send(
+            StepEnded(
+                step=self._rung,
                 at=sent_until or now.at,
                 users=self._environment.runner.target_user_count,
                 whole=now.since(self._began, sent_until),
@@ -207,15 +208,15 @@ class Agent:
             time.sleep(_TICK_S)
             if not self._is_open:
                 continue
-            self._tell_second(Moment(self._environment.stats))
+            self._send_second(StatsSnapshot(self._environment.stats))
 
-    def _tell_second(self, now: Moment) -> None:
-        """Tell what came since it was last told; less than a second ends a rung."""
+    def _send_second(self, now: StatsSnapshot) -> None:
+        """Send the figures since the last ones; the end of a step is a shorter span."""
         figures = now.since(self._last)
         self._last = now
-        self._tell(
-            Tick(
-                rung=self._rung,
+        self._send(
+            SecondPassed(
+                step=self._rung,
                 at=now.at,
                 users=self._environment.runner.user_count,
                 figures=figures,
@@ -236,11 +237,13 @@ class Agent:
             for entry in self._environment.runner.exceptions.values()
         ]
         counted.sort(key=lambda pair: -pair[0])
-        self._tell(
-            Over(tuple(f"{count} x {text}" for count, text in counted[:_ENOUGH_ERRORS]))
+        self._send(
+            LoadEnded(
+                tuple(f"{count} x {text}" for count, text in counted[:_ENOUGH_ERRORS])
+            )
         )
 
-    def _tell(self, message: Message) -> None:
+    def _send(self, message: AgentMessage) -> None:
         try:
             self._pipe.write(self._encoder.encode(message) + b"\n")
             self._pipe.flush()
@@ -248,11 +251,11 @@ class Agent:
             os._exit(1)
 
 
-def _spare_collections(runner: Any) -> None:
-    """Pass over what users hold, as long as they come.
+def _freeze_users(runner: Any) -> None:
+    """Exclude the users' objects from garbage collection while users are spawned.
 
-    To collect garbage among the sessions of 1,000 users takes 0.1 s every few seconds,
-    and Locust would time that as the server's.
+    Collecting garbage among the sessions of 1,000 users takes 0.1 s every few seconds,
+    which would count as the server's latency.
     """
     users = 0
     while True:
@@ -264,14 +267,14 @@ def _spare_collections(runner: Any) -> None:
 
 def _on_init(environment: Any, **_: Any) -> None:
     threading.Thread(
-        target=_spare_collections, args=(environment.runner,), daemon=True
+        target=_freeze_users, args=(environment.runner,), daemon=True
     ).start()
     descriptor = int(os.environ[FD_VARIABLE])
     if environment.parsed_options.worker:
-        os.close(descriptor)  # the parent reads until the last one is closed
+        os.close(descriptor)  # the parent reads until all copies are closed
         return
-    orders = msgspec.json.decode(os.environ[ORDERS_VARIABLE], type=Orders)
-    Agent(environment, os.fdopen(descriptor, "wb"), orders).listen()
+    plan = msgspec.json.decode(os.environ[PLAN_VARIABLE], type=AgentPlan)
+    LoadAgent(environment, os.fdopen(descriptor, "wb"), plan).listen()
 
 
 def _has_users(base: Any) -> bool:
@@ -283,10 +286,10 @@ def _has_users(base: Any) -> bool:
 
 
 def _install() -> None:
-    """Be told of Locust's start, and have it measure to three digits.
+    """Register with Locust's start, and make it measure to three digits.
 
     Raises:
-        SystemExit: If what was loaded before, the locustfile, has no users: Locust
+        SystemExit: If the locustfile, which was loaded before, has no users. Locust
             would look for a test suite in it.
     """
     from locust import User, events, runners, stats
@@ -300,5 +303,5 @@ def _install() -> None:
     hooks.init.add_listener(_on_init)
 
 
-if ORDERS_VARIABLE in os.environ:
+if PLAN_VARIABLE in os.environ:
     _install()

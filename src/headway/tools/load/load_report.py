@@ -1,20 +1,20 @@
-"""A load as a report: latency against the number of users, and second by second.
+"""The report of a load test: by number of users, and second by second.
 
-cli/load calls it, also for a load that was stopped.
+cli/load calls it, also for a load test that was stopped.
 """
 
 from collections.abc import Callable, Sequence
 
-from headway.tools.load.load_table import load_columns, load_rows
+from headway.tools.load.load import LoadResult, StepResult
 from headway.tools.load.messages import Figures
-from headway.tools.load.result import LoadResult, RungResult
 from headway.tools.load.server_watch import ServerFigures
+from headway.tools.load.terminal import load_columns, load_rows
 from headway.tools.report.document import Chart, Report, Section, Series, Table
 
 __all__ = ["load_report"]
 
 _USERS = "users"
-_SECONDS = "seconds from the beginning"
+_SECONDS = "seconds since the start"
 _PERCENTILES: Sequence[tuple[str, Callable[[Figures], float | None]]] = (
     ("p50", lambda figures: figures.p50_ms),
     ("p90", lambda figures: figures.p90_ms),
@@ -24,27 +24,29 @@ _PERCENTILES: Sequence[tuple[str, Callable[[Figures], float | None]]] = (
 
 
 def load_report(result: LoadResult, *, facts: Sequence[tuple[str, str]]) -> Report:
-    """Return the report of a load.
+    """Return the report of a load test.
 
     Args:
-        result: What was measured.
-        facts: Of the machine.
+        result: The measurements.
+        facts: Name and value of each fact about the machine.
     """
     problems = []
     if not result.is_whole:
-        problems.append("The load was stopped; this is what was measured until then.")
+        problems.append(
+            "The load was stopped; the report shows what was measured until then."
+        )
     if result.failures:
         problems.append(
             f"{result.failures:,} of {result.requests:,} requests failed: see below."
         )
-    if any(rung.steady is None for rung in result.rungs):
+    if any(step.steady is None for step in result.steps):
         problems.append(
-            "On some rungs not all users had come in time; their figures are of those "
-            "who had."
+            "Some steps ended before all of their users were spawned; their figures "
+            "are those of the whole step."
         )
     return Report(
         title=f"Load of {result.url}",
-        summary=_summary(result.rungs),
+        summary=_summary(result.steps),
         facts=[("Server", result.url), ("Users", result.users_from), *facts],
         sections=[
             _by_users(result),
@@ -56,82 +58,82 @@ def load_report(result: LoadResult, *, facts: Sequence[tuple[str, str]]) -> Repo
     )
 
 
-def _summary(rungs: Sequence[RungResult]) -> str:
-    last = rungs[-1]
+def _summary(steps: Sequence[StepResult]) -> str:
+    last = steps[-1]
     p99 = last.figures.p99_ms
     latency = "" if p99 is None else f", p99 {p99:g} ms"
-    failures = sum(rung.whole.failures for rung in rungs)
+    failures = sum(step.whole.failures for step in steps)
     return (
         f"{last.users:,} users: {last.figures.rps:,.1f} requests/s{latency}; "
-        f"{failures:,} failures on all rungs."
+        f"{failures:,} failures in all steps."
     )
 
 
 def _by_users(result: LoadResult) -> Section:
-    rungs = result.rungs
-    users = [rung.users for rung in rungs]
+    steps = result.steps
+    users = [step.users for step in steps]
     charts = [
         Chart(
             "Latency",
             _USERS,
             "ms",
             [
-                Series(name, users, [figure(rung.figures) for rung in rungs])
+                Series(name, users, [figure(step.figures) for step in steps])
                 for name, figure in _PERCENTILES
             ],
             log_y=True,
         ),
         Chart(
-            "Answers a second",
+            "Answers per second",
             _USERS,
             "RPS",
-            [Series("RPS", users, [rung.figures.rps for rung in rungs])],
+            [Series("RPS", users, [step.figures.rps for step in steps])],
         ),
         Chart(
             "Failures",
             _USERS,
             "requests",
-            [Series("failures", users, [rung.whole.failures for rung in rungs])],
+            [Series("failures", users, [step.whole.failures for step in steps])],
         ),
     ]
-    if any(rung.server is not None for rung in rungs):
+    if any(step.server is not None for step in steps):
         charts += [
             _server_by_users(
-                rungs, "Batch size", "rows, mean", lambda found: found.mean_batch_rows
+                steps, "Batch size", "rows, mean", lambda found: found.mean_batch_rows
             ),
             _server_by_users(
-                rungs,
-                "Wait for a batch",
+                steps,
+                "Queue wait",
                 "ms, mean",
                 lambda found: found.queue_wait_ms,
             ),
         ]
     return Section(
         "By number of users",
-        "Each rung once all of its users were there.",
+        "Each step since all of its users were spawned.",
         charts,
         [
             Table(
                 "All rungs",
                 load_columns(),
-                load_rows(rungs),
-                note="Failures are those of the whole rung. With *, not all users had "
-                "come when it was over. Mean batch is the server's own figure of the "
-                "same seconds, over all runners.",
+                load_rows(steps),
+                note="Failures are those of the whole step. *: the step ended before "
+                "all of its users were spawned. Mean batch is the server's own figure "
+                "of the same seconds, over all runners.",
             )
         ],
     )
 
 
 def _server_by_users(
-    rungs: Sequence[RungResult],
+    steps: Sequence[StepResult],
     title: str,
     label: str,
     figure: Callable[[ServerFigures], float | None],
 ) -> Chart:
-    ys = [None if rung.server is None else figure(rung.server) for rung in rungs]
+    ys = [None if step.server is None else figure(step.server) for step in steps]
     return Chart(
-        title, _USERS, label, [Series("server", [rung.users for rung in rungs], ys)]
+        title, _USERS, label, [Series("server", [step.users for step in steps], ys)]
     )
 
 
@@ -154,7 +156,7 @@ def _by_time(result: LoadResult) -> Section:
             [Series("users", times, [s.users for s in seconds])],
         ),
         Chart(
-            "Requests a second",
+            "Requests per second",
             _SECONDS,
             "RPS",
             [
@@ -189,29 +191,29 @@ def _by_time(result: LoadResult) -> Section:
                 "count",
                 [
                     of_server("requests in progress", lambda found: found.in_progress),
-                    of_server("rows that wait", lambda found: found.queue_rows),
-                    of_server("refused calls", lambda found: found.refused),
+                    of_server("queued rows", lambda found: found.queue_rows),
+                    of_server("calls refused", lambda found: found.refused),
                 ],
             ),
             Chart(
                 "Replicas busy",
                 _SECONDS,
-                "share of the time",
+                "share of time",
                 [of_server("server", lambda found: found.busy)],
             ),
         ]
     return Section(
-        "Second by second",
-        "As the users saw it, and as the server counted it in the same seconds."
+        "LoadSecond by second",
+        "What the users saw, and what the server counted in the same seconds."
         if server
-        else "As the users saw it; the server has no metrics of Headway's.",
+        else "What the users saw; the server has no Headway metrics.",
         charts,
     )
 
 
 def _errors(result: LoadResult) -> Section:
     return Section(
-        "What failed",
+        "Failures",
         tables=[
             Table("The most frequent", ["failure"], [[text] for text in result.errors])
         ],

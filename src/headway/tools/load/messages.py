@@ -1,17 +1,27 @@
-"""What the process that runs Locust tells the one that started it: lines of JSON.
+"""Messages from Locust's process to its parent, as lines of JSON.
 
-load_agent sends them from inside Locust; locust_process reads them.
+load_agent sends them from inside Locust; locust_process reads them. The module imports
+little, because Locust loads it.
 """
 
 import msgspec
 
-from headway.tools.load.ladder import Rung
+from headway.tools.options import LoadStep
 
-__all__ = ["Began", "Ended", "Figures", "Message", "Orders", "Over", "Spawned", "Tick"]
+__all__ = [
+    "AgentMessage",
+    "AgentPlan",
+    "AllSpawned",
+    "Figures",
+    "LoadEnded",
+    "SecondPassed",
+    "StepBegan",
+    "StepEnded",
+]
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured in a span of time; latencies of nothing are None."""
+    """Measurements of a time span; latencies are None if there was no request."""
 
     seconds: float
     requests: int
@@ -22,59 +32,59 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
     max_ms: float | None
     load_cores: float
-    """Cores that the process which coordinates the load was busy with."""
+    """CPU cores used by the process that coordinates the load."""
 
 
-class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """What the agent is to do."""
+class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent must do."""
 
-    rungs: tuple[Rung, ...]
-    rung_s: float
-    """Of each rung, its ramp included."""
+    steps: tuple[LoadStep, ...]
+    step_s: float
+    """Duration of each step, its ramp included."""
     stays: bool
-    """Whether Locust goes on after the last rung, for its web page."""
+    """Whether Locust keeps running after the last step, for its web page."""
 
 
-class Began(msgspec.Struct, frozen=True, tag=True):
-    """A rung's first user is about to come; times are the machine's monotonic ones."""
+class StepBegan(msgspec.Struct, frozen=True, tag=True):
+    """A step starts to spawn its users; times are monotonic."""
 
-    rung: int
+    step: int
     at: float
 
 
-class Spawned(msgspec.Struct, frozen=True, tag=True):
-    """All users of the rung are there."""
+class AllSpawned(msgspec.Struct, frozen=True, tag=True):
+    """All users of the step have been spawned."""
 
-    rung: int
+    step: int
     at: float
 
 
-class Tick(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The second that has passed."""
+class SecondPassed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Figures of the last second."""
 
-    rung: int
+    step: int
     at: float
     users: int
     figures: Figures
     failures: int
-    """Of the whole rung so far."""
+    """Failures of the step so far."""
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A rung is over, by its time or because it was stopped."""
+class StepEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A step has ended, after its duration or because it was stopped."""
 
-    rung: int
+    step: int
     at: float
     users: int
     whole: Figures
     steady: Figures | None
-    """Once all users were there; None: they never were."""
+    """Figures since all users were spawned; None: they never were."""
 
 
-class Over(msgspec.Struct, frozen=True, tag=True):
-    """All rungs are, with what went wrong and how often."""
+class LoadEnded(msgspec.Struct, frozen=True, tag=True):
+    """All steps have ended; the failures, with their number."""
 
     errors: tuple[str, ...]
 
 
-Message = Began | Spawned | Tick | Ended | Over
+AgentMessage = StepBegan | AllSpawned | SecondPassed | StepEnded | LoadEnded

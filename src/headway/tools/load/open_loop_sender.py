@@ -1,112 +1,167 @@
-"""Sends requests when they are due, and measures each from when it was.
+"""Sends requests when they are due, inside Locust, and measures from the due time.
 
-headway.locust runs one for each open-loop user. At 5,000/s there are 200 us for a
-request, of which Locust's statistics take 20: so there are bare file descriptors and an
-epoll of its own, one greenlet for all requests, and answers are timed as they are read
-and reported afterwards (scripts/bench open_loop_user).
+`headway.locust.OpenLoopUser` runs one sender for each user. At 5,000/s there are 200 us
+for a request, and Locust's statistics take 20 of them. Therefore one greenlet serves
+all requests over a ConnectionPool, and answers are timed when they are read and
+reported afterwards (scripts/bench open_loop_user).
 """
 
-import os
+import contextlib
 import select
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from headway.tools.load.request import Request
-from headway.tools.open_loop.message import address, answer_bytes, status_of
+from headway.tools.open_loop.connections import (
+    ConnectionPool,
+    request_bytes,
+    status_of,
+)
 
-__all__ = ["Limits", "Sender", "Turns", "User"]
+__all__ = [
+    "ConnectionLimits",
+    "OpenLoopRequest",
+    "OpenLoopSender",
+    "RequestSource",
+    "WaitFunctions",
+]
 
 _TICK_S = 0.0002
-"""The longest time for which all greenlets are held up, to be on time for a request."""
+"""Longest time that all greenlets are blocked, to send a request on time."""
 _NEAR_S = 0.002
-"""Until a request is due in so much less, others may run: their timers are coarse."""
+"""Other greenlets may run until this time before the next request: gevent's timers are
+coarse."""
 _CHECK_S = 0.1
-"""How often it is seen whether the user is to stop, or an answer is overdue."""
+"""Time between two checks for a stopping user and for overdue answers."""
 _BURST = 256
-"""Requests sent in one go, so that answers are not left unread meanwhile."""
+"""Maximum requests sent before answers are read again."""
 _REPORTS = 8
-"""Reported in one turn at least, once there are so many that it must not wait."""
+"""Minimum answers reported per turn once more than `_MANY` wait."""
 _MANY = 1000
 _UNREPORTED = 4000
-"""Nothing more is sent while there are so many."""
+"""No more requests are sent while this many answers are unreported."""
 _HANGING_S = 1.0
-"""Who has waited for longer when the user is killed was not just under way."""
-_CONNECT_S = 5.0
-_READ_BYTES = 16384
+"""A request older than this when the user is killed counts as failed."""
 _SETTLE_S = 0.2
-"""Before the first request, for what else Locust does as a user comes."""
+"""Delay before the first request, for Locust's own work when a user is spawned."""
 _NEVER = float("inf")
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """What a sender may take."""
+class OpenLoopRequest:
+    """One HTTP request, encoded once; it can be sent any number of times.
+
+    Locustfiles import it as `headway.locust.Request`.
+
+    Args:
+        path: Path below the host's URL, with its query.
+        body: Bytes are sent as they are; anything else is sent as JSON.
+        method: HTTP method.
+        content_type: Content-Type of the body.
+        headers: Further headers.
+        name: Name in Locust's statistics; None: the path.
+    """
+
+    __slots__ = ("_bytes", "_headers", "_origin", "body", "method", "name", "path")
+
+    def __init__(
+        self,
+        path: str,
+        body: object = b"",
+        *,
+        method: str = "POST",
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.path = path
+        self.body = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        self.method = method
+        self.name = name or path
+        self._headers = {"Content-Type": content_type, **(headers or {})}
+        self._origin = ""
+        self._bytes = b""
+
+    def bytes_for(self, origin: str) -> bytes:
+        """Return the bytes sent to a server, given its URL."""
+        if origin != self._origin:
+            self._bytes = request_bytes(
+                origin + self.path, self.body, self._headers, self.method
+            )
+            self._origin = origin
+        return self._bytes
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True):
+    """Limits of a sender."""
 
     connections: int
     """Opened before the first request."""
     max_connections: int
-    """Up to which further ones are opened while all are busy."""
+    """Maximum; further connections are opened while all are busy."""
     timeout_s: float
-    """From when a request was due."""
+    """From the due time of a request."""
 
 
-class Turns(NamedTuple):
-    """How to wait where Locust has replaced the standard library's ways."""
+class WaitFunctions(NamedTuple):
+    """How to wait where Locust has replaced the functions of the standard library."""
 
     epoll: "Callable[[], select.epoll]"
-    """Quoted, as gevent leaves none in the module."""
+    """Quoted: gevent removes the class from the module."""
     select: Callable[..., object]
-    """Holds up everything."""
-    select_among_others: Callable[..., object]
-    """Holds up this greenlet only."""
-    let_others: Callable[[], None]
+    """Blocks all greenlets."""
+    select_cooperatively: Callable[..., object]
+    """Blocks this greenlet only."""
+    yield_to_others: Callable[[], None]
 
 
-class User(Protocol):
-    """Who a sender sends for."""
+class RequestSource(Protocol):
+    """Supplies a sender with requests and takes their results; a Locust user."""
 
-    def next_request(self) -> Request:
-        """Return what is sent next."""
+    def next_request(self) -> OpenLoopRequest:
+        """Return the next request to send."""
 
     def failure_of(self, status: int, body: bytes) -> str | None:
-        """Return what is wrong with an answer; None: nothing."""
+        """Return what is wrong with an answer, or None."""
 
     def is_stopping(self) -> bool:
-        """Return whether no more requests are to be sent."""
+        """Return whether to send no more requests."""
 
     def report(
-        self, request: Request, began: float, took_s: float, length: int, failure: str
+        self,
+        request: OpenLoopRequest,
+        began: float,
+        took_s: float,
+        length: int,
+        failure: str,
     ) -> None:
-        """Take what became of a request; an empty failure is none."""
+        """Take the result of a request; `failure` is empty on success."""
 
 
 class _Sent(NamedTuple):
     due: float
-    request: Request
+    request: OpenLoopRequest
 
 
-class _Answer(NamedTuple):
-    due: float
-    request: Request
+class _Result(NamedTuple):
+    sent: _Sent
     at: float
     status: int
     body: bytes
     failure: str
 
 
-class Sender:
-    """Sends to one server until its user stops or the schedule ends.
+class OpenLoopSender:
+    """Sends to one server until its source stops or the schedule ends.
 
     Args:
         origin: URL of the server.
         times: When requests are due, in seconds from `run`.
-        limits: What it may take.
-        user: What to send, and whom to tell.
-        turns: How to wait.
+        limits: Connections and time-out.
+        source: Supplies the requests and takes their results.
+        waits: How to wait.
     """
 
     def __init__(
@@ -114,34 +169,34 @@ class Sender:
         *,
         origin: str,
         times: Iterator[float],
-        limits: Limits,
-        user: User,
-        turns: Turns,
+        limits: ConnectionLimits,
+        source: RequestSource,
+        waits: WaitFunctions,
     ) -> None:
         self._origin = origin
-        self._address = address(origin)
         self._times = times
         self._limits = limits
-        self._user = user
-        self._turns = turns
-        self._idle: list[int] = []
-        self._sent: dict[int, _Sent] = {}
-        """Descriptor of a connection -> the request that is under way on it."""
-        self._unsent: dict[int, memoryview] = {}
-        """... -> what the socket has not taken yet."""
-        self._partial: dict[int, bytearray] = {}
-        """... -> the beginning of its answer."""
-        self._unreported: deque[_Answer] = deque()
+        self._source = source
+        self._waits = waits
+        self._unreported: deque[_Result] = deque()
         self._due = 0.0
         self._began = 0.0
         self._check_at = 0.0
 
     def run(self) -> None:
-        """Send; returns once all that was sent is answered, or has failed."""
-        with self._turns.epoll() as epoll:
+        """Send all requests; return once each is answered or has failed."""
+        with self._waits.epoll() as epoll:
             self._epoll = epoll
-            self._connect_first()
-            self._turns.select_among_others((), (), (), _SETTLE_S)
+            self._pool: ConnectionPool[_Sent] = ConnectionPool(
+                url=self._origin,
+                epoll=epoll,
+                limit=self._limits.max_connections,
+                on_answer=self._note_answer,
+                on_loss=self._note_failure,
+            )
+            with contextlib.suppress(OSError):  # the first request reports it
+                self._pool.open_idle(self._limits.connections)
+            self._waits.select_cooperatively((), (), (), _SETTLE_S)
             self._began = time.monotonic()
             self._due = self._began
             self._advance()
@@ -151,18 +206,15 @@ class Sender:
                 self._close()
 
     def _drive(self) -> None:
-        while self._due < _NEVER or self._sent or self._unreported:
+        pending = self._pool.pending
+        while self._due < _NEVER or pending or self._unreported:
             now = time.monotonic()
             if now >= self._check_at:
                 self._check(now)
             if len(self._unreported) < _UNREPORTED:
                 self._send_due(now)
             self._wait()
-            for connection, events in self._epoll.poll(0):
-                if events & select.EPOLLOUT:
-                    self._write_more(connection)
-                else:
-                    self._read(connection)
+            self._pool.poll()
             self._report()
 
     def _advance(self) -> None:
@@ -171,179 +223,73 @@ class Sender:
 
     def _check(self, now: float) -> None:
         self._check_at = now + _CHECK_S
-        if self._user.is_stopping():
+        if self._source.is_stopping():
             self._due = _NEVER
         too_old = now - self._limits.timeout_s
-        overdue = [number for number, sent in self._sent.items() if sent.due < too_old]
-        for connection in overdue:
-            self._lose(connection, now, "no answer in time")
+        pending = self._pool.pending.items()
+        for connection in [number for number, sent in pending if sent.due < too_old]:
+            self._pool.lose(connection, now, "no answer in time")
 
     def _wait(self) -> None:
-        """Wait until the next request is due or an answer has come."""
+        """Wait until the next request is due or an answer arrives."""
         if self._unreported:
-            self._turns.let_others()
+            self._waits.yield_to_others()
             return
         left = self._due - time.monotonic()
         if left > _NEAR_S:
-            # Such a wait ends up to a millisecond late.
+            # This wait ends up to a millisecond late.
             wait_s = min(left - _NEAR_S / 2, _CHECK_S)
-            self._turns.select_among_others((self._epoll.fileno(),), (), (), wait_s)
+            self._waits.select_cooperatively((self._epoll.fileno(),), (), (), wait_s)
             return
-        self._turns.let_others()
+        self._waits.yield_to_others()
         if left > 0:
-            self._turns.select((self._epoll,), (), (), min(left, _TICK_S))
+            self._waits.select((self._epoll,), (), (), min(left, _TICK_S))
 
     def _send_due(self, now: float) -> None:
         for _ in range(_BURST):
             if self._due > now:
                 return
             due = self._due
-            if not self._idle and len(self._sent) >= self._limits.max_connections:
-                if now - due < self._limits.timeout_s:
-                    return  # it stays due, and the time that it waits counts
-                self._advance()
-                self._fail(_Sent(due, self._user.next_request()), now, "never sent")
-                continue
+            is_full = self._pool.is_full
+            if is_full and now - due < self._limits.timeout_s:
+                return  # it stays due, and the time that it waits counts
             self._advance()
-            sent = _Sent(due, self._user.next_request())
-            connection = self._idle.pop() if self._idle else self._connect()
-            self._sent[connection] = sent
-            self._write(connection, memoryview(sent.request.bytes_for(self._origin)))
+            sent = _Sent(due, self._source.next_request())
+            if is_full:
+                self._note_failure(sent, now, "never sent")
+            else:
+                self._pool.send(sent, sent.request.bytes_for(self._origin))
 
-    def _connect_first(self) -> None:
-        for _ in range(self._limits.connections):
-            try:
-                opened = socket.create_connection(self._address, _CONNECT_S)
-            except OSError:
-                return  # the first request will say so
-            opened.setblocking(False)
-            self._idle.append(self._register(opened))
+    def _note_answer(
+        self, sent: _Sent, data: bytes | bytearray, length: int, at: float
+    ) -> None:
+        body = bytes(data[data.find(b"\r\n\r\n") + 4 : length])
+        self._unreported.append(_Result(sent, at, status_of(data), body, ""))
 
-    def _connect(self) -> int:
-        """Begin to connect; the request goes out once that is done."""
-        opened = socket.socket()
-        opened.setblocking(False)
-        opened.connect_ex(self._address)  # an error shows as an event, too
-        return self._register(opened)
-
-    def _register(self, opened: socket.socket) -> int:
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        number = opened.detach()
-        self._epoll.register(number, select.EPOLLIN)
-        return number
-
-    def _write(self, connection: int, data: memoryview) -> None:
-        try:
-            written = os.write(connection, data)
-        except BlockingIOError:  # not connected yet, or the server reads slowly
-            written = 0
-        except OSError as error:
-            self._lose(connection, time.monotonic(), _reason(error))
-            return
-        if written == len(data):
-            if self._unsent.pop(connection, None) is not None:
-                self._epoll.modify(connection, select.EPOLLIN)
-            return
-        if connection not in self._unsent:
-            self._epoll.modify(connection, select.EPOLLIN | select.EPOLLOUT)
-        self._unsent[connection] = data[written:]
-
-    def _write_more(self, connection: int) -> None:
-        data = self._unsent.get(connection)
-        if data is not None:
-            self._write(connection, data)
-
-    def _read(self, connection: int) -> None:
-        try:
-            data: bytes | bytearray = os.read(connection, _READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._lose(connection, time.monotonic(), _reason(error))
-            return
-        at = time.monotonic()
-        sent = self._sent.get(connection)
-        if not data or sent is None:
-            self._lose(connection, at, "the connection was closed before the answer")
-            return
-        partial = self._partial.get(connection)
-        if partial is not None:
-            partial += data
-            data = partial
-        try:
-            expected = answer_bytes(data)
-        except ValueError:
-            self._lose(connection, at, "the answer has no Content-Length")
-            return
-        if not expected or len(data) < expected:
-            if partial is None:
-                self._partial[connection] = bytearray(data)
-            return
-        if partial is not None:
-            del self._partial[connection]
-        del self._sent[connection]
-        end = data.find(b"\r\n\r\n")
-        body = bytes(data[end + 4 : expected])
-        self._unreported.append(
-            _Answer(sent.due, sent.request, at, status_of(data), body, "")
-        )
-        if len(data) > expected or _closes(data, end):
-            os.close(connection)
-        else:
-            self._idle.append(connection)
-
-    def _lose(self, connection: int, at: float, failure: str) -> None:
-        os.close(connection)
-        self._partial.pop(connection, None)
-        self._unsent.pop(connection, None)
-        sent = self._sent.pop(connection, None)
-        if sent is None:
-            self._idle.remove(connection)
-        else:
-            self._fail(sent, at, failure)
-
-    def _fail(self, sent: _Sent, at: float, failure: str) -> None:
-        self._unreported.append(_Answer(sent.due, sent.request, at, 0, b"", failure))
+    def _note_failure(self, sent: _Sent, at: float, failure: str) -> None:
+        self._unreported.append(_Result(sent, at, 0, b"", failure))
 
     def _report(self) -> None:
-        """Tell of answers as long as no request is due; of some at least, if many."""
+        """Report results until the next request is due; a few in any case, if many."""
         least = _REPORTS if len(self._unreported) > _MANY else 0
         reported = 0
         while self._unreported and (reported < least or time.monotonic() < self._due):
             reported += 1
-            self._tell(self._unreported.popleft())
+            self._report_one(self._unreported.popleft())
 
-    def _tell(self, answer: _Answer) -> None:
-        failure = answer.failure
+    def _report_one(self, result: _Result) -> None:
+        failure = result.failure
         if not failure:
-            failure = self._user.failure_of(answer.status, answer.body) or ""
-        self._user.report(
-            answer.request,
-            answer.due,
-            answer.at - answer.due,
-            len(answer.body),
-            failure,
-        )
+            failure = self._source.failure_of(result.status, result.body) or ""
+        due, request = result.sent
+        self._source.report(request, due, result.at - due, len(result.body), failure)
 
     def _close(self) -> None:
-        """Close all; who has waited for long says so, even if the user is killed."""
+        """Close all; requests in flight for long are failures, even on a kill."""
         now = time.monotonic()
-        for sent in self._sent.values():
+        for sent in self._pool.pending.values():
             if now - sent.due > _HANGING_S:
-                self._fail(sent, now, "no answer until the end")
-        for connection in (*self._idle, *self._sent):
-            os.close(connection)
+                self._note_failure(sent, now, "no answer until the end")
+        self._pool.close()
         while self._unreported:
-            self._tell(self._unreported.popleft())
-
-
-def _closes(data: bytes | bytearray, head_end: int) -> bool:
-    """Return whether the server closes the connection after this answer."""
-    # Hardly any head has these letters at all.
-    if data.find(b"lose", 0, head_end) < 0:
-        return False
-    return b"\r\nconnection: close" in data[:head_end].lower()
-
-
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno or 0).lower()
+            self._report_one(self._unreported.popleft())

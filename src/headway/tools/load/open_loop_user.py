@@ -1,7 +1,7 @@
-"""For locustfiles: users whose requests come at a rate of their own, in Locust.
+"""`OpenLoopUser` for locustfiles: sends requests at a fixed rate, inside Locust.
 
-Who writes a locustfile imports it, in the process of Locust: it imports Locust, which
-changes the whole process. tools/load/open_loop_sender does the work.
+Locustfiles import it as `headway.locust`, in Locust's own process, because importing
+Locust patches the whole process. load/open_loop_sender does the work.
 """
 
 import gc
@@ -13,8 +13,12 @@ from typing import Any, ClassVar
 
 from headway.errors import MissingExtraError, TrafficError
 from headway.tools.load.arrivals import Arrivals, Poisson
-from headway.tools.load.open_loop_sender import Limits, Sender, Turns
-from headway.tools.load.request import Request
+from headway.tools.load.open_loop_sender import (
+    ConnectionLimits,
+    OpenLoopRequest,
+    OpenLoopSender,
+    WaitFunctions,
+)
 
 __all__ = ["OpenLoopUser"]
 
@@ -39,16 +43,16 @@ def _stop_user() -> Exception:
     return stop
 
 
-def _turns() -> Turns:
-    """Return how to wait, with what Locust has replaced and what it was before."""
+def _wait_functions() -> WaitFunctions:
+    """Return the patched and the original functions for waiting."""
     from gevent import monkey
 
     epoll, original_select = monkey.get_original("select", ["epoll", "select"])
-    return Turns(
+    return WaitFunctions(
         epoll=epoll,
         select=original_select,
-        select_among_others=select.select,
-        let_others=_let_others,
+        select_cooperatively=select.select,
+        yield_to_others=_let_others,
     )
 
 
@@ -64,21 +68,21 @@ def _send(user: "OpenLoopUser") -> None:
 
 
 class OpenLoopUser(_User):  # type: ignore[misc]  # Locust has few types
-    """Requests that come when they are due, however slowly the server answers.
+    """A user that sends requests when they are due, however slow the server is.
 
-    A user of Locust's own waits for its answer before it asks again: while a server
-    stalls, nothing is sent, and what would have been slow is missing in the statistics.
-    This one sends each request at its time and counts from that time, so that all of
-    a stall shows. Requests that were not answered at all are failures.
+    An ordinary Locust user waits for its answer before it sends the next request. While
+    a server stalls, it sends nothing, and the slow requests are missing in the
+    statistics. An open-loop user sends each request at its due time and measures from
+    that time, so that a stall shows in full. Requests without an answer are failures.
 
-    Sub-classes say what is sent and when; `requests` are taken in turn:
+    Subclasses define the requests and their times; `requests` are sent in turn:
 
         class Visitors(OpenLoopUser):
             arrivals = Poisson(500)
-            requests = [Request("/classify", {"income": 100})]
+            requests = [OpenLoopRequest("/classify", {"income": 100})]
 
-    It speaks HTTP/1.1 without TLS, and takes answers with a Content-Length. Each user
-    follows its own schedule: two of them send twice as much.
+    It uses HTTP/1.1 without TLS and needs answers with a Content-Length. Each user has
+    its own schedule: two users send twice the rate.
     """
 
     abstract = True
@@ -86,49 +90,54 @@ class OpenLoopUser(_User):  # type: ignore[misc]  # Locust has few types
 
     arrivals: ClassVar[Arrivals] = Poisson(10)
     """When requests are due."""
-    requests: ClassVar[Sequence[Request]] = ()
-    """What is sent, in turn."""
+    requests: ClassVar[Sequence[OpenLoopRequest]] = ()
+    """Requests to send, in turn."""
     connections: ClassVar[int] = 32
     """Opened before the first request."""
     max_connections: ClassVar[int] = 2000
-    """Up to which further ones are opened while all are busy. After that requests wait
-    for one, and that counts."""
+    """Maximum; further connections are opened while all are busy. Beyond it, requests
+    wait for a connection, and the wait counts as latency."""
     timeout_s: ClassVar[float] = 30.0
-    """From when a request was due; without an answer until then it has failed."""
+    """Time-out of a request from its due time."""
 
-    def next_request(self) -> Request:
-        """Return what is sent next; override it for what is made anew each time."""
+    def next_request(self) -> OpenLoopRequest:
+        """Return the next request; override it to create each request anew."""
         self._number += 1
         return self.requests[self._number % len(self.requests)]
 
     def failure_of(self, status: int, body: bytes) -> str | None:
-        """Return what is wrong with an answer; None: nothing.
+        """Return what is wrong with an answer, or None.
 
-        Override it to look into the body.
+        Override it to check the body.
 
         Args:
-            status: Of HTTP.
-            body: All of it.
+            status: HTTP status code.
+            body: The whole body.
         """
         if status < _FIRST_ERROR:
             return None
         return f"{status}: {body[:200].decode(errors='replace')}"
 
     def is_stopping(self) -> bool:
-        """Return whether Locust has asked this user to end."""
+        """Return whether Locust is stopping this user."""
         return bool(self._state == _STOPPING)
 
     def report(
-        self, request: Request, began: float, took_s: float, length: int, failure: str
+        self,
+        request: OpenLoopRequest,
+        began: float,
+        took_s: float,
+        length: int,
+        failure: str,
     ) -> None:
-        """Tell Locust, and all who listen to its `events.request`.
+        """Report a request to Locust and to the listeners of its `events.request`.
 
         Args:
-            request: Which.
-            began: When it was due, monotonic.
-            took_s: From then to its answer.
-            length: Of the answer's body.
-            failure: What was wrong; empty: nothing.
+            request: The request.
+            began: Its due time, monotonic.
+            took_s: From the due time to the answer.
+            length: Length of the answer's body.
+            failure: What was wrong; empty on success.
         """
         self._fire(
             request_type=request.method,
@@ -143,11 +152,11 @@ class OpenLoopUser(_User):  # type: ignore[misc]  # Locust has few types
         )
 
     def send(self) -> None:
-        """Send until Locust ends this user, or the schedule is over.
+        """Send until Locust stops this user or the schedule ends.
 
         Raises:
-            StopUser: When that is so; or at once, and Locust quits, if there is nothing
-                to send, or no server for it.
+            StopUser: At the end. If there is nothing to send or the host is wrong, at
+                once, and Locust quits.
         """
         origin = (self.host or "").rstrip("/")
         problem = self._problem(origin)
@@ -155,40 +164,42 @@ class OpenLoopUser(_User):  # type: ignore[misc]  # Locust has few types
             self.environment.events.user_error.fire(
                 user_instance=self, exception=TrafficError(problem), tb=None
             )
-            # As Locust does at the end of the time: this greenlet ends before.
+            # In a thread, as Locust does at the end of a run: this greenlet ends first.
             threading.Thread(target=self.environment.runner.quit, daemon=True).start()
             raise _stop_user()
-        # All that Locust has loaded: to walk through that takes longer than a request.
+        # Collecting garbage among Locust's own objects takes longer than a request.
         gc.collect()
         gc.freeze()
         self._number = -1
         self._wall_s = time.time() - time.monotonic()
         self._fire = self.environment.events.request.fire
-        Sender(
+        OpenLoopSender(
             origin=origin,
             times=self.arrivals.times(),
-            limits=Limits(self.connections, self.max_connections, self.timeout_s),
-            user=self,
-            turns=_turns(),
+            limits=ConnectionLimits(
+                self.connections, self.max_connections, self.timeout_s
+            ),
+            source=self,
+            waits=_wait_functions(),
         ).run()
         raise _stop_user()
 
     def _problem(self, origin: str) -> str:
-        """Return why nothing can be sent; empty if it can."""
+        """Return why nothing can be sent; empty if something can."""
         name = type(self).__name__
         if not origin.startswith("http://"):
             return (
-                f"{name}: the host is {origin or 'not said'!r}: an open-loop user "
-                "takes one as http://127.0.0.1:3000"
+                f"{name}: the host is {origin or 'not set'!r}: an open-loop user "
+                "needs one like http://127.0.0.1:3000"
             )
-        makes_its_own = type(self).next_request is not OpenLoopUser.next_request
-        if not self.requests and not makes_its_own:
+        has_own_requests = type(self).next_request is not OpenLoopUser.next_request
+        if not self.requests and not has_own_requests:
             return (
-                f"{name} has nothing to send: give it `requests`, as in "
-                "requests = [Request('/classify', b'...')]"
+                f"{name} has nothing to send: set `requests`, as in "
+                "requests = [OpenLoopRequest('/classify', b'...')]"
             )
         return ""
 
 
 class _Failed(Exception):
-    """What Locust shows as the error of a request."""
+    """Shown by Locust as the error of a request."""

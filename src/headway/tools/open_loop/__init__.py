@@ -1,1 +1,1 @@
-"""Requests that come at a given rate, whatever the server does, and their outcomes."""
+"""Open-loop traffic: requests at a given rate, and their outcomes."""

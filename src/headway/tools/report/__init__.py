@@ -1,1 +1,1 @@
-"""A page that shows what was measured: one HTML file, to look at and to keep."""
+"""Reports of measurements: one self-contained HTML file each."""

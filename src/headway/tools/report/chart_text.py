@@ -1,4 +1,4 @@
-"""A chart for those who do not see it: in a sentence or two, and as a table.
+"""A chart as text, for screen readers: a short description and a table.
 
 page calls it for each chart.
 """
@@ -11,16 +11,16 @@ from headway.tools.report.document import Chart, Series, Table
 __all__ = ["data_table", "describe", "figure"]
 
 _KINDS = {"line": "Line chart", "bar": "Bar chart", "points": "Points"}
-_MOST_TOLD = 6
-"""Series that are told one by one; the table has all."""
+_MOST_DESCRIBED = 6
+"""Maximum series in the description; the table has all of them."""
 _MOST_ROWS = 500
-"""Of a table: with those of all seconds of a long run the page would open slowly."""
+"""Maximum rows of a table: one row per second of a long run would be too slow."""
 _ALL_DIGITS = 1e5
-"""From here on no digits behind the point."""
+"""Larger numbers have no decimals."""
 
 
 def figure(value: float | str | None) -> str:
-    """Return a number as a text of six digits; a dash if there is none."""
+    """Return a number with six digits; a dash for no value."""
     if isinstance(value, str):
         return value
     if value is None or not isfinite(value):
@@ -31,19 +31,19 @@ def figure(value: float | str | None) -> str:
 
 
 def describe(chart: Chart) -> str:
-    """Return what a chart shows: of what by what, and the range of each series."""
-    told = [_told(series) for series in chart.series[:_MOST_TOLD]]
-    left = len(chart.series) - len(told)
+    """Return a description: the axes, and the range of each series."""
+    described = [_describe_series(series) for series in chart.series[:_MOST_DESCRIBED]]
+    left = len(chart.series) - len(described)
     if left > 0:
-        told.append(f"{left} more in the table.")
+        described.append(f"{left} more in the table.")
     head = f"{_KINDS[chart.kind]}: {chart.y_label} by {chart.x_label}."
-    return " ".join([head, *(told or ["There is nothing to show."])])
+    return " ".join([head, *(described or ["There is no data."])])
 
 
-def _told(series: Series) -> str:
+def _describe_series(series: Series) -> str:
     seen = [(y, x) for x, y in _points(series) if y is not None and isfinite(y)]
     if not seen:
-        return f"{series.name}: nothing."
+        return f"{series.name}: no data."
     (low, low_at), (high, high_at) = min(seen), max(seen)
     if len(seen) == 1:
         return f"{series.name}: {_short(low)} at {_short(low_at)}."
@@ -54,14 +54,14 @@ def _told(series: Series) -> str:
 
 
 def _short(value: float | str) -> str:
-    """Return it with three digits, as it is to be listened to."""
+    """Return a value with three digits, short enough to be read aloud."""
     if isinstance(value, str):
         return value
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def data_table(chart: Chart) -> Table:
-    """Return what a chart shows, with a column for each series if that can be."""
+    """Return the data of a chart, with a column for each series where possible."""
     columns, rows = _rows(chart)
     step = -(-len(rows) // _MOST_ROWS)
     return Table(
@@ -74,7 +74,7 @@ def data_table(chart: Chart) -> Table:
 
 def _rows(chart: Chart) -> tuple[list[str], list[list[str]]]:
     if any(len(set(series.xs)) < len(series.xs) for series in chart.series):
-        # Several values at one place: they cannot stand in one row.
+        # Several values at one x do not fit into one row.
         rows = [
             [series.name, figure(x), figure(y)]
             for series in chart.series
@@ -94,7 +94,7 @@ def _points(series: Series) -> list[tuple[float | str, float | None]]:
 
 
 def _places(series: Sequence[Series]) -> list[float] | list[str]:
-    """Return all that stands on the x-axis, in its order."""
+    """Return all values of the x-axis, in order."""
     found = dict.fromkeys(x for one in series for x in one.xs)
     numbers = [x for x in found if not isinstance(x, str)]
     return sorted(numbers) if numbers else [x for x in found if isinstance(x, str)]

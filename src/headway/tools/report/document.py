@@ -1,28 +1,40 @@
-"""What a report says, before it is a page.
+"""The content of a report, and the facts about the machine.
 
-The reports of the tuner, the walk and load tests are made of it; page renders them.
+The reports of the tuner, the walk and load tests consist of it; page renders them.
 """
 
-from collections.abc import Sequence
+import datetime
+import platform
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-__all__ = ["Chart", "Report", "Section", "Series", "Table"]
+from headway.core.version import __version__
+from headway.server.placement import available_cores
+
+__all__ = ["Chart", "Report", "Section", "Series", "Table", "surroundings"]
+
+_PACKAGES = ("uvloop", "httptools", "msgspec", "numpy", "locust")
+"""Packages that affect a latency."""
 
 
 class Series(msgspec.Struct, frozen=True):
-    """One line, or the points or bars of one colour."""
+    """A line, or the points or bars of one colour."""
 
     name: str
     xs: Sequence[float | str]
-    """Numbers, or names of what stands side by side; all of a chart are alike."""
+    """Numbers, or names of categories; the same kind in all series of a chart."""
     ys: Sequence[float | None]
-    """As many; None is a gap, and so is what is not finite."""
+    """One for each x; None and values that are not finite are gaps."""
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """A picture of some series."""
+    """A chart of one or more series."""
 
     title: str
     x_label: str
@@ -35,7 +47,7 @@ class Chart(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Texts in rows and columns; the first column says what a row is about."""
+    """Texts in rows and columns; the first column names the row."""
 
     title: str
     columns: Sequence[str]
@@ -44,27 +56,73 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """A heading, and what stands below it, in this order."""
+    """A heading with text, charts, tables and code, in this order."""
 
     title: str
     text: str = ""
-    """An empty line divides paragraphs."""
+    """An empty line separates paragraphs."""
     charts: Sequence[Chart] = ()
     tables: Sequence[Table] = ()
     code: str = ""
-    """A file's content, say; shown as it is."""
+    """Shown verbatim, for example the content of a file."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """A whole report."""
 
     title: str
     summary: str
-    """What it came to, in a sentence or two."""
+    """The result, in a sentence or two."""
     facts: Sequence[tuple[str, str]]
-    """How it was measured: the command, the machine; machine.surroundings has some."""
+    """How it was measured: the command and the machine, see `surroundings`."""
     sections: Sequence[Section]
     problems: Sequence[str] = ()
-    """What the reader has to know before believing it."""
+    """Reasons to doubt the result."""
     data: object = None
-    """The raw results: anything that msgspec makes JSON of. The reader can save it."""
+    """The raw results, anything that msgspec encodes. The reader can save them."""
+
+
+def surroundings(command: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the facts about a measurement on this machine: name and value.
+
+    Args:
+        command: Words of the command; invalid UTF-8 is replaced.
+    """
+    words = shlex.join(command).encode("utf-8", "replace").decode()
+    now = datetime.datetime.now().astimezone()
+    return [
+        ("Command", words),
+        ("Date", now.isoformat(sep=" ", timespec="seconds")),
+        ("Processor", _found("/proc/cpuinfo", r"model name\s*:\s*(.+)", _machine())),
+        ("Cores", str(available_cores())),
+        ("Memory", _memory()),
+        ("System", f"{platform.system()} {platform.release()}"),
+        ("Headway", __version__),
+        ("Python", platform.python_version()),
+        *_versions(),
+    ]
+
+
+def _machine() -> str:
+    return platform.machine() or "unknown"
+
+
+def _memory() -> str:
+    kib = _found("/proc/meminfo", r"MemTotal:\s+(\d+)", "")
+    return f"{int(kib) / 2**20:.1f} GiB" if kib else "unknown"
+
+
+def _found(file: str, pattern: str, default: str) -> str:
+    try:
+        found = re.search(pattern, Path(file).read_text(encoding="utf-8"))
+    except OSError:
+        return default
+    return found[1].strip() if found else default
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue

@@ -1,1 +1,1 @@
-"""Finds the settings with which a service keeps a latency at the highest rate."""
+"""Finds the settings that keep a latency target at the highest request rate."""

@@ -1,6 +1,6 @@
-"""Which settings a service has to choose from, and what they are in a configuration.
+"""The settings that the tuner chooses from, and their keys in a configuration.
 
-tuner makes one of the service's plan; search sees its values only.
+cli/tune and cli/walk build a grid from the service's plan; search sees only its values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ __all__ = ["Choice", "Grid", "KeyPath", "grid_of", "with_keys"]
 
 KeyPath = tuple[str, ...]
 _FACTOR = 4
-"""Between the batch sizes that are tried: a finer difference hardly shows."""
+"""Ratio between the batch sizes tried; smaller differences hardly show."""
 
 _UNITS = {
     "workers": ("API worker", "API workers"),
@@ -26,21 +26,21 @@ _UNITS = {
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """One number to choose."""
+    """One number to choose, with its candidate values."""
 
     what: Literal["workers", "max_batch_size", "threads", "replicas"]
     values: tuple[int, ...]
-    """The one that holds now comes first."""
+    """The current value comes first."""
     runner: str = ""
-    """Whose it is; none for the server's own."""
+    """Name of the runner; empty for settings of the API server."""
     names_runner: bool = False
-    """Whether there are several runners, so that it has to be told whose it is."""
+    """Whether texts include the runner's name, because there are several runners."""
     multi_threaded: bool = True
-    """Whether the runner's cores are threads; else each is a replica."""
+    """Whether the runner uses its cores as threads; otherwise as replicas."""
 
     @property
     def key(self) -> KeyPath:
-        """Return the key of the configuration that it stands for."""
+        """The key in the configuration."""
         if self.what == "workers":
             return "api_server", "workers"
         below: KeyPath = ("resources", "cpu")
@@ -52,18 +52,18 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """Return what the values are, as the head of a column of them."""
+        """The name of the choice, as a column header."""
         unit = "batches up to" if self.what == "max_batch_size" else None
-        return self._whose + (unit or _UNITS[self.what][1])
+        return self._prefix + (unit or _UNITS[self.what][1])
 
     def text(self, value: int) -> str:
-        """Return a value in words."""
+        """Return a value as text."""
         if self.what == "max_batch_size":
-            return f"{self._whose}batches up to {value}"
-        return f"{self._whose}{value} {_UNITS[self.what][value != 1]}"
+            return f"{self._prefix}batches up to {value}"
+        return f"{self._prefix}{value} {_UNITS[self.what][value != 1]}"
 
     @property
-    def _whose(self) -> str:
+    def _prefix(self) -> str:
         return f"{self.runner}: " if self.names_runner else ""
 
 
@@ -75,16 +75,16 @@ class Grid(msgspec.Struct, frozen=True):
 
     @property
     def values(self) -> tuple[tuple[int, ...], ...]:
-        """Of each choice, as search takes them."""
+        """The values of each choice, for the search."""
         return tuple(choice.values for choice in self.choices)
 
     def text(self, setting: Setting) -> str:
-        """Return a setting in words."""
+        """Return a setting as text."""
         pairs = zip(self.choices, setting, strict=True)
         return ", ".join(choice.text(value) for choice, value in pairs)
 
     def excess(self, setting: Setting) -> str:
-        """Return why a setting need not be tried; nothing if it may be good."""
+        """Return why a setting is not worth a trial; empty if it is."""
         for place, choice in enumerate(self.choices):
             if choice.what == "threads":
                 threads, replicas = setting[place], self._replicas(setting, choice)
@@ -93,7 +93,7 @@ class Grid(msgspec.Struct, frozen=True):
         return ""
 
     def keys(self, setting: Setting) -> dict[KeyPath, int]:
-        """Return what to write into the configuration for a setting."""
+        """Return the configuration keys and values of a setting."""
         found: dict[KeyPath, int] = {}
         for choice, value in zip(self.choices, setting, strict=True):
             if choice.what == "threads":
@@ -114,12 +114,12 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 def grid_of(plan: ServicePlan, config: ResolvedConfig, cores: int) -> Grid:
-    """Return what there is to choose for a service.
+    """Return the choices for a service.
 
     Args:
         plan: The service's description.
-        config: What holds now.
-        cores: Of the machine.
+        config: Its current configuration.
+        cores: Cores of the machine.
     """
     workers = config.config.api_server.workers or cores
     choices = [Choice(what="workers", values=_with(workers, _powers(cores)))]
@@ -146,7 +146,7 @@ def _choices(
             names_runner=several,
         )
     if runner.uses_gpu and settings.resources.gpu:
-        return  # replicas would share GPUs' memory: the user decides that
+        return  # replicas would share GPU memory: the user decides
     replicas = plan_replicas(runner, settings, cores)
     if runner.multi_threaded:
         yield Choice(
@@ -165,7 +165,7 @@ def _choices(
 
 
 def _powers(most: int) -> list[int]:
-    """Return `most`, and the powers of two below it, falling."""
+    """Return `most` and the powers of two below it, in descending order."""
     return [most, *(2**i for i in range(most.bit_length(), -1, -1) if 2**i < most)]
 
 

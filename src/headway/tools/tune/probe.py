@@ -1,6 +1,7 @@
-"""Sends one rate to a server for a moment and judges whether the target was kept.
+"""Sends one request rate to a server and checks whether the target was kept.
 
-tuner and walk call it; open_loop sends.
+tuner calls `probe` for each trial; the walk and a benchmark call `find_limit`.
+open_loop sends the traffic.
 """
 
 from typing import Any
@@ -8,75 +9,83 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from headway.tools.open_loop.outcomes import NOT_SENT, UNANSWERED, Outcomes
-from headway.tools.open_loop.traffic import Phase, Traffic, send
-from headway.tools.sample_request import Question, ask
+from headway.tools.open_loop.traffic import (
+    NOT_SENT,
+    UNANSWERED,
+    Outcomes,
+    Phase,
+    Traffic,
+    send,
+)
+from headway.tools.sample_request import SampleRequest, send_sample
+from headway.tools.tune.search import RateSearch, best
 from headway.tools.tune.trial import FAILED, Setting, Trial
 
-__all__ = ["Target", "judge", "probe"]
+__all__ = ["Target", "find_limit", "judge", "probe"]
 
 _OK = 200
 _LATE = 0.01
 _HOPELESS = 0.1
-"""Share of late requests that ends a probe: no short disturbance makes so many."""
+"""Share of late requests that ends a probe early; a disturbance causes fewer."""
 _LONGEST_S = 8.0
 _ENOUGH = 40
-"""Requests at the least, at low rates."""
-_IDLE_ASKS = 4
+"""Minimum requests, at low rates."""
+_IDLE_REQUESTS = 4
 _START_S = 1.0
-"""What a generator takes to start and to end."""
+"""Time for the generator to start and to end."""
+_UNBOUND = float("inf")
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What is to be kept: 99 in 100 requests in time, 999 in 1,000 answered 200."""
+    """The target: 99% of requests in time, 99.9% answered 200."""
 
     p99_ms: float
     seconds: float = 1.5
-    """How long a rate is watched."""
+    """Measured time at each rate."""
     settle_s: float = 0.5
-    """How long it is sent before."""
+    """Time at the rate before the measurement."""
 
     @property
     def probe_s(self) -> float:
-        """What a probe takes at the most, at rates that are not very low."""
+        """Maximum duration of a probe, except at very low rates."""
         return _START_S + self.settle_s + self.seconds + 2 * self.p99_ms / 1000
 
 
 def probe(
     url: str,
-    question: Question,
+    sample: SampleRequest,
     target: Target,
     *,
     per_s: float,
     setting: Setting = (),
     confirms: bool = False,
 ) -> Trial:
-    """Send a rate and return how it was served.
+    """Send requests at one rate and return the trial.
 
     Args:
-        url: Of the server.
-        question: What is sent.
-        target: What is to be kept.
-        per_s: The rate.
-        setting: Of the server, for the record.
-        confirms: Whether to watch twice as long.
+        url: URL of the server.
+        sample: The request to send.
+        target: The target to keep.
+        per_s: Requests per second.
+        setting: The server's setting, for the record.
+        confirms: Whether to measure twice as long.
 
     Raises:
-        TrafficError: If nothing could be sent.
+        TrafficError: If no request could be sent.
     """
-    for _ in range(_IDLE_ASKS):
-        # Answered once what an earlier probe has left behind is computed; a new
-        # connection may be another API worker's.
-        ask(url, question)
+    for _ in range(_IDLE_REQUESTS):
+        # Waits until the work left by an earlier probe is done. Several times, as each
+        # connection may belong to another API worker.
+        send_sample(url, sample)
     seconds = target.seconds * (2 if confirms else 1)
     seconds = min(max(seconds, _ENOUGH / per_s), _LONGEST_S)
     settle_s = target.settle_s
     outcomes = send(
         Traffic(
-            url=url + question.route,
+            url=url + sample.route,
             phases=(Phase(per_s, settle_s), Phase(per_s, seconds)),
-            body=question.body,
-            content_type=question.content_type,
+            body=sample.body,
+            content_type=sample.content_type,
             deadline_ms=target.p99_ms,
             sends_deadline=False,
             most_missed=_HOPELESS,
@@ -91,18 +100,18 @@ def probe(
 def judge(
     outcomes: Outcomes, *, seconds: float, target: Target
 ) -> tuple[bool, dict[str, Any]]:
-    """Return whether the target was kept, and the figures of a trial.
+    """Return whether the target was kept, and the figures of the trial.
 
     Args:
-        outcomes: Of a probe, its settling included.
-        seconds: That were watched after it.
-        target: What was to be kept.
+        outcomes: Outcomes of the probe, including the time before the measurement.
+        seconds: Measured time.
+        target: The target to keep.
     """
     settle_s = target.settle_s
     watched = outcomes.between(settle_s, settle_s + seconds)
     offered = max(len(watched.status), 1)
     in_time = float(watched.is_in_time.sum()) / offered
-    # One that was ended early says nothing of those that were not sent.
+    # If the probe ended early, the requests not sent say nothing.
     sent = watched.status != NOT_SENT
     unanswered = watched.status == UNANSWERED
     ended_s = float(
@@ -129,3 +138,38 @@ def judge(
         "failed": failed,
         "lag_p99_ms": float(np.quantile(lag_s, 0.99)) * 1e3 if sent.any() else 0.0,
     }
+
+
+def find_limit(
+    url: str,
+    sample: SampleRequest,
+    target: Target,
+    *,
+    setting: Setting = (),
+    precision: float = 1.08,
+) -> tuple[Trial | None, list[Trial]]:
+    """Return the trial at the highest rate kept, if any, and all trials.
+
+    Args:
+        url: URL of the server.
+        sample: The request to send.
+        target: The target to keep.
+        setting: The server's setting, for the record.
+        precision: Rates within this factor of each other count as equal.
+
+    Raises:
+        TrafficError: If no request could be sent.
+    """
+    search = RateSearch(
+        values=tuple((value,) for value in setting),
+        trial_s=0.0,
+        confirm_s=0.0,
+        precision=precision,
+        confirmations=0,
+    )
+    trials: list[Trial] = []
+    while step := search.next_trial(trials, _UNBOUND):
+        trials.append(
+            probe(url, sample, target, per_s=step.per_s, setting=step.setting)
+        )
+    return best(trials), trials

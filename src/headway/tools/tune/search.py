@@ -1,9 +1,10 @@
-"""Decides what the tuner measures next: a pure function of what it has measured.
+"""Decides the tuner's next trial: a pure function of the trials so far.
 
-tuner asks after each trial. One setting's rate is found by growing it until it is
-missed, and bisecting. Every other setting has to beat it in a single trial a little
-above it: most are dropped by that, and one that keeps it becomes the one to beat. First
-come those that differ from the best in one choice, then those that differ in two.
+tuner calls it after each trial. The highest rate of the first setting is found by
+raising the rate until the target is missed, then by bisection. Every other setting gets
+one trial at a slightly higher rate. Most settings fail it; a setting that succeeds
+becomes the new best. Settings that differ from the best in one choice come first, then
+those that differ in two.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,72 +15,72 @@ import msgspec
 
 from headway.tools.tune.trial import Bracket, Setting, Trial, brackets
 
-__all__ = ["Search", "Step", "best"]
+__all__ = ["NextTrial", "RateSearch", "best"]
 
 _FIRST_GROWTH = 4.0
 _GROWTH = 1.5
 _UNKNOWN = Bracket()
 
 
-class Step(msgspec.Struct, frozen=True):
-    """What to measure next."""
+class NextTrial(msgspec.Struct, frozen=True):
+    """The next trial to run."""
 
     setting: Setting
     per_s: float
     confirms: bool = False
 
 
-class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of a search."""
+class RateSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters of a search."""
 
     values: tuple[tuple[int, ...], ...]
-    """Of each choice, the likeliest first."""
-    step_s: float
-    """What a trial takes at the most, the start of its server included."""
+    """Values of each choice, the most likely first."""
+    trial_s: float
+    """Maximum duration of a trial, including the start of its server."""
     confirm_s: float
-    """The same of a confirmation."""
+    """Maximum duration of a confirmation."""
     start_per_s: float = 100.0
     lowest_per_s: float = 5.0
-    """Below it a target counts as one that cannot be kept."""
+    """A target missed at this rate counts as impossible."""
     precision: float = 1.08
-    """Rates nearer to each other than this factor are alike."""
+    """Rates within this factor of each other count as equal."""
     confirmations: int = 4
-    """Rates at which the winner is tried at the end, until one is kept."""
+    """Rates at which the best setting is confirmed at the end, until one is kept."""
 
-    def next_step(self, trials: Sequence[Trial], left_s: float) -> Step | None:
-        """Return what to measure, or None if all is found or the time is over.
+    def next_trial(self, trials: Sequence[Trial], left_s: float) -> NextTrial | None:
+        """Return the next trial, or None if the search is complete or out of time.
 
         Args:
-            trials: All so far, in their order.
-            left_s: Time that is left.
+            trials: All trials so far, in order.
+            left_s: Remaining time.
         """
         reserve_s = self.confirm_s if any(trial.kept for trial in trials) else 0.0
-        if left_s >= self.step_s + reserve_s:
+        if left_s >= self.trial_s + reserve_s:
             step = self._explore(trials)
             if step is not None:
                 return step
         return self._confirm(trials) if left_s >= self.confirm_s else None
 
-    def _explore(self, trials: Sequence[Trial]) -> Step | None:
+    def _explore(self, trials: Sequence[Trial]) -> NextTrial | None:
         known = brackets(trials)
         for setting, bracket in known.items():
-            # One that has to be asked again: its server is running.
+            # Repeat a doubtful trial at once: its server is running.
             if bracket.doubted is not None and not bracket.problem:
-                return Step(setting, bracket.doubted)
+                return NextTrial(setting, bracket.doubted)
         leader = self._leader(known)
         if leader is None:
             return None
         bracket = known.get(leader, _UNKNOWN)
         if not bracket.is_closed(self.precision, self.lowest_per_s):
-            return Step(leader, self._rate(bracket, is_first=len(known) < 2))
+            return NextTrial(leader, self._rate(bracket, is_first=len(known) < 2))
         challenger = next(self._challengers(leader, known, trials), None)
         if challenger is None:
             return None
         beaten = bracket.kept * self.precision
-        return Step(challenger, max(beaten, self.lowest_per_s))
+        return NextTrial(challenger, max(beaten, self.lowest_per_s))
 
     def _leader(self, known: Mapping[Setting, Bracket]) -> Setting | None:
-        """Return the setting to beat: the first, until one has kept a rate."""
+        """Return the best setting; the first one until a rate has been kept."""
         works = {
             setting: bracket
             for setting, bracket in known.items()
@@ -106,13 +107,13 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         known: Mapping[Setting, Bracket],
         trials: Sequence[Trial],
     ) -> Iterator[Setting]:
-        """Yield the untried settings near the leader, the likeliest first."""
+        """Yield the untried settings near the leader, the most promising first."""
         served: dict[Setting, float] = {}
         for trial in trials:
             served[trial.setting] = max(trial.ok_per_s, served.get(trial.setting, 0.0))
 
         def promise(setting: Setting) -> float:
-            """Return what the worse of its two changes served on its own."""
+            """Return the rate served by the worse of its two changes alone."""
             changed = [i for i, value in enumerate(setting) if value != leader[i]]
             alone = (
                 (*leader[:i], setting[i], *leader[i + 1 :])
@@ -125,7 +126,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         yield from sorted(untried, key=promise, reverse=True)
 
     def _near(self, setting: Setting) -> Iterator[Setting]:
-        """Yield all settings that differ in one choice, then those in two."""
+        """Yield all settings that differ in one choice, then in two."""
         others = [
             [value for value in values if value != setting[i]]
             for i, values in enumerate(self.values)
@@ -138,7 +139,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
                         made[place] = value
                     yield tuple(made)
 
-    def _confirm(self, trials: Sequence[Trial]) -> Step | None:
+    def _confirm(self, trials: Sequence[Trial]) -> NextTrial | None:
         known = brackets(trials)
         leader = self._leader(known)
         rate = known[leader].kept if leader in known else 0.0
@@ -152,13 +153,13 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         for i in range(self.confirmations):
             per_s = rate / self.precision**i
             if per_s not in done:
-                return Step(leader, per_s, confirms=True)
+                return NextTrial(leader, per_s, confirms=True)
             if done[per_s]:
                 break
         return None
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial that shows most: a confirmed one, else the highest rate kept."""
+    """Return the best trial: a confirmed one, otherwise the highest rate kept."""
     kept = [trial for trial in trials if trial.kept]
     return max(kept, key=lambda trial: (trial.confirms, trial.per_s), default=None)

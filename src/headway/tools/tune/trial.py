@@ -1,6 +1,6 @@
-"""What the tuner measured: one rate sent to a server of one setting.
+"""A trial of the tuner: one request rate sent to a server with one setting.
 
-probe makes them, state keeps them in a file, search decides by them.
+probe makes trials, job saves them in a file, and search decides by them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,49 +10,49 @@ import msgspec
 __all__ = ["FAILED", "Bracket", "Setting", "Trial", "brackets"]
 
 Setting = tuple[int, ...]
-"""A value for each choice of the grid, in its order."""
+"""A value for each choice of the grid, in order."""
 
 _CLEAR = 0.9
-"""Share in time below which a miss cannot be an accident of the moment."""
+"""Share in time below which a miss is not a short disturbance."""
 
 
 FAILED = 0.001
-"""Share that may fail."""
+"""Share of requests that may fail."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a setting kept the target at a rate."""
+    """Whether a setting kept the target at one rate."""
 
     setting: Setting
     per_s: float
-    """Requests sent; 0 if there was nothing to send them to."""
+    """Requests sent per second; 0 if the server did not start."""
     kept: bool
     p99_ms: float | None = None
-    """From the scheduled send time, a lower bound if the trial was ended early; None if
-    one in a hundred failed."""
+    """From the scheduled send time; a lower bound if the trial ended early; None if 1
+    in 100 requests failed."""
     ok_per_s: float = 0.0
-    """Answered 200 per second, in time or not."""
+    """Answers with 200 per second, in time or late."""
     in_time: float = 0.0
-    """Share of the requests that was answered 200 in time."""
+    """Share of requests answered 200 in time."""
     failed: float = 0.0
-    """Share of the requests that had another answer, or none."""
+    """Share of requests with another answer or none."""
     lag_p99_ms: float = 0.0
-    """How late the generator itself was."""
+    """Delay of the generator itself."""
     took_s: float = 0.0
-    """All of it, with the start of its server if it needed one."""
+    """Duration, including the server start if there was one."""
     confirms: bool = False
-    """A longer one at the end, for the winner."""
+    """Whether it is a longer trial of the best setting, at the end."""
     problem: str = ""
-    """Why nothing could be measured: the server did not start, say."""
+    """Why nothing could be measured, for example a failed server start."""
 
     @property
     def is_clear(self) -> bool:
-        """Whether a miss is one of the setting, and no accident of the moment."""
+        """Whether a miss is due to the setting, not to a short disturbance."""
         return bool(self.problem) or self.in_time < _CLEAR
 
     @property
-    def verdict(self) -> str:
-        """Return in a word how it ended."""
+    def result(self) -> str:
+        """The result in one word."""
         if self.problem:
             return "skipped"
         if not self.kept:
@@ -61,7 +61,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def why(self) -> str:
-        """Return in words why it was missed."""
+        """Why the target was missed."""
         if self.problem:
             return self.problem
         if self.failed > FAILED:
@@ -70,12 +70,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bracket(msgspec.Struct, frozen=True):
-    """What is known of a setting: it keeps one rate and misses another."""
+    """Bounds of a setting: the highest rate kept and the lowest rate missed."""
 
     kept: float = 0.0
     missed: float = float("inf")
     doubted: float | None = None
-    """A rate in between that was missed once, maybe by accident."""
+    """A rate in between, missed once and perhaps only by a disturbance."""
     problem: str = ""
 
     def is_closed(self, precision: float, lowest: float) -> bool:
@@ -86,7 +86,7 @@ class Bracket(msgspec.Struct, frozen=True):
 
 
 def brackets(trials: Iterable[Trial]) -> dict[Setting, Bracket]:
-    """Return what is known of each setting that was tried."""
+    """Return the bounds of each setting tried."""
     by_setting: dict[Setting, list[Trial]] = {}
     for trial in trials:
         if not trial.confirms:
@@ -97,7 +97,7 @@ def brackets(trials: Iterable[Trial]) -> dict[Setting, Bracket]:
 def _bracket(trials: Sequence[Trial]) -> Bracket:
     problems = [trial.problem for trial in trials if trial.problem]
     kept = max((trial.per_s for trial in trials if trial.kept), default=0.0)
-    # A miss below a rate that was kept was an accident.
+    # A miss below a rate that was kept was a disturbance.
     misses = [trial for trial in trials if not trial.kept and trial.per_s > kept]
     rates = [trial.per_s for trial in misses]
     sure = {

@@ -1,6 +1,6 @@
-"""A search as a report: what was found and why, its course, each choice, all trials.
+"""The report of a tuner run: the result, the search, each choice, and all trials.
 
-cli/tune calls it, also for a search that was stopped.
+cli/tune calls it, also for a run that was stopped.
 """
 
 from collections.abc import Sequence
@@ -8,19 +8,18 @@ from itertools import accumulate
 
 from headway.tools.report.document import Chart, Report, Section, Series, Table
 from headway.tools.tune.grid import Choice, Grid
+from headway.tools.tune.job import TuneJob
 from headway.tools.tune.probe import Target
 from headway.tools.tune.search import best
 from headway.tools.tune.trial import Setting, Trial
-from headway.tools.tune.tuned_file import fates
-from headway.tools.tune.tuner import TuneJob
-from headway.tools.tune.verdict import configuration, nothing_found
+from headway.tools.tune.tuned_file import configuration, nothing_found, value_outcomes
 
 __all__ = ["tune_report"]
 
-_VERDICTS = ("kept", "missed", "confirmed")
+_RESULTS = ("kept", "missed", "confirmed")
 _RATE = "requests sent per second"
 _LATE_SHARE = 0.1
-"""Of the target: a generator that is later has a share in what it measures."""
+"""Share of the target; a larger delay of the generator distorts the result."""
 
 
 def tune_report(
@@ -30,13 +29,13 @@ def tune_report(
     facts: Sequence[tuple[str, str]],
     is_stopped: bool,
 ) -> Report:
-    """Return the report of a search.
+    """Return the report of a tuner run.
 
     Args:
         job: What was tuned.
-        trials: All of them, in their order.
-        facts: Of the machine.
-        is_stopped: Whether the user ended it.
+        trials: All trials, in order.
+        facts: Name and value of each fact about the machine.
+        is_stopped: Whether the user stopped it.
     """
     found = best(trials)
     return Report(
@@ -44,16 +43,16 @@ def tune_report(
         summary=_summary(job, trials, found),
         facts=[
             ("Service", job.service),
-            ("Target", f"99 in 100 requests within {job.target.p99_ms:g} ms"),
+            ("Target", f"99% of requests within {job.target.p99_ms:g} ms"),
             *facts,
         ],
         sections=[
             _found(job, trials, found),
-            _course(job.target, trials),
+            _search(job.target, trials),
             Section(
                 "Each choice",
-                "Every trial, by what was chosen. Those of one value differ in the "
-                "other choices.",
+                "Every trial, by the value of each choice. Trials with the same value "
+                "differ in the other choices.",
                 charts=[
                     _by_choice(choice, place, trials)
                     for place, choice in enumerate(job.grid.choices)
@@ -84,10 +83,12 @@ def _summary(job: TuneJob, trials: Sequence[Trial], found: Trial | None) -> str:
 def _problems(target: Target, found: Trial | None, *, is_stopped: bool) -> list[str]:
     problems = []
     if is_stopped:
-        problems.append("The search was stopped; this is what it had found until then.")
+        problems.append(
+            "The search was stopped; the report shows what it had found until then."
+        )
     if found is not None and not found.confirms:
         problems.append(
-            "The rate was kept for a moment only: there was no time to confirm it."
+            "The rate was kept in a short trial only; there was no time to confirm it."
         )
     if found is not None and found.lag_p99_ms > _LATE_SHARE * target.p99_ms:
         problems.append(
@@ -100,21 +101,21 @@ def _problems(target: Target, found: Trial | None, *, is_stopped: bool) -> list[
 def _found(job: TuneJob, trials: Sequence[Trial], found: Trial | None) -> Section:
     title = "The setting"
     if found is None:
-        return Section(title, "None is found yet that keeps the target.")
-    told = fates(job.grid, trials, found)
+        return Section(title, "No setting keeps the target so far.")
+    outcomes = value_outcomes(job.grid, trials, found)
     rows = [
-        [choice.title, value, ("" if place else "chosen: ") + fate]
-        for choice, own in zip(job.grid.choices, told, strict=True)
-        for place, (value, fate) in enumerate(own)
+        [choice.title, value, ("" if place else "chosen: ") + outcome]
+        for choice, own in zip(job.grid.choices, outcomes, strict=True)
+        for place, (value, outcome) in enumerate(own)
     ]
-    series = [_latencies("as found", trials, found.setting)]
+    series = [_latencies("best", trials, found.setting)]
     before = tuple(values[0] for values in job.grid.values)
     if before != found.setting:
-        series.insert(0, _latencies("as it was", trials, before))
+        series.insert(0, _latencies("before", trials, before))
     return Section(
         title,
-        "Each choice, with how its other values fared, and the configuration to serve "
-        "it with.",
+        "Each choice with the results of its values, and the configuration for "
+        "`headway serve`.",
         charts=[
             Chart(
                 "Latency by rate",
@@ -124,10 +125,10 @@ def _found(job: TuneJob, trials: Sequence[Trial], found: Trial | None) -> Sectio
                 kind="points",
                 log_x=True,
                 log_y=True,
-                note="Of a trial that was ended early, the p99 is at least this.",
+                note="If a trial ended early, its p99 is a lower bound.",
             )
         ],
-        tables=[Table("Why", ["choice", "value", "how it fared"], rows)],
+        tables=[Table("Why", ["choice", "value", "result"], rows)],
         code=configuration(job, trials, found),
     )
 
@@ -138,21 +139,22 @@ def _latencies(name: str, trials: Sequence[Trial], setting: Setting) -> Series:
     return Series(name, [trial.per_s for trial in own], [trial.p99_ms for trial in own])
 
 
-def _course(target: Target, trials: Sequence[Trial]) -> Section:
+def _search(target: Target, trials: Sequence[Trial]) -> Section:
     ended_s = list(accumulate(trial.took_s for trial in trials))
     rates = [trial.per_s for trial in trials]
     highest = accumulate((trial.per_s if trial.kept else 0.0 for trial in trials), max)
-    seconds = "seconds of searching"
+    seconds = "seconds of search"
     return Section(
         "The search",
-        "The rate of a setting is grown until it is missed, then the range is halved. "
-        "Every other setting has to keep more than the best so far, in a single trial.",
+        "The rate of a setting is raised until the target is missed, then bisected. "
+        "Every other setting must keep a higher rate than the best so far, in a single "
+        "trial.",
         charts=[
             Chart(
-                "What was tried",
+                "Trials",
                 seconds,
                 _RATE,
-                _by_verdict(trials, ended_s, rates),
+                _by_result(trials, ended_s, rates),
                 kind="points",
             ),
             Chart(
@@ -165,12 +167,12 @@ def _course(target: Target, trials: Sequence[Trial]) -> Section:
                 "Latency by rate, of all settings",
                 _RATE,
                 "p99 in ms",
-                _by_verdict(trials, rates, [trial.p99_ms for trial in trials]),
+                _by_result(trials, rates, [trial.p99_ms for trial in trials]),
                 kind="points",
                 log_x=True,
                 log_y=True,
-                note=f"{target.p99_ms:g} ms were to be kept. Where 1 in 100 failed, "
-                "there is no p99.",
+                note=f"The target is {target.p99_ms:g} ms. If 1 in 100 requests "
+                "failed, there is no p99.",
             ),
         ],
     )
@@ -184,34 +186,34 @@ def _by_choice(choice: Choice, place: int, trials: Sequence[Trial]) -> Chart:
         choice.title,
         choice.title,
         _RATE,
-        _by_verdict(ordered, values, rates),
+        _by_result(ordered, values, rates),
         kind="points",
     )
 
 
-def _by_verdict(
+def _by_result(
     trials: Sequence[Trial],
     xs: Sequence[float | str],
     ys: Sequence[float | None],
 ) -> list[Series]:
-    """Return a series for each verdict, also if it is empty: each has its colour.
+    """Return a series for each result, even if empty, so that each keeps its colour.
 
-    What was skipped is in none.
+    Skipped trials are in none.
     """
     series = []
-    for verdict in _VERDICTS:
-        at = [n for n, trial in enumerate(trials) if trial.verdict == verdict]
-        series.append(Series(verdict, [xs[n] for n in at], [ys[n] for n in at]))
+    for result in _RESULTS:
+        at = [n for n, trial in enumerate(trials) if trial.result == result]
+        series.append(Series(result, [xs[n] for n in at], [ys[n] for n in at]))
     return series
 
 
 def _table(grid: Grid, trials: Sequence[Trial]) -> Table:
     return Table(
-        "All trials, in their order",
+        "All trials, in order",
         [
             "trial",
             *(choice.title for choice in grid.choices),
-            *("requests/s", "verdict", "p99 ms", "in time", "failed", "why"),
+            *("requests/s", "result", "p99 ms", "in time", "failed", "why"),
         ],
         [
             [str(number), *map(str, trial.setting), *_cells(trial)]
@@ -222,10 +224,10 @@ def _table(grid: Grid, trials: Sequence[Trial]) -> Table:
 
 def _cells(trial: Trial) -> list[str]:
     if trial.problem:
-        return ["-", trial.verdict, "-", "-", "-", trial.problem]
+        return ["-", trial.result, "-", "-", "-", trial.problem]
     return [
         f"{trial.per_s:,.0f}",
-        trial.verdict,
+        trial.result,
         "-" if trial.p99_ms is None else f"{trial.p99_ms:,.1f}",
         f"{trial.in_time:.2%}",
         f"{trial.failed:.2%}",

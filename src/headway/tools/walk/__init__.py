@@ -1,1 +1,1 @@
-"""The same service in stages, and what each optimisation brings."""
+"""Measures a service in stages, to show the gain of each optimisation."""

@@ -1,7 +1,7 @@
-"""A service without runners: each API worker has a copy of the models and waits for it.
+"""A service without runners: each API worker has its own copy of the models.
 
-The main object of the walk's first stages; variables name the user's service, which
-stays as it is.
+The walk's stages `sync` and `workers` serve it with `headway serve`, which is why it is
+a module of its own. Environment variables name the user's service.
 """
 
 import os
@@ -15,7 +15,7 @@ __all__ = ["svc"]
 
 
 def _inline(original: ServiceDefinition) -> ServiceDefinition:
-    """Return the same APIs, whose runners compute where they are called."""
+    """Return a service with the same APIs, whose runners compute in the API worker."""
     made = ServiceDefinition(original.name)
     made.apis = original.apis
     # Only in the workers: the process that describes the service needs no model.

@@ -1,6 +1,6 @@
-"""The stages of the walk: how the same service is served, from plain to tuned.
+"""The stages of a walk: how the service is served, and the figures measured.
 
-walk serves them one after the other.
+walk serves them one after the other; walk_report shows the figures.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,16 @@ import msgspec
 
 from headway.tools.tune.grid import KeyPath, with_keys
 
-__all__ = ["FOLDER_VARIABLE", "SERVICE_VARIABLE", "Stage", "plain_stages"]
+__all__ = [
+    "FOLDER_VARIABLE",
+    "SERVICE_VARIABLE",
+    "Stage",
+    "StageFigures",
+    "StepFigures",
+    "plain_stages",
+]
 
-# Not with the prefix of the configuration's variables.
+# HEADWAY_ is the prefix of configuration variables.
 SERVICE_VARIABLE = "HW_WALK_SERVICE"
 FOLDER_VARIABLE = "HW_WALK_FOLDER"
 _INLINE = "headway.tools.walk.inline:svc"
@@ -24,25 +31,49 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     what: str
-    """Says what is new, in a line."""
+    """What is new, in one line."""
     service: str
     document: Mapping[str, Any]
     """Content of its configuration file."""
     environment: Mapping[str, str] = {}
 
 
+class StepFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the users measured since all were spawned."""
+
+    users: int
+    rps: float
+    p50_ms: float
+    p99_ms: float
+    failures: int
+
+
+# The JSON of `--json` keeps the key "rungs".
+class StageFigures(msgspec.Struct, kw_only=True, rename={"steps": "rungs"}):
+    """Measurements of a stage, as far as it ran."""
+
+    name: str
+    what: str
+    steps: list[StepFigures] = []
+    limit_per_s: float | None = None
+    """Highest open-loop rate within the target; 0: no rate is."""
+    livez_p99_ms: float | None = None
+    """p99 of /livez during the last load step."""
+    problem: str = ""
+
+
 def plain_stages(
     service: str, folder: Path, document: Mapping[str, Any], cores: int
 ) -> list[Stage]:
-    """Return all stages but the tuned one.
+    """Return all stages except the tuned one.
 
     Args:
         service: `module:svc`.
-        folder: Where it is.
+        folder: Folder of the service.
         document: Content of the user's configuration file.
-        cores: Of the machine: API workers, from the third stage on.
+        cores: Cores of the machine: API workers, from the third stage on.
     """
-    # Without runners, the configuration has nothing to say about them.
+    # A service without runners must not configure any.
     without = {key: value for key, value in document.items() if key != "runners"}
     environment = {SERVICE_VARIABLE: service, FOLDER_VARIABLE: str(folder)}
     alone: KeyPath = ("api_server", "workers")
@@ -50,14 +81,14 @@ def plain_stages(
     return [
         Stage(
             name="sync",
-            what="one process; a request computes alone and blocks all others",
+            what="one process; each request computes alone and blocks all others",
             service=_INLINE,
             document=with_keys(without, {alone: 1, threads: 1}),
             environment=environment,
         ),
         Stage(
             name="async",
-            what="the model in a process of its own; one API worker awaits it",
+            what="the model in its own process; one API worker awaits it",
             service=service,
             document=_unbatched(with_keys(document, {alone: 1})),
         ),
@@ -70,7 +101,7 @@ def plain_stages(
         ),
         Stage(
             name="batching",
-            what="one shared copy of the model, all workers' requests in its batches",
+            what="one shared copy of the model, with batches from all workers",
             service=service,
             document=document,
         ),

@@ -1,6 +1,6 @@
-"""One method called on chosen rows, as a runner would call it, and its result by row.
+"""Calls a method on chosen rows, as a runner does, and returns its results by row.
 
-tools/check/check calls it. What a batch cannot have is a Fault.
+check calls it. A call without a comparable result raises CallFailure.
 """
 
 import pickle
@@ -20,40 +20,42 @@ from headway.ipc.rows import (
     take,
 )
 from headway.service.runnable import Runnable
-from headway.tools.check.difference import EXACT, difference, only_row
-from headway.tools.check.sample_rows import Row
-from headway.tools.check.verdict import (
+from headway.tools.check.check_result import (
     RAISED_ALONE,
     RAISED_TOGETHER,
     Finding,
-    Misfit,
+    RowMismatch,
 )
+from headway.tools.check.difference import EXACT, difference, only_row
+from headway.tools.check.sample_rows import Row
 
-__all__ = ["Fault", "Trial"]
+__all__ = ["CallFailure", "MethodCaller"]
 
 
-class Fault(Exception):
-    """A call that gave nothing to compare: it raised, or its output has other rows.
+class CallFailure(Exception):
+    """A call without a comparable result: it raised, or its output has other rows.
 
     Args:
-        problem: What was seen.
+        problem: What was found.
         has_raised: Whether the model itself raised.
     """
 
-    def __init__(self, problem: Finding | Misfit, *, has_raised: bool = False) -> None:
+    def __init__(
+        self, problem: Finding | RowMismatch, *, has_raised: bool = False
+    ) -> None:
         super().__init__(problem.what)
         self.problem = problem
         self.has_raised = has_raised
 
 
-class Trial:
-    """A method, and the arguments that all of its calls have in common.
+class MethodCaller:
+    """A method, and the arguments common to all of its calls.
 
     Args:
-        runnable: Has the method.
-        spec: How it may be called.
+        runnable: Object with the method.
+        spec: How the method may be called.
         sample: Its positional arguments.
-        places: Which of them hold rows.
+        places: The arguments that hold rows.
     """
 
     def __init__(
@@ -69,29 +71,28 @@ class Trial:
         self._sample = sample
         self._places = places
         self.changes_arguments = False
-        """Whether a call has changed its arguments in place."""
+        """Whether a call changed its arguments in place."""
 
     def run(self, rows: Sequence[Row], called: str) -> list[Any]:
-        """Return what the method gives for each row.
+        """Return the result of the method for each row.
 
         Args:
-            rows: In the order of the batch.
-            called: What they are called in a finding.
+            rows: Rows in the order of the batch.
+            called: Name of the call in a finding.
 
         Raises:
-            Fault: If it raises, or its result does not have as many rows, or cannot be
-                sent.
+            CallFailure: If the method raises, or its result has another number of rows
+                or cannot be sent.
         """
-        # Pickles, as arguments and results are in production: nothing is shared.
+        # Pickled, as in production, so that nothing is shared.
         blob = pickle.dumps(self._arguments(rows), protocol=5)
         arguments = pickle.loads(blob)
         try:
             result = self._call(*arguments)
         except Exception as error:
-            # A user's model may raise anything.
             what = f"{called} raised {type(error).__name__}: {error}"
             advice = RAISED_ALONE if len(rows) == 1 else RAISED_TOGETHER
-            raise Fault(Finding(what, advice), has_raised=True) from error
+            raise CallFailure(Finding(what, advice), has_raised=True) from error
         if difference(pickle.loads(blob), arguments, EXACT) is not None:
             self.changes_arguments = True
         return self._rows_of(result, len(rows), called)
@@ -116,11 +117,11 @@ class Trial:
                 f"along batch_dim {axis}: {kind}"
             )
             axes = [at for at, length in enumerate(shape or ()) if length == count]
-            raise Fault(Misfit(what, count, frozenset(axes)))
+            raise CallFailure(RowMismatch(what, count, frozenset(axes)))
         try:
             key, (blob,) = encode_pickles([placed])
             (sent,) = decode_results(key, [len(blob)], memoryview(blob))
         except OutputError as error:
             what = f"{called} gave an output that cannot be sent"
-            raise Fault(Finding(what, error.message)) from error
+            raise CallFailure(Finding(what, error.message)) from error
         return [only_row(take(sent, row, row + 1)) for row in range(count)]

@@ -1,6 +1,6 @@
-"""A server under test: `headway serve` as a child process that is always stopped.
+"""A server under test: `headway serve` as a child process.
 
-The tuner and the walk use it as a context, one after the other.
+The tuner, the walk and `headway load` use it as a context, which always stops it.
 """
 
 import contextlib
@@ -19,26 +19,26 @@ from typing import Self
 from headway.core.parent_death import with_parent_death
 from headway.errors import TrafficError
 
-__all__ = ["Served"]
+__all__ = ["ServerProcess"]
 
 _READY = re.compile(r" is ready at https?://[^:]+:(\d+)")
 _TAIL_LINES = 20
 _STOP_S = 10.0
 
 
-class Served:
+class ServerProcess:
     """`headway serve` on a free port of the loopback address.
 
-    It is a session of its own, so that Ctrl-C is for whoever started it, and the kernel
-    ends it should that one be killed.
+    It runs in a session of its own, which Ctrl-C does not reach. The kernel ends it if
+    its parent is killed.
 
     Args:
         service: `module:svc`.
-        working_dir: Where the service is.
-        config_file: The configuration.
+        working_dir: Folder of the service.
+        config_file: The configuration file.
         arguments: Further arguments of `headway serve`.
-        environment: Variables besides this process's own.
-        start_timeout_s: Time that it has to be ready.
+        environment: Additional environment variables.
+        start_timeout_s: Time-out until it is ready.
     """
 
     def __init__(
@@ -67,20 +67,20 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where it serves, without a path."""
+        """URL of the server, without a path."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def pid(self) -> int:
-        """Of the process that was started."""
+        """Process id of `headway serve`."""
         assert self._process is not None
         return self._process.pid
 
     def __enter__(self) -> Self:
-        """Start it and wait until it is ready.
+        """Start the server and wait until it is ready.
 
         Raises:
-            TrafficError: If it is not, with the last lines of its log.
+            TrafficError: If it does not get ready, with an error from its log.
         """
         try:
             self._start()
@@ -118,10 +118,10 @@ class Served:
                 if code is None
                 else "did not start"
             )
-            raise TrafficError(f"the server {how}: {self.last_words}")
+            raise TrafficError(f"the server {how}: {self.last_error}")
 
     def _read(self) -> None:
-        """Read its log to the end: one that nobody reads would block it."""
+        """Read its log to the end, so that a full pipe never blocks it."""
         assert self._process is not None
         assert self._process.stderr is not None
         for line in self._process.stderr:
@@ -130,21 +130,21 @@ class Served:
             if found:
                 self._port = int(found[1])
                 self._ready_or_over.set()
-        # Its end is seen by poll only once it has been waited for.
+        # `poll` reports the exit code only after a wait.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_S)
         self._ready_or_over.set()
 
     @property
-    def last_words(self) -> str:
-        """The line of its log that says most of why it ended."""
+    def last_error(self) -> str:
+        """The last error in its log, otherwise its last line."""
         lines = [line for line in self._tail if line.strip()]
         errors = [line for line in lines if line.startswith("headway: error: ")]
-        said = errors[-1:] or lines[-1:] or ["it said nothing"]
-        return said[0].removeprefix("headway: error: ")
+        found = errors[-1:] or lines[-1:] or ["no output"]
+        return found[0].removeprefix("headway: error: ")
 
     def _stop(self) -> None:
-        """Let it drain; kill what is left of its session."""
+        """Let it drain, then kill the rest of its session."""
         process = self._process
         if process is None:
             return
