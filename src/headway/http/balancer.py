@@ -1,206 +1,417 @@
-"""The API workers on one port: keeps their loads alike by moving connections.
+"""Shares the load between the API workers, which accept from one listening socket.
 
-The kernel gives a connection to a worker for good, so two clients that keep theirs may
-share a worker while another idles. http.server starts this; http.balance decides,
-http.load_board has the loads, http.handover moves.
+http.server asks `may_accept` before it takes a new connection: a worker with more than
+its share leaves it to the others. Connections that become busy later are moved: some
+times a second a busy worker hands a few over to an idle one, between two requests.
 """
 
+import array
 import asyncio
+import contextlib
 import functools
 import heapq
-import logging
+import mmap
+import os
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
-from headway.http.balance import Balance, BalanceRules, Load
-from headway.http.cpu_demand import CpuDemand
-from headway.http.fd_transfer import FdReceiver, FdTransfer
 from headway.http.protocol import Edge, HttpProtocol
-from headway.http.shared_load_table import SharedLoadTable
 from headway.metrics import Counter
 
-__all__ = ["ConnectionBalancer"]
+__all__ = [
+    "GAP",
+    "ConnectionBalancer",
+    "SharedLoadTable",
+    "WorkerLoad",
+    "cpu_demand_s",
+    "plan_move",
+]
 
-_log = logging.getLogger(__name__)
+GAP = 0.3
+"""Cores by which a worker must be busier than another to move connections there."""
+
+_CORE_CONNECTIONS = 16
+"""New connections go where loads are low: a whole core counts as 16 connections."""
+_SUSTAINED_S = 0.5
+"""Time for which the gap must last before a move: most bursts end before it pays."""
+_REST_S = 1.0
+"""The same after a move, so that the loads show its effect."""
+_STAY_S = 5.0
+"""A moved connection stays at least this long."""
+_RECENT_S = 1.0
+"""Connections without a request in this time are no part of the load."""
+_MAX_MOVED = 8
+"""Connections in one move; a queue of datagrams often holds no more than 10."""
+
+_STALE_S = 1.5
+_SLOT_CELLS = 3
+_MICRO = 1_000_000
+_SCHEDSTAT = "/proc/self/schedstat"
+"""Of the main thread: nanoseconds on a core, nanoseconds ready to run, turns."""
+_TAKEN = b"1"
+
+
+class WorkerLoad(NamedTuple):
+    """The load of one worker."""
+
+    busy: float
+    """Wanted share of a core, 0 to 1: an event loop has one thread."""
+    connections: int
+    """Open connections."""
+
+
+class SharedLoadTable:
+    """The loads of all workers in a mapped file; each worker writes its own slot.
+
+    A slot is 3 int64: time of writing, wanted microcores, connections. There is no
+    lock: an integer is stored at once, and loads of two moments differ little. A slot
+    older than 1.5 s belongs to a dead or hung worker; a draining worker zeroes its own.
+
+    Args:
+        path: The file; the first worker creates it.
+        index: The worker's own slot.
+        workers: The number of slots.
+    """
+
+    def __init__(self, *, path: Path, index: int, workers: int) -> None:
+        self._path = path
+        self._own = _SLOT_CELLS * index
+        self._size = 8 * _SLOT_CELLS * workers
+        self._cells = memoryview(b"")
+
+    def start(self) -> None:
+        """Map the file.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # Blocks are reserved: a store to a page without room on a full disk would
+            # end the process with SIGBUS.
+            os.posix_fallocate(descriptor, 0, self._size)
+            self._cells = memoryview(mmap.mmap(descriptor, self._size)).cast("q")
+        finally:
+            os.close(descriptor)
+
+    def publish(self, load: WorkerLoad, now: float) -> None:
+        """Write the worker's load."""
+        self._cells[self._own + 1] = int(load.busy * _MICRO)
+        self._cells[self._own + 2] = load.connections
+        self._cells[self._own] = int(now * _MICRO)
+
+    def withdraw(self) -> None:
+        """Zero the worker's slot: it takes part no longer."""
+        self._cells[self._own] = 0
+
+    def read(self, now: float) -> list[WorkerLoad | None]:
+        """Return the load of each worker; None: it is dead, hung or draining."""
+        cells, oldest = self._cells, max(int((now - _STALE_S) * _MICRO), 0)
+        return [
+            WorkerLoad(cells[at + 1] / _MICRO, cells[at + 2])
+            if cells[at] > oldest
+            else None
+            for at in range(0, len(cells), _SLOT_CELLS)
+        ]
+
+
+def cpu_demand_s() -> float:
+    """Return the CPU seconds that this process wanted so far.
+
+    They are those that its threads used, and those for which its main thread waited
+    for a core: on a full machine a worker uses little, and yet has much to do.
+    """
+    used_s = time.process_time()
+    try:
+        waited_ns = int(Path(_SCHEDSTAT).read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return used_s  # not Linux, or without the scheduler's statistics
+    return used_s + waited_ns / 1e9
+
+
+def plan_move(
+    loads: Sequence[WorkerLoad | None], index: int
+) -> tuple[int, float] | None:
+    """Return to which worker a worker should move which share of its load.
+
+    The busiest moves to the idlest, the second busiest to the second idlest, and so on:
+    all workers see the same loads, so no two of them choose the same receiver.
+
+    Args:
+        loads: Of all workers; None: it takes no connections.
+        index: The worker that moves connections away.
+    """
+    mine = loads[index]
+    order = sorted(
+        (load.busy, load.connections, number)
+        for number, load in enumerate(loads)
+        if load is not None
+    )
+    if mine is None:
+        return None
+    place = order.index((mine.busy, mine.connections, index))
+    busy, _, receiver = order[-1 - place]
+    gap = mine.busy - busy
+    if gap < GAP:
+        return None
+    # To the middle, or just so far past it that the receiver does not move them back.
+    # A connection that is its worker's entire load therefore never moves.
+    return receiver, (gap / 2 + GAP / 4) / mine.busy
 
 
 class ConnectionBalancer:
-    """One worker's part in it.
+    """One worker's part in sharing the load.
+
+    A datagram brings another worker two descriptors: the connection's, and one end of
+    a socket pair on which it says, before it reads a byte, that it takes the
+    connection. Until then both have the connection open, so that whatever happens
+    leaves it with one of them:
+
+    - The other worker dies or drains: the pair breaks, and the connection stays.
+    - It is late: this end is shut, after which the other cannot take it any more, and
+      then read. The loser only closes its descriptor.
 
     Args:
-        index: Which of the workers it is.
-        paths: Of all workers' doors.
-        board: Shows the loads.
-        rules: When connections are moved.
-        moved: Counts those that a neighbour took.
+        index: The worker.
+        table: The loads of all workers.
+        paths: Sockets on which the workers receive connections; none: nothing moves.
+        moved: Counts connections that another worker took.
+        interval_s: Between two looks at the loads.
+        answer_s: Time in which another worker must take a connection, which nobody
+            serves until then.
     """
 
     def __init__(
         self,
         *,
         index: int,
+        table: SharedLoadTable,
         paths: Sequence[str],
-        board: SharedLoadTable,
-        rules: BalanceRules,
         moved: Counter,
+        interval_s: float = 0.25,
+        answer_s: float = 0.25,
     ) -> None:
+        self._index = index
+        self._table = table
         self._paths = paths
-        self._board = board
-        self._rules = rules
         self._moved = moved
-        self._door = FdReceiver(path=paths[index])
-        self._balance = Balance(index=index, rules=rules)
+        self._interval_s = interval_s
+        self._answer_s = answer_s
         self._edge: Edge | None = None
+        self._adopt: Callable[[socket.socket], None]
         self._timer: asyncio.TimerHandle | None = None
-        self._busy = 0.0
+        self._receiver: socket.socket | None = None
+        self._load = WorkerLoad(0.0, 0)
         self._looked_at = 0.0
-        self._core_time = CpuDemand()
         self._wanted_s = 0.0
-        self._leaving: set[HttpProtocol] = set()  # not free yet
-        self._departures: set[FdTransfer] = set()
-        self._arrivals: set[asyncio.Task[None]] = set()
+        self._move_at: float | None = None  # None: there is no gap
+        self._leaving: set[HttpProtocol] = set()  # in a request still
+        self._offers: set[socket.socket] = set()  # our ends of the pairs
+        self._moves: set[asyncio.Task[None]] = set()
 
-    def start(self, edge: Edge) -> None:
-        """Take part.
+    def start(self, edge: Edge, adopt: Callable[[socket.socket], None]) -> None:
+        """Take part from now on.
 
         Args:
             edge: Has the connections.
+            adopt: Serves a connection from another worker.
 
         Raises:
-            OSError: The board or the door cannot be used.
+            OSError: The table or the socket cannot be used.
         """
-        self._edge = edge
-        self._board.start()
-        self._door.open(self._take)
-        self._looked_at = edge.now()
-        self._core_time.start()
-        self._wanted_s = self._core_time.wanted_s()
+        self._edge, self._adopt = edge, adopt
+        self._table.start()
+        if self._paths:
+            self._open_receiver(self._paths[self._index])
+        self._looked_at, self._wanted_s = edge.now(), cpu_demand_s()
+        self._table.publish(self._load, self._looked_at)
         self._look_later()
 
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._interval_s, self._look)
+
     async def aclose(self) -> None:
-        """Neither give nor take from now on; what is under way ends on one side."""
+        """Take part no longer; each move in progress ends on one side."""
         if self._edge is None:
             return
         self._edge = None
         if self._timer is not None:
             self._timer.cancel()
-        self._core_time.close()
-        self._board.withdraw()
-        self._door.close()
-        self._keep_waiting()
-        for departure in list(self._departures):
-            departure.give_up()
-        if self._arrivals:
-            await asyncio.wait(self._arrivals)
+        self._table.withdraw()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            asyncio.get_running_loop().remove_reader(receiver)
+            receiver.close()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._paths[self._index])
+        self.keep_leaving()
+        for offer in self._offers:
+            _shut(offer)
+        if self._moves:
+            await asyncio.wait(self._moves)
 
-    # --- looking, some times a second
+    # --- new connections
 
-    def _look_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._rules.interval_s, self._look)
+    def may_accept(self) -> bool:
+        """Return whether no other worker has clearly less load than this one."""
+        edge = self._edge
+        if edge is None:
+            return True
+        least = min(
+            load.connections + _CORE_CONNECTIONS * load.busy
+            for load in self._table.read(edge.now())
+            if load is not None
+        )
+        # The slack grows with the connections, so that workers which fill up at the
+        # same time rarely wait for each other.
+        busy, connections = self._load
+        return connections * 31 / 32 + _CORE_CONNECTIONS * busy <= least + 0.5
+
+    def count_connections(self, connections: int) -> None:
+        """Publish the number of connections after one was opened or closed."""
+        if self._edge is not None:
+            self._load = WorkerLoad(self._load.busy, connections)
+            self._table.publish(self._load, self._looked_at)
+
+    # --- looking at the loads, some times a second
 
     def _look(self) -> None:
         edge = self._edge
         if edge is None:
             return
         self._look_later()
+        self.keep_leaving()
         now = edge.now()
-        self._keep_waiting()
-        load = self._measure(edge, now)
-        if load is None:
-            return
-        self._board.publish(load, now)
-        gift = self._balance.decide(self._board.read(now), now)
-        if gift is None:
-            return
-        active = [
-            connection
-            for connection in edge.connections
-            if now - connection.last <= self._rules.recent_s
-        ]
-        movable = [c for c in active if c.may_leave(now, self._rules.stay_s)]
-        # Of those that ask often, the last one to have asked is most often one.
+        self._measure(edge, now)
+        plan = plan_move(self._table.read(now), self._index) if self._paths else None
+        if plan is None:
+            self._move_at = None
+        elif self._move_at is None:
+            self._move_at = now + _SUSTAINED_S
+        elif now >= self._move_at and self._move_share(edge, *plan, now):
+            self._move_at = now + _REST_S
+
+    def _measure(self, edge: Edge, now: float) -> None:
+        """Publish the load since the last look, averaged with the one before."""
+        passed_s = now - self._looked_at
+        if passed_s > 0:
+            wanted_s = cpu_demand_s()
+            share = min((wanted_s - self._wanted_s) / passed_s, 1.0)
+            self._wanted_s, self._looked_at = wanted_s, now
+            busy = (self._load.busy + share) / 2
+            self._load = WorkerLoad(busy, self._load.connections)
+            self._table.publish(self._load, now)
+
+    def _move_share(self, edge: Edge, worker: int, share: float, now: float) -> bool:
+        """Move connections that make this share of the load; return whether any do."""
+        active = [c for c in edge.connections if now - c.last <= _RECENT_S]
+        movable = [c for c in active if c.may_leave(now, _STAY_S)]
+        # The latest request is most often of a connection that has many.
         chosen = heapq.nlargest(
-            gift.count(len(active)), movable, key=lambda connection: connection.last
+            min(int(share * len(active)), _MAX_MOVED),
+            movable,
+            key=lambda connection: connection.last,
         )
         for connection in chosen:
-            self.give(connection, gift.neighbour)
-        if chosen:
-            self._balance.gave(now)
+            self.move(connection, worker)
+        return bool(chosen)
 
-    def _measure(self, edge: Edge, now: float) -> Load | None:
-        """Return the load since the last look, with what it was before."""
-        passed_s = now - self._looked_at
-        if passed_s <= 0:
-            return None
-        wanted_s = self._core_time.wanted_s()
-        share = min((wanted_s - self._wanted_s) / passed_s, 1.0)
-        self._wanted_s, self._looked_at = wanted_s, now
-        self._busy = (self._busy + share) / 2
-        return Load(self._busy, len(edge.connections))
+    # --- moving a connection to another worker
 
-    # --- giving
-
-    def give(self, connection: HttpProtocol, neighbour: int) -> None:
+    def move(self, connection: HttpProtocol, worker: int) -> None:
         """Move a connection as soon as it is between two requests."""
         self._leaving.add(connection)
-        connection.leave(functools.partial(self._on_free, connection, neighbour))
+        connection.leave(functools.partial(self._on_free, connection, worker))
 
-    def _on_free(self, connection: HttpProtocol, neighbour: int) -> None:
-        # A turn later its last answer has been sent.
-        loop = asyncio.get_running_loop()
-        loop.call_soon(self._send, connection, neighbour)
-
-    def _send(self, connection: HttpProtocol, neighbour: int) -> None:
-        if connection not in self._leaving:
-            return
-        self._leaving.remove(connection)
-        descriptor = connection.descriptor
-        if descriptor is None:
-            connection.stay()
-            return
-
-        def on_end(taken: bool) -> None:
-            self._departures.discard(departure)
-            if taken:
-                self._moved.add()
-                connection.abort()  # closes our descriptor, and no connection
-            else:
-                connection.stay()
-
-        departure = FdTransfer(on_end=on_end)
-        self._departures.add(departure)
-        departure.start(
-            self._door, self._paths[neighbour], descriptor, self._rules.answer_s
-        )
-
-    def _keep_waiting(self) -> None:
-        """Keep the connections that have not come between two requests until now."""
+    def keep_leaving(self) -> None:
+        """Keep the connections that are still in a request."""
         for connection in self._leaving:
             connection.stay()
         self._leaving.clear()
 
-    # --- taking
-
-    def _take(self, arrived: socket.socket) -> None:
-        edge = self._edge
-        assert edge is not None, "the door is open"
-        task = asyncio.get_running_loop().create_task(_serve(arrived, edge))
-        self._arrivals.add(task)
-        task.add_done_callback(self._arrivals.discard)
-
-
-async def _serve(arrived: socket.socket, edge: Edge) -> None:
-    """Go on where a neighbour stopped, with what the client has sent since."""
-
-    def make() -> HttpProtocol:
-        made = HttpProtocol(edge)
-        made.arrive()
-        return made
-
-    try:
+    def _on_free(self, connection: HttpProtocol, worker: int) -> None:
+        # The task begins a turn later, when the last response has been sent.
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(make, arrived)
-    except OSError as error:
-        arrived.close()
-        _log.debug("a connection ended as it was moved here: %s", error)
+        task = loop.create_task(self._move(connection, self._paths[worker]))
+        self._moves.add(task)
+        task.add_done_callback(self._moves.discard)
+
+    async def _move(self, connection: HttpProtocol, path: str) -> None:
+        if connection not in self._leaving:
+            return
+        self._leaving.remove(connection)
+        descriptor = connection.descriptor
+        if descriptor is not None and await self._hand_over(descriptor, path):
+            self._moved.add()
+            connection.abort()  # closes this process's descriptor, not the connection
+        else:
+            connection.stay()
+
+    async def _hand_over(self, descriptor: int, path: str) -> bool:
+        """Offer a connection to another worker; return whether it took it."""
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError:
+            return False  # no descriptor to spare
+        with ours:
+            if self._receiver is None:
+                theirs.close()
+                return False
+            rights = array.array("i", (descriptor, theirs.fileno()))
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self._answer_s, _shut, ours)
+            self._offers.add(ours)
+            ours.setblocking(False)
+            try:
+                with theirs:  # Not socket.send_fds, which leaves the address out.
+                    self._receiver.sendmsg(
+                        (), [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], 0, path
+                    )
+                return await loop.sock_recv(ours, 1) == _TAKEN
+            except OSError:
+                return False  # its queue is full, or the worker is gone
+            finally:
+                timer.cancel()
+                self._offers.discard(ours)
+
+    # --- taking a connection from another worker
+
+    def _open_receiver(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # of a worker with this index that was killed
+        self._receiver = receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        receiver.setblocking(False)
+        receiver.bind(path)
+        asyncio.get_running_loop().add_reader(receiver, self._receive, receiver)
+
+    def _receive(self, receiver: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            _, descriptors, _, _ = socket.recv_fds(receiver, 16, 2)
+            arrived = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+            # Fewer: no descriptor to spare. The sender sees the pair break.
+            if len(arrived) != 2 or not _says_taken(arrived[1]):
+                for one in arrived:
+                    one.close()
+                return
+            arrived[1].close()
+            arrived[0].set_inheritable(False)
+            arrived[0].setblocking(False)
+            self._adopt(arrived[0])
+
+
+def _says_taken(answer: socket.socket) -> bool:
+    """Tell the sender that this worker takes the connection, unless it is too late."""
+    try:
+        return answer.send(_TAKEN, socket.MSG_DONTWAIT) == len(_TAKEN)
+    except OSError:
+        return False
+
+
+def _shut(offer: socket.socket) -> None:
+    """End an offer: what the other worker has said is read, and it can say no more."""
+    with contextlib.suppress(OSError):  # the other end is closed already
+        offer.shutdown(socket.SHUT_RDWR)

@@ -48,8 +48,8 @@ class Edge(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     responses: ResponseHeads
     now: Callable[[], float]
     connections: "set[HttpProtocol]"
-    on_empty: Callable[[], None]
-    """Called when the last connection is gone."""
+    on_change: Callable[[], None]
+    """Called when a connection is gone."""
 
 
 class HttpProtocol(Connection):
@@ -112,11 +112,9 @@ class HttpProtocol(Connection):
         self._deaf = self._closing = True
         self._clean = False
         self._buffer = b""
-        connections = self._edge.connections
-        connections.discard(self)
+        self._edge.connections.discard(self)
         self._lose_requests()
-        if not connections:
-            self._edge.on_empty()
+        self._edge.on_change()
 
     def pause_writing(self) -> None:
         """Read nothing more from a client that does not take its answers."""

@@ -1,15 +1,15 @@
-"""Listens on sockets, owns the connections and the one timer, drains.
+"""The HTTP server of one process: accepts connections, times them out, drains.
 
-Built in `assemble`, started by `api.worker`; calls `http.protocol`.
+Built by server.edge_assembly, started by api.worker; calls http.protocol.
 """
 
 import asyncio
-import ctypes
-import select
+import contextlib
+import logging
+import math
 import socket
 import ssl
-import struct
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from headway.core.clock import Clock
 from headway.http.balancer import ConnectionBalancer
@@ -21,26 +21,32 @@ from headway.http.response import ResponseHeads
 
 __all__ = ["HttpServer"]
 
+_log = logging.getLogger(__name__)
 _SWEEP_S = 1.0
-_SO_ATTACH_FILTER = 26  # Linux; Python's socket module names neither
-_SO_DETACH_FILTER = 27
-_ACCEPT_TURNS = 1000
+_ACCEPTED_AT_ONCE = 8
+_ABSTAIN_S = 0.001
+_MAX_ABSTENTIONS = 4
+"""In a row. A connection that no other worker took meanwhile is accepted."""
+_NO_DESCRIPTOR_S = 1.0
+"""Pause after a failure to accept: there is no descriptor or memory to spare."""
 _SETTLE_TURNS = 8
 """Turns of the loop from a readable socket to data_received; asyncio takes six."""
 
 
 class HttpServer:
-    """An HTTP/1.1 server on sockets that are bound already.
+    """An HTTP/1.1 server on a socket that is bound already.
+
+    Other processes may accept from the same socket. Who accepts a connection is open
+    until then, so a dead, hung or draining process holds no new connection up.
 
     Args:
         application: What handles the requests.
         limits: What one connection may cost.
         clock: The time for all time-outs.
-        sockets: Bound stream sockets; the server listens on and closes them.
+        listener: A bound stream socket; the server listens on it and closes it.
         ssl_context: Serve TLS with it, if given.
         backlog: Connections that the kernel keeps until they are accepted.
-        neighbours: Connections are moved to and from them, if given; not with TLS,
-            whose state is in this process.
+        balancer: Shares the load with other processes on the socket, if given.
     """
 
     def __init__(
@@ -49,25 +55,27 @@ class HttpServer:
         application: Application,
         limits: HttpLimits,
         clock: Clock,
-        sockets: Sequence[socket.socket],
+        listener: socket.socket,
         ssl_context: ssl.SSLContext | None = None,
         backlog: int = 2048,
-        neighbours: ConnectionBalancer | None = None,
+        balancer: ConnectionBalancer | None = None,
     ) -> None:
         self._clock = clock
-        self._sockets = list(sockets)
+        self._listener = listener
         self._ssl_context = ssl_context
         self._backlog = backlog
-        self._neighbours = neighbours
+        self._balancer = balancer
         self._handshake_timeout_s = (
             None if ssl_context is None else limits.request_timeout_s
         )
         self._responses = ResponseHeads()
         self._connections: set[HttpProtocol] = set()
         self._empty = asyncio.Event()
-        self._servers: list[asyncio.AbstractServer] = []
+        self._accepting: set[asyncio.Task[None]] = set()  # until connection_made
+        self._abstentions = 0
+        self._resume: asyncio.TimerHandle | None = None  # of a pause in accepting
         self._timer: asyncio.TimerHandle | None = None
-        self._drain_until: float | None = None
+        self._drain_until = math.inf
         self._sweep_s = min(
             _SWEEP_S, limits.request_timeout_s / 4, limits.keep_alive_timeout_s / 4
         )
@@ -78,7 +86,7 @@ class HttpServer:
             responses=self._responses,
             now=clock.now,
             connections=self._connections,
-            on_empty=self._empty.set,
+            on_change=self._count_connections,
         )
 
     @property
@@ -90,36 +98,35 @@ class HttpServer:
         """Listen and serve.
 
         Raises:
-            OSError: A socket cannot listen, or the neighbours not be reached.
+            OSError: The socket cannot listen, or the balancer not start.
         """
-        loop = asyncio.get_running_loop()
-        for listener in self._sockets:
-            listener.setblocking(False)
-            _take_handshakes(listener)
-            self._servers.append(
-                await loop.create_server(
-                    lambda: HttpProtocol(self._edge),
-                    sock=listener,
-                    ssl=self._ssl_context,
-                    backlog=self._backlog,
-                    ssl_handshake_timeout=self._handshake_timeout_s,
-                )
-            )
-        if self._neighbours is not None:
-            self._neighbours.start(self._edge)
+        if self._balancer is not None:
+            self._balancer.start(self._edge, self._adopt_moved)
+        self._listener.setblocking(False)
+        self._listener.listen(self._backlog)
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
         self._sweep_later()
 
     async def drain(self, timeout_s: float) -> None:
-        """Finish: take in what the kernel has accepted, answer all, close all.
+        """Finish: accept what the kernel has queued, answer all, close all.
 
         Returns when no connection is left; those that are not done after
-        `timeout_s` are dropped.
+        `timeout_s` are dropped. The last process to drain a socket loses no connection
+        if the socket's owner has called `refuse_handshakes` before.
         """
-        if self._neighbours is not None:
-            await self._neighbours.aclose()
-        await self._stop_listening()
+        if self._balancer is not None:
+            await self._balancer.aclose()
+        self._stop_accepting()
+        with contextlib.suppress(OSError):
+            for _ in range(self._backlog):
+                if not self._accept_one():
+                    break
+                await asyncio.sleep(0)
+        self._listener.close()
         self._drain_until = self._clock.now() + timeout_s
         self._responses.close_connections()
+        if self._accepting:
+            await asyncio.wait(self._accepting, timeout=self._edge.limits.linger_s)
         # Requests that the kernel has received are read, and so not lost.
         for _ in range(_SETTLE_TURNS):
             await asyncio.sleep(0)
@@ -130,11 +137,15 @@ class HttpServer:
 
     async def aclose(self) -> None:
         """Drop every connection and stop; after `drain` nothing is left to drop."""
-        if self._neighbours is not None:
-            await self._neighbours.aclose()
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        if self._balancer is not None:
+            await self._balancer.aclose()
+        self._stop_accepting()
+        self._listener.close()
+        if self._ssl_context is not None:
+            for task in self._accepting:
+                task.cancel()  # it is in a handshake
+        if self._accepting:
+            await asyncio.wait(self._accepting)
         for connection in list(self._connections):
             connection.abort()
         await self._wait_until_empty()
@@ -146,7 +157,7 @@ class HttpServer:
         """Refuse or close what took too long; the server's timer calls it."""
         self._responses.tick()
         now = self._clock.now()
-        is_late = self._drain_until is not None and now >= self._drain_until
+        is_late = now >= self._drain_until
         for connection in list(self._connections):
             if is_late:
                 connection.abort()
@@ -166,47 +177,107 @@ class HttpServer:
             self._empty.clear()
             await self._empty.wait()
 
-    async def _stop_listening(self) -> None:
-        """Close the listeners without losing a connection that the kernel holds.
+    # --- accepting
 
-        The kernel completes handshakes on its own, so a listener is first made deaf
-        to new ones; then its queue can only shrink.
+    def _accept(self) -> None:
+        """Accept connections, or leave them to other workers; the loop calls this.
+
+        uvloop's own server accepts all that wait at once, and so cannot abstain.
         """
-        for listener in self._sockets:
-            _refuse_handshakes(listener)
-        poll = select.poll()
-        for listener in self._sockets:
-            if listener.fileno() >= 0:
-                poll.register(listener, select.POLLIN)
-        for _ in range(_ACCEPT_TURNS):
-            if not poll.poll(0):
+        balancer = self._balancer
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if (
+                balancer is not None
+                and self._abstentions < _MAX_ABSTENTIONS
+                and not balancer.may_accept()
+            ):
+                self._abstentions += 1
+                self._pause(_ABSTAIN_S)
+                return
+            try:
+                if not self._accept_one():
+                    break
+            except OSError as error:
+                _log.error("no connection is accepted for a second: %s", error)
+                self._pause(_NO_DESCRIPTOR_S)
                 break
-            await asyncio.sleep(0)
-        for _ in range(_SETTLE_TURNS):  # until the accepted are among the connections
-            await asyncio.sleep(0)
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        self._abstentions = 0
 
+    def _accept_one(self) -> bool:
+        """Accept a connection if there is one, and return whether there was.
 
-def _refuse_handshakes(listener: socket.socket) -> None:
-    """Drop all packets that come to a listening socket; its queue stays.
+        Raises:
+            OSError: There is no descriptor or memory to spare.
+        """
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except ConnectionError:
+            return True  # it ended before it was accepted
+        connection.setblocking(False)
+        self._adopt(connection, lambda: HttpProtocol(self._edge))
+        return True
 
-    A client whose packet was dropped sends it again, to another worker on the port
-    or to a closed port. Elsewhere than on Linux a few connections can be reset.
-    """
-    # struct sock_fprog with the one instruction `ret 0`, which keeps no byte.
-    instruction = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-    program = struct.pack("HP", 1, ctypes.addressof(instruction))
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-    except OSError:
-        return
+    def _adopt(
+        self, connection: socket.socket, make: Callable[[], HttpProtocol]
+    ) -> None:
+        """Serve a connection."""
+        task = asyncio.get_running_loop().create_task(self._connect(connection, make))
+        self._accepting.add(task)
+        self._count_connections()
+        task.add_done_callback(self._on_connected)
 
+    def _on_connected(self, task: asyncio.Task[None]) -> None:
+        self._accepting.discard(task)
+        self._count_connections()
 
-def _take_handshakes(listener: socket.socket) -> None:
-    """Undo `_refuse_handshakes` of a process that had this socket before and ended."""
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-    except OSError:
-        return  # there is none
+    def _adopt_moved(self, connection: socket.socket) -> None:
+        """Go on where another worker stopped, with what the client has sent since."""
+
+        def make() -> HttpProtocol:
+            made = HttpProtocol(self._edge)
+            made.arrive()
+            return made
+
+        self._adopt(connection, make)
+
+    async def _connect(
+        self, connection: socket.socket, make: Callable[[], HttpProtocol]
+    ) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                make,
+                connection,
+                ssl=self._ssl_context,
+                ssl_handshake_timeout=self._handshake_timeout_s,
+            )
+        except OSError as error:
+            connection.close()
+            _log.debug("a connection ended before its first request: %s", error)
+
+    def _pause(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
+        self._resume = loop.call_later(seconds, self._continue)
+
+    def _continue(self) -> None:
+        """End a pause."""
+        self._resume = None
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._listener, self._accept)
+        self._accept()
+
+    def _stop_accepting(self) -> None:
+        if self._resume is not None:
+            self._resume.cancel()
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+
+    def _count_connections(self) -> None:
+        """Note that a connection was opened or closed."""
+        if self._balancer is not None:
+            count = len(self._connections) + len(self._accepting)
+            self._balancer.count_connections(count)
+        if not self._connections:
+            self._empty.set()

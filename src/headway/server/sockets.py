@@ -1,21 +1,30 @@
 """Makes the listening sockets that outlive the processes behind them.
 
-The supervisor keeps them: while a worker is started again, clients wait in the kernel's
-queue instead of being refused.
+The supervisor keeps them. A dead API worker holds up no new connection, as the others
+accept from the same socket; without others, clients wait in the kernel's queue.
 """
 
+import ctypes
 import errno
 import logging
 import resource
 import socket
+import struct
 
 from headway.errors import PortTakenError, StartError
 from headway.ipc.unix import unix_socket
 
-__all__ = ["allow_connections", "bind_http", "bind_unix", "url_of"]
+__all__ = [
+    "allow_connections",
+    "bind_http",
+    "bind_unix",
+    "refuse_handshakes",
+    "url_of",
+]
 
 _log = logging.getLogger(__name__)
 _UNIX_BACKLOG = 1024
+_SO_ATTACH_FILTER = 26  # Linux; Python's socket module does not name it
 
 
 def allow_connections() -> None:
@@ -31,32 +40,20 @@ def allow_connections() -> None:
         _log.debug("the limit of open files stays as it is: %s", error)
 
 
-def bind_http(host: str, port: int, count: int) -> list[socket.socket]:
-    """Return `count` sockets bound to one address, which share it by SO_REUSEPORT.
+def bind_http(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address; the API workers accept from it together.
 
     Raises:
         PortTakenError: If another process listens there.
         StartError: If the address cannot be bound for another reason.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sockets: list[socket.socket] = []
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # Without SO_REUSEPORT first: with it, a second server of the same user would
-        # silently take half of the first one's connections.
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            port = probe.getsockname()[1]
-        for _ in range(count):
-            made = socket.socket(family, socket.SOCK_STREAM)
-            sockets.append(made)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if count > 1:
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            made.bind((host, port))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
     except OSError as error:
-        for made in sockets:
-            made.close()
+        bound.close()
         if error.errno == errno.EADDRINUSE:
             raise PortTakenError(
                 f"port {port} on {host} is taken by another process: stop that one, or "
@@ -66,14 +63,30 @@ def bind_http(host: str, port: int, count: int) -> list[socket.socket]:
             f"cannot listen on {host}, port {port}: {error.strerror or error}; choose "
             "another with --host and --port"
         ) from error
-    return sockets
+    return bound
+
+
+def refuse_handshakes(listener: socket.socket) -> None:
+    """Let the kernel complete no new handshake on a listening socket; its queue stays.
+
+    Called before the last process drains the socket: the queue can then only shrink,
+    and a client that connects later sends its packet again, to a closed port. Elsewhere
+    than on Linux a few connections can be reset.
+    """
+    # struct sock_fprog with the one instruction `ret 0`, which keeps no byte.
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("HP", 1, ctypes.addressof(instruction))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError:
+        return
 
 
 def url_of(bound: socket.socket, host: str, *, tls: bool) -> str:
     """Return where a browser on this machine finds a server.
 
     Args:
-        bound: One of its sockets, for the port.
+        bound: Its socket, for the port.
         host: As configured.
         tls: Whether it speaks HTTPS.
     """
