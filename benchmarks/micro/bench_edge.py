@@ -198,7 +198,7 @@ class Bench:
             responses=ResponseHeads(),
             now=time.monotonic,
             connections=set(),
-            on_empty=lambda: None,
+            on_change=lambda: None,
         )
         self._open = 0
         self._done = asyncio.Event()

@@ -103,7 +103,7 @@ async def files_of_requests(run_dir: RunDir) -> set[str]:
     runner = process.build(
         make_spec("runner", config=config, run_dir=run_dir, socket=listening), service
     )
-    [bound] = bind_http("127.0.0.1", 0, 1)
+    bound = bind_http("127.0.0.1", 0)
     port = bound.getsockname()[1]
     worker = process.build(
         make_spec("api", config=config, run_dir=run_dir, socket=bound.detach()), service

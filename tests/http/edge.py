@@ -131,16 +131,16 @@ async def serving(
     server_ssl: ssl.SSLContext | None = None,
     client_ssl: ssl.SSLContext | None = None,
     wrap: Callable[[Recorder], Application] = lambda app: app,
-    neighbours: ConnectionBalancer | None = None,
+    balancer: ConnectionBalancer | None = None,
 ) -> AsyncIterator[Edge]:
     app, clock, listener = Recorder(), FakeClock(), bound_socket()
     server = HttpServer(
         application=wrap(app),
         limits=limits or HttpLimits(),
         clock=clock,
-        sockets=[listener],
+        listener=listener,
         ssl_context=server_ssl,
-        neighbours=neighbours,
+        balancer=balancer,
     )
     await server.start()
     edge = Edge(server, app, clock)

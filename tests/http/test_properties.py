@@ -68,7 +68,7 @@ class Connection:
                 responses=ResponseHeads(),
                 now=self.clock.now,
                 connections=set(),
-                on_empty=lambda: None,
+                on_change=lambda: None,
             )
         )
         self.protocol.connection_made(self.wire)

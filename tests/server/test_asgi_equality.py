@@ -104,7 +104,7 @@ class Native:
         self._worker = build_embedded(
             service=self._service,
             config=config_of(self._service),
-            sockets=[self._listener],
+            listener=self._listener,
             registry=self._registry,
             run_dir=self._run_dir,
             clock=MonotonicClock(),

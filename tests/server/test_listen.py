@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from headway.errors import PortTakenError, StartError
-from headway.server.sockets import bind_http, bind_unix, url_of
+from headway.server.sockets import (
+    bind_http,
+    bind_unix,
+    refuse_handshakes,
+    url_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +26,7 @@ from headway.server.sockets import bind_http, bind_unix, url_of
     ],
 )
 def test_url_has_a_reachable_host(host: str, tls: bool, shown: str) -> None:
-    (bound,) = bind_http(host, 0, 1)
-    with bound:
+    with bind_http(host, 0) as bound:
         port = bound.getsockname()[1]
         assert url_of(bound, host, tls=tls) == shown.format(port)
 
@@ -36,56 +40,32 @@ def test_url_has_ipv6_in_brackets(host: str, shown: str) -> None:
         assert url_of(bound, host, tls=True) == f"https://{shown}:{port}"
 
 
-@pytest.mark.parametrize("count", [1, 4])
-def test_the_sockets_of_a_server_share_its_port(count: int) -> None:
-    sockets = bind_http("127.0.0.1", 0, count)
-    try:
-        assert len({one.getsockname() for one in sockets}) == 1
-        for one in sockets:
-            one.listen()
-        with socket.create_connection(sockets[0].getsockname()):
-            pass
-    finally:
-        for one in sockets:
-            one.close()
-
-
-@pytest.mark.parametrize("count", [1, 4])
-@pytest.mark.parametrize("shared", [False, True], ids=["alone", "another server's"])
-def test_a_port_that_is_taken_is_named(count: int, shared: bool) -> None:
-    taken = bind_http("127.0.0.1", 0, 2 if shared else 1)
-    try:
-        for one in taken:
-            one.listen()
-        port = taken[0].getsockname()[1]
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "with SO_REUSEPORT"])
+def test_a_port_that_is_taken_is_named(shared: bool) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
         with pytest.raises(PortTakenError, match=f"port {port} on 127.0.0.1 is taken"):
-            bind_http("127.0.0.1", port, count)
-    finally:
-        for one in taken:
-            one.close()
+            bind_http("127.0.0.1", port)
 
 
 def test_an_address_of_another_machine_is_named() -> None:
     with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1, port 0"):
-        bind_http("192.0.2.1", 0, 1)
+        bind_http("192.0.2.1", 0)
 
 
-def test_a_port_lost_after_the_first_look_is_taken_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    bind = socket.socket.bind
-    bound: list[object] = []
-
-    class Racing(socket.socket):
-        def bind(self, address: object) -> None:
-            bound.append(address)
-            if len(bound) == 3:  # the look, the first, and now the second
-                raise OSError(98, "Address already in use")
-            bind(self, address)  # type: ignore[arg-type]  # as given
-
-    monkeypatch.setattr(socket, "socket", Racing)
-    with pytest.raises(PortTakenError):
-        bind_http("127.0.0.1", 0, 2)
+def test_a_socket_that_refuses_handshakes_keeps_its_queue() -> None:
+    with bind_http("127.0.0.1", 0) as listener, socket.socket() as late:
+        listener.listen()
+        listener.settimeout(5)
+        with socket.create_connection(listener.getsockname()):
+            refuse_handshakes(listener)
+            late.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                late.connect(listener.getsockname())
+            listener.accept()[0].close()
 
 
 def test_unix_socket_listens(tmp_path: Path) -> None:

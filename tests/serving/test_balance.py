@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import os
 import re
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Self
 
 import pytest
 
-from tests.serving.client import Connection
+from tests.serving.client import Connection, request
 from tests.serving.metrics import scrape
 from tests.serving.server import Server
 
@@ -173,7 +175,7 @@ async def test_without_balance_they_stay(service: Path) -> None:
             await crowd.until(lambda: min(len(a.pids) for a in crowd.askers) > 600)
             assert not any(asker.has_moved for asker in crowd.askers)
         (folder,) = server.leftovers()
-        assert not list((server.folder / folder).glob("n*"))
+        assert not list((server.folder / folder).glob("a*"))
 
 
 async def test_a_drain_amid_moves_loses_no_request(service: Path) -> None:
@@ -213,3 +215,37 @@ async def test_a_worker_that_is_killed_takes_only_its_own_with_it(
         # The one that was started again takes part.
         async with on_one_worker(server.port, 2) as crowd:
             await crowd.moved()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+async def test_new_connections_are_answered_without_a_worker(
+    service: Path, number: signal.Signals
+) -> None:
+    config = "api_server: {workers: 2, restart: {delay_s: 30}}"
+    with Server(
+        "service:svc", production=True, config=config, working_dir=service
+    ) as server:
+        pids = server.processes()
+        os.kill(pids["api-0"], number)
+        try:
+            for value in range(50):
+                answer = await request(server.port, "/spin", str(value))
+                assert answer.json() == [value, pids["api-1"]]
+        finally:
+            if number == signal.SIGSTOP:
+                os.kill(pids["api-0"], signal.SIGCONT)
+        if number == signal.SIGSTOP:
+            assert server.stop() == 0
+
+
+async def test_new_connections_are_spread_over_the_workers(service: Path) -> None:
+    with serve(service) as server:
+        async with AsyncExitStack() as stack:
+            opening = [Connection.open(server.port) for _ in range(100)]
+            connections = await asyncio.gather(*opening)
+            for connection in connections:
+                stack.push_async_callback(connection.close)
+            answers = [await c.request("/spin", "1") for c in connections]
+            pids = Counter(answer.json()[1] for answer in answers)
+            assert len(pids) == 2
+            assert min(pids.values()) >= 30

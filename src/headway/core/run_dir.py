@@ -31,7 +31,7 @@ class RunDir:
         """The live page's data: a record of each second."""
         self.version_lock = path / "version_lock"
         """Folder in which all processes lock the version of `name:latest`."""
-        self.load_board = path / "load"
+        self.load_table = path / "load"
         """The load of each API worker, for all of them to read."""
 
     @classmethod
@@ -49,9 +49,9 @@ class RunDir:
         """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def neighbour_sockets(self, workers: int) -> list[str]:
+    def api_worker_sockets(self, workers: int) -> list[str]:
         """Return the sockets at which API workers take connections of each other."""
-        return [str(self.path / f"n{index}") for index in range(workers)]
+        return [str(self.path / f"a{index}") for index in range(workers)]
 
     def metrics_slot(self, process: str) -> Path:
         """Return the slot of a process's metrics."""

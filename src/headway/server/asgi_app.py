@@ -108,7 +108,7 @@ class ServiceApp:
             self._worker = build_embedded(
                 service=self._service,
                 config=self._config,
-                sockets=None,
+                listener=None,
                 registry=self._registry,
                 run_dir=self._run_dir,
                 clock=clock,

@@ -28,6 +28,7 @@ from headway.core.method_spec import MethodSpec
 from headway.core.run_dir import RunDir
 from headway.core.version import __version__
 from headway.errors import HeadwayError, RunnerStartError
+from headway.http.balancer import ConnectionBalancer
 from headway.ipc.records import ReadyFrame
 from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
@@ -44,7 +45,7 @@ from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
 from headway.runner.warmup import warm_up
 from headway.scheduling.scheduler import Scheduler, SchedulerLimits
-from headway.server.edge_assembly import Listening, build_server
+from headway.server.edge_assembly import build_server
 from headway.server.telemetry_assembly import build_telemetry
 from headway.service.runnable import Runnable
 from headway.service.runner import Runner
@@ -289,7 +290,8 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
     service: ServiceDefinition,
     config: ResolvedConfig,
     workers: int,
-    listening: Listening | None,
+    listener: socket.socket | None,
+    balancer: ConnectionBalancer | None,
     clients: Sequence[RunnerClient],
     links: Sequence[Part],
     registry: MetricsRegistry,
@@ -353,7 +355,8 @@ def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded 
         application=application,
         telemetry=telemetry,
         settings=settings,
-        listening=listening,
+        listener=listener,
+        balancer=balancer,
         clock=clock,
         loop=loop,
     )

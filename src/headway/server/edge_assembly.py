@@ -6,9 +6,6 @@ from the native server to its APIs.
 
 import asyncio
 import socket
-from collections.abc import Sequence
-
-import msgspec
 
 from headway.api.application import ApiApplication
 from headway.api.worker import Server
@@ -20,12 +17,10 @@ from headway.http.asgi.bridge import AsgiBridge
 from headway.http.asgi.lifespan import Lifespan
 from headway.http.asgi.server import AsgiServer
 from headway.http.asgi.stack import AsgiStack
-from headway.http.balance import BalanceRules
-from headway.http.balancer import ConnectionBalancer
+from headway.http.balancer import ConnectionBalancer, SharedLoadTable
 from headway.http.limits import HttpLimits
 from headway.http.request import Application
 from headway.http.server import HttpServer
-from headway.http.shared_load_table import SharedLoadTable
 from headway.http.telemetry_application import TelemetryApplication
 from headway.http.tls import server_context
 from headway.metrics import MetricsRegistry
@@ -33,19 +28,10 @@ from headway.metrics.families import CONNECTIONS_MOVED
 from headway.observability.telemetry import Telemetry
 from headway.service.service import ServiceDefinition
 
-__all__ = ["Listening", "build_neighbours", "build_server"]
+__all__ = ["build_balancer", "build_server"]
 
 
-class Listening(msgspec.Struct, frozen=True):
-    """Where an API worker has its connections from."""
-
-    sockets: Sequence[socket.socket]
-    """Bound to its address."""
-    neighbours: ConnectionBalancer | None = None
-    """The other workers there; None: connections stay where they are."""
-
-
-def build_neighbours(
+def build_balancer(
     *,
     settings: ApiServerConfig,
     index: int,
@@ -53,33 +39,35 @@ def build_neighbours(
     registry: MetricsRegistry,
     run_dir: RunDir,
 ) -> ConnectionBalancer | None:
-    """Return what moves connections between the API workers; None: they stay.
+    """Return what shares connections between API workers; None: there is one worker.
 
     Args:
-        settings: Say whether to.
-        index: Which of the workers this is.
-        workers: How many there are.
+        settings: Whether open connections move; with TLS they cannot, as its state is
+            in the process.
+        index: This worker.
+        workers: The number of workers.
         registry: Counts.
-        run_dir: Has the files by which the workers meet.
+        run_dir: Has the files that the workers share.
     """
-    if workers < 2 or not settings.balance or settings.ssl_certfile is not None:
+    if workers < 2:
         return None
+    moves = settings.balance and settings.ssl_certfile is None
     return ConnectionBalancer(
         index=index,
-        paths=run_dir.neighbour_sockets(workers),
-        board=SharedLoadTable(path=run_dir.load_board, index=index, places=workers),
-        rules=BalanceRules(),
+        table=SharedLoadTable(path=run_dir.load_table, index=index, workers=workers),
+        paths=run_dir.api_worker_sockets(workers) if moves else (),
         moved=registry.counter(CONNECTIONS_MOVED),
     )
 
 
-def build_server(
+def build_server(  # noqa: PLR0913 - the parts that production and embedded differ in
     *,
     service: ServiceDefinition,
     application: ApiApplication,
     telemetry: Telemetry | None,
     settings: ApiServerConfig,
-    listening: Listening | None,
+    listener: socket.socket | None,
+    balancer: ConnectionBalancer | None,
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
 ) -> Server:
@@ -89,21 +77,21 @@ def build_server(
         ConfigError: If a file of TLS cannot be used.
     """
     observed = _observed(application, telemetry)
-    if listening is not None and not (service.mounts or service.middleware):
-        return _native_server(observed, settings, listening, clock)
+    if listener is not None and not (service.mounts or service.middleware):
+        return _native_server(observed, settings, listener, balancer, clock)
     stack = AsgiStack(
         middleware=service.middleware,
         mounts=service.mounts,
         apis=AsgiApplication(
             # The native server observes what comes to it, mounts included.
-            application=observed if listening is None else application,
+            application=observed if listener is None else application,
             limits=_limits(settings),
             clock=clock,
         ),
         is_own=application.serves,
     )
     lifespan = Lifespan(stack, "the service's ASGI side")
-    if listening is None:
+    if listener is None:
         return AsgiServer(app=stack, lifespan=lifespan, native=None)
     bridge = AsgiBridge(
         app=stack,
@@ -113,7 +101,7 @@ def build_server(
         loop=loop,
     )
     front = _observed(bridge, telemetry)
-    native = _native_server(front, settings, listening, clock)
+    native = _native_server(front, settings, listener, balancer, clock)
     return AsgiServer(app=stack, lifespan=lifespan, native=native)
 
 
@@ -126,17 +114,18 @@ def _observed(application: Application, telemetry: Telemetry | None) -> Applicat
 def _native_server(
     application: Application,
     settings: ApiServerConfig,
-    listening: Listening,
+    listener: socket.socket,
+    balancer: ConnectionBalancer | None,
     clock: Clock,
 ) -> HttpServer:
     return HttpServer(
         application=application,
         limits=_limits(settings),
         clock=clock,
-        sockets=listening.sockets,
+        listener=listener,
         ssl_context=server_context(settings),
         backlog=settings.backlog,
-        neighbours=listening.neighbours,
+        balancer=balancer,
     )
 
 

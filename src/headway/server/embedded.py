@@ -9,7 +9,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from headway.api.admission import DeadlineWatch
@@ -34,9 +34,13 @@ from headway.server.assembly import (
     load_model,
     warm_core,
 )
-from headway.server.edge_assembly import Listening
 from headway.server.placement import describe, warn_of_ignored
-from headway.server.sockets import allow_connections, bind_http, url_of
+from headway.server.sockets import (
+    allow_connections,
+    bind_http,
+    refuse_handshakes,
+    url_of,
+)
 from headway.server.telemetry_assembly import build_tracing
 from headway.service.runner import Runner
 from headway.service.service import ServiceDefinition
@@ -134,11 +138,11 @@ class EmbeddedServer:
     async def _serve(self, registry: MetricsRegistry) -> None:
         loop = asyncio.get_running_loop()
         settings = self._config.config.api_server
-        sockets = bind_http(settings.host, settings.port, 1)
+        listener = bind_http(settings.host, settings.port)
         worker = build_embedded(
             service=self._service,
             config=self._config,
-            sockets=sockets,
+            listener=listener,
             registry=registry,
             run_dir=self._run_dir,
             clock=self._clock,
@@ -148,7 +152,7 @@ class EmbeddedServer:
         told = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.set)
-        url = url_of(sockets[0], settings.host, tls=settings.ssl_certfile is not None)
+        url = url_of(listener, settings.host, tls=settings.ssl_certfile is not None)
         await worker.start()
         try:
             await worker.wait_ready()
@@ -158,6 +162,7 @@ class EmbeddedServer:
                 "(one process; --production serves with several)"
             )
             await told.wait()
+            refuse_handshakes(listener)
             await worker.drain(settings.shutdown_timeout_s)
         finally:
             await worker.aclose()
@@ -189,7 +194,7 @@ def build_embedded(
     *,
     service: ServiceDefinition,
     config: ResolvedConfig,
-    sockets: Sequence[socket.socket] | None,
+    listener: socket.socket | None,
     registry: MetricsRegistry,
     run_dir: RunDir,
     clock: Clock,
@@ -200,7 +205,7 @@ def build_embedded(
     Args:
         service: What to serve.
         config: Its settings.
-        sockets: Bound ones; None: another ASGI server serves the worker.
+        listener: Bound; None: another ASGI server serves the worker.
         registry: Counts.
         run_dir: Has the metrics.
         clock: For everything that decides by time.
@@ -225,7 +230,8 @@ def build_embedded(
         service=service,
         config=config,
         workers=1,
-        listening=None if sockets is None else Listening(sockets),
+        listener=listener,
+        balancer=None,
         clients=clients,
         links=[
             _link(

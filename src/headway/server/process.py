@@ -33,7 +33,7 @@ from headway.server.assembly import (
     build_runner_server,
 )
 from headway.server.control import ControlChannel, Described, Failed, ProcessSpec, Ready
-from headway.server.edge_assembly import Listening, build_neighbours
+from headway.server.edge_assembly import build_balancer
 from headway.server.placement import describe
 from headway.server.telemetry_assembly import build_tracing
 from headway.service.loader import load_service
@@ -44,6 +44,7 @@ __all__ = ["build", "main"]
 
 _log = logging.getLogger(__name__)
 _API_NICENESS = 2
+_SUPERVISOR_GRACE_S = 0.2
 
 
 class _Serving(Protocol):
@@ -121,6 +122,9 @@ async def _until_told(control: ControlChannel) -> None:
 
     listening = loop.create_task(listen())
     await told.wait()
+    # SIGTERM for a whole process group reaches the supervisor too, whose message comes
+    # once the kernel refuses new connections: none may be queued after the drain.
+    await asyncio.wait([listening], timeout=_SUPERVISOR_GRACE_S)
     listening.cancel()
     await asyncio.wait([listening])
 
@@ -179,15 +183,13 @@ def build(spec: ProcessSpec, service: ServiceDefinition) -> _Serving:
         service=service,
         config=spec.config,
         workers=spec.workers,
-        listening=Listening(
-            sockets,
-            build_neighbours(
-                settings=spec.config.config.api_server,
-                index=spec.index,
-                workers=spec.workers,
-                registry=registry,
-                run_dir=run_dir,
-            ),
+        listener=sockets[0],
+        balancer=build_balancer(
+            settings=spec.config.config.api_server,
+            index=spec.index,
+            workers=spec.workers,
+            registry=registry,
+            run_dir=run_dir,
         ),
         clients=clients,
         links=[

@@ -33,7 +33,13 @@ from headway.server.placement import (
     plan_replicas,
     warn_of_ignored,
 )
-from headway.server.sockets import allow_connections, bind_http, bind_unix, url_of
+from headway.server.sockets import (
+    allow_connections,
+    bind_http,
+    bind_unix,
+    refuse_handshakes,
+    url_of,
+)
 
 __all__ = ["Supervisor"]
 
@@ -72,6 +78,7 @@ class Supervisor:
         self._announce = announce
         self._registry = MetricsRegistry(run_dir.metrics_slot("supervisor"))
         self._recorder: Recorder | None = None
+        self._listener: socket.socket | None = None
         self._sockets: list[socket.socket] = []
         self._api_workers: list[Child] = []
         self._runners: list[Child] = []
@@ -107,8 +114,8 @@ class Supervisor:
         config = self._resolve(plan)
         settings = config.config.api_server
         workers = settings.workers or available_cores()
-        http = bind_http(settings.host, settings.port, workers)
-        self._sockets.extend(http)
+        self._listener = listener = bind_http(settings.host, settings.port)
+        self._sockets.append(listener)
         for index, runner in enumerate(plan.runners):
             self._add_runner(index, runner, config)
         if settings.live:
@@ -121,8 +128,8 @@ class Supervisor:
             self._recorder.start()
         # An API worker is ready when the slowest runner is.
         timeouts_s = [child.startup_timeout_s for child in self._runners]
-        for index, listening in enumerate(http):
-            spec = self._spec("api", f"api-{index}", config, listening)
+        for index in range(workers):
+            spec = self._spec("api", f"api-{index}", config, listener)
             self._api_workers.append(
                 self._child(
                     msgspec.structs.replace(spec, workers=workers, index=index),
@@ -141,7 +148,7 @@ class Supervisor:
             raise errors.exceptions[0] from None
         for child in children:
             child.keep()
-        url = url_of(http[0], settings.host, tls=settings.ssl_certfile is not None)
+        url = url_of(listener, settings.host, tls=settings.ssl_certfile is not None)
         api_workers = _counted(workers, "API worker", "API workers")
         runners = _counted(len(self._runners), "runner process", "runner processes")
         self._announce(f"{plan.name} is ready at {url} ({api_workers}, {runners})")
@@ -243,6 +250,8 @@ class Supervisor:
         for child in self._runners:
             # A signal to the whole process group reaches them as well.
             child.let_end()
+        if self._listener is not None:
+            refuse_handshakes(self._listener)
         await asyncio.gather(*(child.stop(timeout_s) for child in self._api_workers))
         await asyncio.gather(*(child.stop(_RUNNER_STOP_S) for child in self._runners))
         for listening in self._sockets:

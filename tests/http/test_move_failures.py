@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.http.balance import BalanceRules
 from tests.http.edge import on_both_loops, until
-from tests.http.neighbourhood import ask, post, workers
+from tests.http.workers import ask, post, workers
 
 
 @on_both_loops
@@ -19,7 +18,7 @@ async def test_a_neighbour_that_is_not_there_gets_nothing(tmp_path: Path) -> Non
     async with workers(tmp_path) as (one, _):
         client = await one.edge.connect()
         await ask(client, b"first")
-        one.give_all(2)  # nobody has that place
+        one.move_all(2)  # nobody has that place
         await ask(client, b"second")
         await ask(client, b"third")
         assert (one.moved, len(one.connections)) == (0, 1)
@@ -30,18 +29,17 @@ async def test_a_neighbour_that_is_not_there_gets_nothing(tmp_path: Path) -> Non
 async def test_a_neighbour_that_does_not_take_it_leaves_it_here(
     tmp_path: Path, end: str
 ) -> None:
-    rules = BalanceRules(interval_s=3600.0, answer_s=0.05 if end == "is late" else 5.0)
-    async with workers(tmp_path, 1, rules) as (one,):
-        path = tmp_path / "n1"
+    answer_s = 0.05 if end == "is late" else 5.0
+    async with workers(tmp_path, 1, answer_s=answer_s) as (one,):
+        path = tmp_path / "a1"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stuck:
             stuck.bind(str(path))
             stuck.setblocking(False)
             client = await one.edge.connect()
             await ask(client, b"first")
-            one.give_all(1)
+            one.move_all(1)
             client.send(post(b"second"))  # the kernel keeps it meanwhile
-            await until(lambda: not one.neighbours._leaving)
-            (departure,) = one.neighbours._departures
+            await until(lambda: bool(one.balancer._offers))
             if end == "dies":
                 # It had the descriptors, and said nothing.
                 _, descriptors, _, _ = socket.recv_fds(stuck, 16, 2)
@@ -50,7 +48,7 @@ async def test_a_neighbour_that_does_not_take_it_leaves_it_here(
             elif end == "closes":
                 stuck.close()
             assert (await client.answer()).body == b"second"
-            await until(lambda: departure not in one.neighbours._departures)
+            await until(lambda: not one.balancer._offers)
             if end == "is late":
                 _, descriptors, _, _ = socket.recv_fds(stuck, 16, 2)
                 connection, answer = map(_adopted, descriptors)
@@ -81,7 +79,7 @@ async def test_what_cannot_be_taken_is_not_touched(tmp_path: Path, fault: str) -
             # What is sent later is taken later.
             client = await one.edge.connect()
             await ask(client, b"first")
-            one.give_all(1)
+            one.move_all(1)
             await until(lambda: one.moved == 1)
             await ask(client, b"mine")
             assert [r.body for r in two.edge.app.requests] == [b"mine"]
@@ -97,19 +95,19 @@ def _adopted(descriptor: int) -> socket.socket:
 @on_both_loops
 async def test_a_yes_in_time_counts_though_nobody_looked(tmp_path: Path) -> None:
     async with workers(tmp_path, 1) as (one,):
-        path = tmp_path / "n1"
+        path = tmp_path / "a1"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as taker:
             taker.bind(str(path))
             client = await one.edge.connect()
             await ask(client, b"first")
-            one.give_all(1)
-            await until(lambda: bool(one.neighbours._departures))
+            one.move_all(1)
+            await until(lambda: bool(one.balancer._offers))
             _, descriptors, _, _ = socket.recv_fds(taker, 16, 2)
             connection, answer = map(_adopted, descriptors)
             with connection:
                 with answer:
                     answer.send(b"1")
-                await one.neighbours.aclose()  # gives up what is under way
+                await one.balancer.aclose()  # gives up what is under way
                 assert one.moved == 1
                 await until(lambda: not one.connections)
                 client.send(post(b"second"))
@@ -127,7 +125,7 @@ async def test_a_client_that_resets_while_it_is_moved(
         for _ in range(5):
             client = await one.edge.connect()
             await ask(client, b"first")
-            one.give_all(1)
+            one.move_all(1)
             raw = client.writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.hang_up()

@@ -4,9 +4,11 @@ import asyncio
 import random
 from pathlib import Path
 
-from headway.http.balance import BalanceRules, Load
+import pytest
+
+from headway.http import balancer
 from tests.http.edge import on_both_loops, until
-from tests.http.neighbourhood import ask, post, workers
+from tests.http.workers import ask, post, workers
 
 
 @on_both_loops
@@ -14,14 +16,14 @@ async def test_a_connection_goes_on_at_the_neighbour(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, two):
         client = await one.edge.connect()
         await ask(client, b"first")
-        one.give_all(1)
+        one.move_all(1)
         await until(lambda: one.moved == 1)
         await until(lambda: not one.connections)
         for number in range(3):
             await ask(client, b"%d" % number)
         assert len(two.edge.app.requests) == 3
         # And back again.
-        two.give_all(0)
+        two.move_all(0)
         await until(lambda: two.moved == 1)
         await ask(client, b"last")
         assert [r.body for r in one.edge.app.requests] == [b"first", b"last"]
@@ -34,7 +36,7 @@ async def test_what_comes_meanwhile_is_the_neighbours(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, two):
         client = await one.edge.connect()
         await ask(client, b"first")
-        one.give_all(1)
+        one.move_all(1)
         # Reading has stopped, so all of this is still the kernel's.
         client.send(post(b"second") + post(b"third") + post(b"half")[:-2])
         assert (await client.answer()).body == b"second"
@@ -54,7 +56,7 @@ async def test_a_request_is_answered_before_its_connection_moves(
         await ask(client, b"first")
         client.send(post(b"", "/hold"))
         await until(lambda: len(one.edge.app.held) == 1)
-        one.give_all(1)
+        one.move_all(1)
         await until(iter([False, False, True]).__next__)
         assert not two.connections
         one.edge.app.held[0].respond(200, b"text/plain", b"held")
@@ -75,7 +77,7 @@ async def test_half_a_request_keeps_its_connection_until_it_is_answered(
         client.send(whole[:-5])
         (connection,) = one.connections
         await until(lambda: connection._has_partial())
-        one.give_all(1)
+        one.move_all(1)
         client.send(whole[-5:])
         assert (await client.answer()).body == b"in two parts"
         await until(lambda: one.moved == 1)
@@ -90,7 +92,7 @@ async def test_pipelined_requests_are_all_answered_first(tmp_path: Path) -> None
         await ask(client, b"first")
         client.send(post(b"", "/hold") + post(b"a") + post(b"b"))
         await until(lambda: len(one.edge.app.requests) == 4)
-        one.give_all(1)
+        one.move_all(1)
         one.edge.app.held[0].respond(200, b"text/plain", b"held")
         assert [(await client.answer()).body for _ in range(3)] == [b"held", b"a", b"b"]
         await until(lambda: one.moved == 1)
@@ -112,14 +114,14 @@ async def test_answers_that_the_client_has_not_taken_keep_it_here(
             client.send(post(big))
             sent += 1
             await until(lambda: len(one.edge.app.requests) == 1 + sent)  # noqa: B023
-        one.give_all(1)
-        await until(lambda: not one.neighbours._leaving)
+        one.move_all(1)
+        await until(lambda: not one.balancer._leaving)
         client.reader._transport.resume_reading()  # type: ignore[attr-defined]
         for _ in range(sent):
             assert (await client.answer()).body == big
         await ask(client, b"last")
         assert (one.moved, len(two.edge.app.requests)) == (0, 0)
-        one.give_all(1)
+        one.move_all(1)
         await until(lambda: one.moved == 1)
 
 
@@ -129,7 +131,7 @@ async def test_a_drain_amid_moves_loses_no_request(tmp_path: Path) -> None:
         clients = [await one.edge.connect() for _ in range(6)]
         for number, client in enumerate(clients):
             await ask(client, b"%d" % number)
-        one.give_all(1)
+        one.move_all(1)
         for number, client in enumerate(clients):
             client.send(post(b"again %d" % number))
         await one.edge.server.drain(5.0)
@@ -140,7 +142,7 @@ async def test_a_drain_amid_moves_loses_no_request(tmp_path: Path) -> None:
         assert sum(served) == 12
         assert not one.connections
         assert len(two.connections) == served[1]
-        assert one.board.read(one.edge.clock.now())[0] is None
+        assert one.table.read(one.edge.clock.now())[0] is None
 
 
 @on_both_loops
@@ -149,7 +151,7 @@ async def test_one_that_drained_is_given_nothing(tmp_path: Path) -> None:
         client = await one.edge.connect()
         await ask(client, b"first")
         await two.edge.server.drain(5.0)
-        one.give_all(1)
+        one.move_all(1)
         await ask(client, b"second")
         await ask(client, b"third")
         assert (one.moved, len(one.connections)) == (0, 1)
@@ -163,10 +165,10 @@ async def test_a_neighbour_that_drains_takes_what_it_said_yes_to(
         clients = [await one.edge.connect() for _ in range(6)]
         for number, client in enumerate(clients):
             await ask(client, b"%d" % number)
-        one.give_all(1)
+        one.move_all(1)
         for number, client in enumerate(clients):
             client.send(post(b"again %d" % number))
-        await until(lambda: not one.neighbours._leaving)
+        await until(lambda: not one.balancer._leaving)
         await two.edge.server.drain(5.0)
         for number, client in enumerate(clients):
             assert (await client.answer()).body == b"again %d" % number
@@ -203,11 +205,11 @@ async def test_requests_without_end_while_all_moves(tmp_path: Path) -> None:
         await until(lambda: sum(w.edge.server.connections for w in all_of_them) == 12)
         while sum(worker.moved for worker in all_of_them) < 400:
             for worker in all_of_them:
-                worker.give_all(chance.randrange(3))
+                worker.move_all(chance.randrange(3))
             for _ in range(chance.randint(1, 6)):
                 await asyncio.sleep(0)
             if chance.random() < 0.2:
-                chance.choice(all_of_them).neighbours._keep_waiting()
+                chance.choice(all_of_them).balancer.keep_leaving()
         over = True
         asked = await asyncio.gather(*tasks)
         assert sum(asked) == sum(len(w.edge.app.requests) for w in all_of_them)
@@ -215,12 +217,14 @@ async def test_requests_without_end_while_all_moves(tmp_path: Path) -> None:
 
 
 @on_both_loops
-async def test_a_busy_worker_gives_by_itself(tmp_path: Path) -> None:
-    rules = BalanceRules(interval_s=0.01, patience_s=0.0, answer_s=5.0)
-    async with workers(tmp_path, 2, rules) as (one, two):
+async def test_a_busy_worker_moves_connections_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(balancer, "_SUSTAINED_S", 0.0)
+    async with workers(tmp_path, interval_s=0.01) as (one, two):
         clients = [await one.edge.connect() for _ in range(2)]
         # The test's process is all workers', so one says that it is idle.
-        two.neighbours._measure = lambda edge, now: Load(0.0, 0)  # type: ignore[method-assign]
+        two.balancer._measure = lambda edge, now: None  # type: ignore[method-assign]
         while not one.moved:
             one.edge.clock.time += 0.0001  # an instant, on a core throughout
             two.edge.clock.time = one.edge.clock.time

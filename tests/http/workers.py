@@ -1,36 +1,35 @@
-"""Servers in one process that give each other connections, and a client to ask them."""
+"""API workers in one process that move connections to each other, and a client."""
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from headway.http.balance import BalanceRules
-from headway.http.balancer import ConnectionBalancer
+from headway.http.balancer import ConnectionBalancer, SharedLoadTable
 from headway.http.protocol import HttpProtocol
-from headway.http.shared_load_table import SharedLoadTable
 from headway.metrics import Counter
 from tests.http.edge import Client, Edge, serving
 
-NEVER = BalanceRules(interval_s=3600.0, answer_s=5.0)
-
-
-"""The tests say what moves."""
+NEVER_S = 3600.0
 
 
 class Worker:
-    """A server and its part in the balance; several are in one process here."""
+    """A server and its balancer; the tests say what moves, unless given an interval."""
 
-    def __init__(self, index: int, folder: Path, rules: BalanceRules) -> None:
+    def __init__(
+        self, index: int, folder: Path, interval_s: float, answer_s: float
+    ) -> None:
         self._cells = memoryview(bytearray(8)).cast("q")
-        self.path = str(folder / f"n{index}")
-        self.board = SharedLoadTable(path=folder / "load", index=index, places=3)
-        self.neighbours = ConnectionBalancer(
+        paths = [str(folder / f"a{number}") for number in range(3)]
+        self.path = paths[index]
+        self.table = SharedLoadTable(path=folder / "load", index=index, workers=3)
+        self.balancer = ConnectionBalancer(
             index=index,
-            paths=[str(folder / f"n{number}") for number in range(3)],
-            board=self.board,
-            rules=rules,
+            table=self.table,
+            paths=paths,
             moved=Counter(self._cells, 0),
+            interval_s=interval_s,
+            answer_s=answer_s,
         )
         self.edge: Edge
 
@@ -42,24 +41,24 @@ class Worker:
     def connections(self) -> list[HttpProtocol]:
         return list(self.edge.server._edge.connections)
 
-    def give_all(self, neighbour: int) -> None:
+    def move_all(self, worker: int) -> None:
         for connection in self.connections:
             if connection.may_leave(self.edge.clock.now(), 0.0):
-                self.neighbours.give(connection, neighbour)
+                self.balancer.move(connection, worker)
 
 
 @asynccontextmanager
 async def workers(
-    folder: Path, count: int = 2, rules: BalanceRules = NEVER
+    folder: Path, count: int = 2, *, interval_s: float = NEVER_S, answer_s: float = 5.0
 ) -> AsyncIterator[list[Worker]]:
-    made = [Worker(index, folder, rules) for index in range(count)]
+    made = [Worker(index, folder, interval_s, answer_s) for index in range(count)]
     async with AsyncExitStack() as stack:
         for worker in made:
             worker.edge = await stack.enter_async_context(
-                serving(neighbours=worker.neighbours)
+                serving(balancer=worker.balancer)
             )
         yield made
-    assert not set(os.listdir(folder)) & {"n0", "n1", "n2"}
+    assert not set(os.listdir(folder)) & {"a0", "a1", "a2"}
 
 
 def post(body: bytes, path: str = "/") -> bytes:
