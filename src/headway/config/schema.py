@@ -102,10 +102,10 @@ class ApiServerConfig(_Section, frozen=True):
     ] = None
     """API worker processes under `--production`; null: one per core."""
     backlog: Count = 2048
-    """Connections that the kernel queues for each worker."""
+    """Connections that the kernel queues until a worker accepts them."""
     balance: bool = True
     """Move connections, between two requests, from a busy worker to a much less busy
-    one; not with TLS. Otherwise each stays where the kernel put it."""
+    one; not with TLS. Otherwise each stays with the worker that accepted it."""
     timeout: Seconds | None = 60.0
     """Seconds until a request fails with 504 and its work is dropped. null: never."""
     max_concurrency: Count | None = None
