@@ -6,7 +6,7 @@ What counting costs is what this serves more (benchmarks/monitoring.py).
 from typing import Any
 
 from benchmarks.services.models import logistic
-from headway.metrics.handles import Counter, Gauge, Histogram, Log
+from headway.metrics.registry import Counter, Gauge, Histogram, Log
 
 __all__ = ["logistic"]
 

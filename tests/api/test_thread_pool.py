@@ -9,6 +9,7 @@ from headway.api.thread_pool import ThreadPool
 from headway.errors import OverloadedError
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED
+from tests.metrics.samples import samples_of
 
 
 async def test_more_than_may_wait_is_refused_and_counted() -> None:
@@ -27,5 +28,5 @@ async def test_more_than_may_wait_is_refused_and_counted() -> None:
     assert await asyncio.gather(*waiting) == [True] * 65
     assert await pool.run(lambda: 7) == 7
     pool.close()
-    (sample,) = [s for s in registry.samples() if s.family.name == REFUSED.name]
+    (sample,) = [s for s in samples_of(registry) if s.family.name == REFUSED.name]
     assert (sample.labels, sample.cells) == (("threads",), (3,))

@@ -24,6 +24,7 @@ from headway.ipc.records import CallsFrame, CancelFrame, ReadyFrame
 from headway.ipc.rows import encode_array
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
+from tests.metrics.samples import samples_of
 
 PREDICT = MethodSpec("predict", batchable=True)
 
@@ -73,7 +74,9 @@ class Wire:
         self.client.frame_received(self, memoryview(frame))
 
     def counted(self, family: str) -> float:
-        return sum(s.value for s in self.registry.samples() if s.family.name == family)
+        return sum(
+            s.value for s in samples_of(self.registry) if s.family.name == family
+        )
 
     async def calls(self) -> CallsFrame:
         """Return the next group that was sent."""

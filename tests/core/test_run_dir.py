@@ -30,7 +30,7 @@ def test_names_of_the_files(folder: Path) -> None:
     assert run.path.parent == folder
     assert run.path.stat().st_mode & 0o777 == 0o700
     assert run.metrics.is_dir()
-    assert run.metrics_slot("api-0") == run.metrics / "api-0.bin"
+    assert run.metrics_file("api-0") == run.metrics / "api-0.bin"
     assert run.version_lock.parent == run.path
     sockets = {run.runner_socket(0), run.runner_socket(1)}
     sockets |= {*run.replica_sockets(0, 12), *run.replica_sockets(1, 12)}

@@ -1,4 +1,4 @@
-"""Counts into the slot named by its argument until it is killed; tests start it.
+"""Counts into the metrics file of its argument until it is killed; tests start it.
 
 It prints a line once it has counted something.
 """

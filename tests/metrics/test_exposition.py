@@ -13,6 +13,7 @@ from headway.metrics.families import (
     REQUEST_DURATION,
     REQUESTS,
 )
+from tests.metrics.samples import samples_of
 from tests.observability.exposition_rules import faults
 
 Scraped = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -36,12 +37,12 @@ def test_a_page_of_each_kind() -> None:
     registry.histogram(
         REQUEST_DURATION.with_bounds((0.005, 1.0)), ("classify",)
     ).observe(0.25)
-    assert render(registry.samples()).decode() == (
-        "# HELP headway_build_info Always 1; the labels say what runs.\n"
+    assert render(samples_of(registry)).decode() == (
+        "# HELP headway_build_info Always 1; the labels hold the versions.\n"
         "# TYPE headway_build_info gauge\n"
         'headway_build_info{python="3.11.7",version="0.1.0"} 1.0\n'
-        "# HELP headway_request_duration_seconds Time from a request's last byte to "
-        "its answer.\n"
+        "# HELP headway_request_duration_seconds Time from the last byte of a "
+        "request to its response.\n"
         "# TYPE headway_request_duration_seconds histogram\n"
         'headway_request_duration_seconds_bucket{endpoint="classify",le="0.005"} 0.0\n'
         'headway_request_duration_seconds_bucket{endpoint="classify",le="1.0"} 1.0\n'
@@ -52,7 +53,7 @@ def test_a_page_of_each_kind() -> None:
         "code.\n"
         "# TYPE headway_requests_total counter\n"
         'headway_requests_total{code="200",endpoint="classify"} 3.0\n'
-        "# HELP headway_runner_queue_rows Rows that wait in the runner.\n"
+        "# HELP headway_runner_queue_rows Queued rows.\n"
         "# TYPE headway_runner_queue_rows gauge\n"
         'headway_runner_queue_rows{runner="iris"} 4.0\n'
     )
@@ -73,7 +74,7 @@ def test_every_family_is_rendered() -> None:
             labels = tuple(text for _ in family.labels)
             getattr(registry, family.kind)(family, labels)
     known = [family for family in every if family.kind != "log"]
-    page = render(registry.samples()).decode()
+    page = render(samples_of(registry)).decode()
     assert faults(page) == []
     parsed = list(text_string_to_metric_families(page))
     assert {(family.type, family.documentation) for family in parsed} == {
@@ -99,7 +100,7 @@ def test_prometheus_reads_back_what_was_counted(
     for number in rows:
         histogram.observe(number)
     counters = [Sample(REQUESTS, labels, (count,)) for labels, count in counts.items()]
-    scraped = scrape(render([*counters, *registry.samples()]))
+    scraped = scrape(render([*counters, *samples_of(registry)]))
     for (endpoint, code), count in counts.items():
         labels = frozenset({("endpoint", endpoint), ("code", code)})
         assert scraped["headway_requests_total", labels] == count

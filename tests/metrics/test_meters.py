@@ -10,6 +10,7 @@ from headway.metrics import MetricsRegistry
 from headway.metrics.families import BATCH_COST_SECONDS
 from headway.metrics.meters import RunnerMeters, published_sizes
 from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from tests.metrics.samples import samples_of
 
 
 @given(max_rows=st.integers(1, 2**31 - 1))
@@ -36,7 +37,7 @@ def test_cost_gauges_are_predictions_of_the_cost_model() -> None:
         meters.replica_up(0)
         return {
             (rows, statistic): sample.value
-            for sample in registry.samples()
+            for sample in samples_of(registry)
             if sample.family == BATCH_COST_SECONDS
             for runner, method, rows, statistic in (sample.labels,)
             if (runner, method) == ("iris", "predict")

@@ -19,6 +19,7 @@ from headway.metrics.families import (
     REQUEST_DURATION,
     REQUESTS,
 )
+from tests.metrics.samples import samples_of
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -34,7 +35,7 @@ def test_counters_and_gauges(registry: MetricsRegistry) -> None:
     registry.counter(REQUESTS, ("a", "200")).add(4)
     registry.gauge(QUEUE_ROWS, ("iris",)).set(9)
     registry.gauge(QUEUE_ROWS, ("iris",)).add(-10)
-    values = {(s.family.name, s.labels): s.value for s in registry.samples()}
+    values = {(s.family.name, s.labels): s.value for s in samples_of(registry)}
     assert values == {
         (REQUESTS.name, ("a", "200")): 5,
         (QUEUE_ROWS.name, ("iris",)): -1,
@@ -52,7 +53,7 @@ def test_the_same_series_is_the_same_handle(registry: MetricsRegistry) -> None:
 
 def test_seconds_are_kept_as_nanoseconds(registry: MetricsRegistry) -> None:
     registry.counter(REPLICA_BUSY_SECONDS, ("iris", "0")).add(1_500_000_000)
-    assert [sample.value for sample in registry.samples()] == [1.5]
+    assert [sample.value for sample in samples_of(registry)] == [1.5]
 
 
 @given(counts=st.lists(st.integers(0, 150), max_size=4))
@@ -65,7 +66,7 @@ def test_a_log_keeps_the_last_events(counts: list[int]) -> None:
     for count in counts:
         for number in range(done, done + count):
             log.add(number, -number)
-        [sample] = registry.samples()
+        [sample] = samples_of(registry)
         first = max(done, done + count - 64)
         assert Log.events(sample.cells, done) == [
             (number, -number) for number in range(first, done + count)
@@ -77,7 +78,7 @@ def test_bounds_are_inclusive(registry: MetricsRegistry) -> None:
     histogram = registry.histogram(BATCH_SIZE_ROWS, ("iris", "predict"))
     for rows in (1, 2, 3, 4, 1024, 1025):
         histogram.observe(rows)
-    [sample] = registry.samples()
+    [sample] = samples_of(registry)
     assert sample.cumulative == [1, 2, 4, 4, 4, 4, 4, 4, 4, 4, 5, 6]
     assert sample.sum == 2059.0
 
@@ -90,7 +91,7 @@ def test_a_histogram_counts_each_observation(values: list[float]) -> None:
     histogram = registry.histogram(REQUEST_DURATION, ("a",))
     for value in values:
         histogram.observe(value)
-    [sample] = registry.samples()
+    [sample] = samples_of(registry)
     bounds = [*REQUEST_DURATION.bounds, float("inf")]
     assert sample.cumulative == [sum(v <= bound for v in values) for bound in bounds]
     assert sample.sum == pytest.approx(sum(values), abs=1e-9 * (len(values) + 1))
@@ -104,19 +105,19 @@ def test_a_histogram_counts_each_observation(values: list[float]) -> None:
         (QUEUE_ROWS, ("a",), "is a gauge, not a counter"),
     ],
 )
-def test_misuse_is_named(
+def test_misuse_is_an_error(
     registry: MetricsRegistry, family: Family, labels: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         registry.counter(family, labels)
 
 
-def test_it_is_of_use_between_start_and_close(registry: MetricsRegistry) -> None:
+def test_handles_are_created_between_start_and_close(registry: MetricsRegistry) -> None:
     with pytest.raises(UsageError, match="not started"):
         MetricsRegistry().counter(REQUESTS, ("a", "200"))
     counter = registry.counter(REQUESTS, ("a", "200"))
     registry.close()
-    counter.add()  # a late one does no harm
+    counter.add()  # harmless
     with pytest.raises(UsageError, match="not started"):
         registry.counter(REQUESTS, ("b", "200"))
 
@@ -130,7 +131,7 @@ def test_build_info_stays_1_over_all_processes(tmp_path: Path) -> None:
     assert [sample.value for sample in read_samples(paths)] == [1]
 
 
-def test_other_buckets_after_a_restart_keep_what_was_counted(tmp_path: Path) -> None:
+def test_other_buckets_after_a_restart_keep_the_counts(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     for bounds in ((0.01, 0.1, 1.0), (0.05, 0.5)):
         registry = MetricsRegistry(path)
@@ -162,11 +163,11 @@ events = st.lists(
 
 @settings(deadline=None, max_examples=50)  # it writes files
 @given(events=events)
-def test_what_processes_count_adds_up(
+def test_counts_of_processes_add_up(
     events: list[tuple[int, tuple[str, tuple[str, str], int]]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    folder = tmp_path_factory.mktemp("slots")
+    folder = tmp_path_factory.mktemp("metrics")
     paths = [folder / f"{number}.bin" for number in range(3)]
     registries = [MetricsRegistry(path) for path in paths]
     for registry in registries:
@@ -191,7 +192,9 @@ def test_what_processes_count_adds_up(
             cells[-1] += number
     in_files = read_samples(paths)
     assert {(s.family.name, s.labels): list(s.cells) for s in in_files} == expected
-    in_memory = merge(itertools.chain(*(registry.samples() for registry in registries)))
+    in_memory = merge(
+        itertools.chain(*(samples_of(registry) for registry in registries))
+    )
     assert in_memory == in_files
 
 
@@ -215,7 +218,7 @@ def test_several_observations_count_like_each(
             each.observe(value)
         registry.histogram(REQUEST_DURATION, ("all",)).observe_all(values)
         one, other = (
-            next(sample for sample in registry.samples() if sample.labels == (label,))
+            next(sample for sample in samples_of(registry) if sample.labels == (label,))
             for label in ("each", "all")
         )
         assert one.cumulative == other.cumulative

@@ -15,6 +15,7 @@ from headway.core.log import configure
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
 from headway.observability.access_log import AccessEntry, AccessLog
+from tests.metrics.samples import samples_of
 
 Pipe = tuple[TextIO, TextIO]
 
@@ -45,7 +46,7 @@ def entry(number: int = 0, path: str = "/predict") -> AccessEntry:
 def counted(registry: MetricsRegistry) -> float:
     return sum(
         sample.value
-        for sample in registry.samples()
+        for sample in samples_of(registry)
         if sample.family is ACCESS_LOG_DROPPED
     )
 

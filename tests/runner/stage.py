@@ -28,6 +28,7 @@ from tests.ipc.round_trip import (
     isolate,
     spec,
 )
+from tests.metrics.samples import samples_of
 
 Model = Callable[..., Any]
 SPECS: Mapping[str, MethodSpec] = {
@@ -196,7 +197,7 @@ class Stage:
         """Return the sum of a counter or gauge over its labels."""
         return sum(
             int(sample.value)
-            for sample in self.registry.samples()
+            for sample in samples_of(self.registry)
             if sample.family.name == name
         )
 

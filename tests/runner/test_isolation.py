@@ -32,6 +32,7 @@ from tests.ipc.round_trip import (
     spec,
     take,
 )
+from tests.metrics.samples import samples_of
 
 SPECS = {"predict": spec()}
 
@@ -277,7 +278,7 @@ def test_repeated_calls_of_the_model_are_counted() -> None:
     def counted() -> int:
         return sum(
             int(sample.value)
-            for sample in runner.registry.samples()
+            for sample in samples_of(runner.registry)
             if sample.family.name == "headway_isolation_calls_total"
         )
 

@@ -7,6 +7,7 @@ from headway.errors import (
 )
 from headway.metrics import Log
 from headway.metrics.families import RECENT_BATCHES
+from tests.metrics.samples import samples_of
 from tests.runner.stage import Stage, rows, same, turn
 
 
@@ -99,7 +100,7 @@ async def test_replicas_and_their_batches_are_told_of(stage: Stage) -> None:
     assert stage.counted("headway_replica_busy_seconds_total") == 3
     [log] = [
         sample
-        for sample in stage.registry.samples()
+        for sample in samples_of(stage.registry)
         if sample.family == RECENT_BATCHES and sample.labels[1] == "predict"
     ]
     assert Log.events(log.cells, 0) == [(2, 3_000_000_000)]

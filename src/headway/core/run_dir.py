@@ -26,7 +26,7 @@ class RunDir:
     def __init__(self, *, path: Path) -> None:
         self.path = path
         self.metrics = path / "metrics"
-        """Folder of the metrics' slots."""
+        """Folder of the metrics files."""
         self.history = path / "history"
         """The live page's data: a record of each second."""
         self.version_lock = path / "version_lock"
@@ -53,8 +53,8 @@ class RunDir:
         """Return the sockets at which API workers take connections of each other."""
         return [str(self.path / f"a{index}") for index in range(workers)]
 
-    def metrics_slot(self, process: str) -> Path:
-        """Return the slot of a process's metrics."""
+    def metrics_file(self, process: str) -> Path:
+        """Return the metrics file of a process."""
         return self.metrics / f"{process}.bin"
 
     def runner_socket(self, index: int) -> str:

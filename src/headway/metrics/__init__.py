@@ -1,14 +1,12 @@
 """Metrics that cost an integer addition and survive the process that counts them.
 
-families says what is counted; a MetricsRegistry in each process counts into a slot;
-samples reads the slots of all processes and adds them up.
+families lists the metrics. Each process counts by a MetricsRegistry into its metrics
+file, and any process reads and adds up the files of all.
 """
 
 from headway.metrics.families import Family
-from headway.metrics.handles import Counter, Gauge, Histogram, Log
-from headway.metrics.registry import MetricsRegistry
-from headway.metrics.samples import Sample, merge, read_samples
-from headway.metrics.slot import zero_gauges
+from headway.metrics.metrics_file import Sample, merge, read_samples, zero_gauges
+from headway.metrics.registry import Counter, Gauge, Histogram, Log, MetricsRegistry
 
 __all__ = [
     "Counter",

@@ -1,6 +1,7 @@
 """Renders samples in Prometheus' text format, for `/metrics`.
 
-api/ calls it with what metrics.read_samples or MetricsRegistry.samples return.
+api/pages calls it with the samples of `read_samples`. A file of its own, so that only
+API workers import prometheus-client.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from headway.metrics.families import Family
-from headway.metrics.samples import Sample
+from headway.metrics.metrics_file import Sample
 
 __all__ = ["CONTENT_TYPE", "render"]
 

@@ -1,9 +1,10 @@
 """The metric families that Headway counts, as constants.
 
-Whoever counts passes one of these to its MetricsRegistry.
+Code that counts passes one of these to its MetricsRegistry. docs/reference/metrics.md
+is generated from them.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -16,6 +17,7 @@ __all__ = [
     "CONNECTIONS_MOVED",
     "INFERENCE_SECONDS",
     "ISOLATION_CALLS",
+    "LOG_EVENTS",
     "PROCESS_RESTARTS",
     "QUEUE_ROWS",
     "QUEUE_WAIT_SECONDS",
@@ -32,6 +34,9 @@ __all__ = [
     "Family",
 ]
 
+LOG_EVENTS: Final = 64
+"""Events that a log keeps."""
+
 _DURATIONS_S = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05),
     *(0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
@@ -43,25 +48,30 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     """A metric and the names of its labels; each set of label values is a series."""
 
     name: str
-    """As scraped; a counter's ends in `_total`."""
+    """As scraped; that of a counter ends in `_total`."""
     help: str
-    """One line for people."""
     kind: Literal["counter", "gauge", "histogram", "log"]
-    """A log keeps the last events. It is for Headway's own pages, never scraped."""
+    """A log keeps the last events, for the live page; it is never scraped."""
     labels: tuple[str, ...] = ()
-    """Names of the labels, in the order in which values are given."""
+    """Names of the labels, in the order of their values."""
     unit: Literal["rows", "seconds"] = "rows"
-    """What a histogram observes; a counter or gauge of seconds says so too. What is
-    kept are integers: seconds in nanoseconds."""
+    """Unit of the value; seconds are stored as integer nanoseconds."""
     bounds: tuple[float, ...] = ()
     """Upper bounds of a histogram's buckets, rising, without infinity."""
     merge: Literal["sum", "max"] = "sum"
-    """How the values of several processes become one."""
+    """How to combine the values of several processes."""
 
     @property
     def scale(self) -> int:
-        """Kept integers in one unit."""
+        """Stored integers per unit."""
         return 1_000_000_000 if self.unit == "seconds" else 1
+
+    @property
+    def cells(self) -> int:
+        """Integers that a series takes; see Histogram and Log for their order."""
+        if self.kind == "log":
+            return 1 + 2 * LOG_EVENTS
+        return len(self.bounds) + 2 if self.kind == "histogram" else 1
 
     def with_bounds(self, bounds: tuple[float, ...]) -> "Family":
         """Return the same histogram with other buckets."""
@@ -76,7 +86,7 @@ REQUESTS = Family(
 )
 REQUEST_DURATION = Family(
     name="headway_request_duration_seconds",
-    help="Time from a request's last byte to its answer.",
+    help="Time from the last byte of a request to its response.",
     kind="histogram",
     labels=("endpoint",),
     unit="seconds",
@@ -84,24 +94,24 @@ REQUEST_DURATION = Family(
 )
 REQUESTS_IN_PROGRESS = Family(
     name="headway_requests_in_progress",
-    help="Requests received and not yet answered.",
+    help="Requests received and not answered yet.",
     kind="gauge",
     labels=("endpoint",),
 )
 REFUSED = Family(
     name="headway_refused_total",
-    help="Calls refused before any work was done for them, by reason.",
+    help="Calls refused before any work was done, by reason.",
     kind="counter",
     labels=("reason",),
 )
 CONNECTIONS_MOVED = Family(
     name="headway_connections_moved_total",
-    help="Connections moved from a busy API worker to an idler one.",
+    help="Connections moved from a busy API worker to a less busy one.",
     kind="counter",
 )
 BATCH_SIZE_ROWS = Family(
     name="headway_runner_batch_size_rows",
-    help="Rows in each batch that the model got.",
+    help="Rows in each batch.",
     kind="histogram",
     labels=("runner", "method"),
     bounds=_ROWS,
@@ -116,7 +126,7 @@ QUEUE_WAIT_SECONDS = Family(
 )
 INFERENCE_SECONDS = Family(
     name="headway_runner_inference_seconds",
-    help="Time that the model took for a batch.",
+    help="Time that the model took for each batch.",
     kind="histogram",
     labels=("runner", "method"),
     unit="seconds",
@@ -124,13 +134,13 @@ INFERENCE_SECONDS = Family(
 )
 QUEUE_ROWS = Family(
     name="headway_runner_queue_rows",
-    help="Rows that wait in the runner.",
+    help="Queued rows.",
     kind="gauge",
     labels=("runner",),
 )
 BATCH_COST_SECONDS = Family(
     name="headway_runner_batch_cost_seconds",
-    help="Learned time of a batch of so many rows; 0 as long as it is unknown.",
+    help="Learned time of a batch, by its rows; 0 if unknown.",
     kind="gauge",
     labels=("runner", "method", "rows", "statistic"),
     unit="seconds",
@@ -144,61 +154,61 @@ RECENT_BATCHES = Family(
 )
 REPLICA_UP = Family(
     name="headway_replica_up",
-    help="1 while the replica can take batches, else 0.",
+    help="1 while the replica is ready for batches, otherwise 0.",
     kind="gauge",
     labels=("runner", "replica"),
 )
 REPLICA_BUSY = Family(
     name="headway_replica_busy",
-    help="1 while the replica computes a batch, else 0.",
+    help="1 while the replica computes a batch, otherwise 0.",
     kind="gauge",
     labels=("runner", "replica"),
 )
 REPLICA_BUSY_SECONDS = Family(
     name="headway_replica_busy_seconds_total",
-    help="Time that the replica has computed.",
+    help="Time that the replica spent computing.",
     kind="counter",
     labels=("runner", "replica"),
     unit="seconds",
 )
 RUNNER_ROWS = Family(
     name="headway_runner_rows_total",
-    help="Rows that the model was given.",
+    help="Rows computed by the model.",
     kind="counter",
     labels=("runner", "method"),
 )
 ISOLATION_CALLS = Family(
     name="headway_isolation_calls_total",
-    help="Calls of the model beyond one for each batch, to isolate bad inputs.",
+    help="Extra model calls, to isolate bad inputs.",
     kind="counter",
     labels=("runner", "method"),
 )
 WASTED_ROWS = Family(
     name="headway_wasted_rows_total",
-    help="Rows computed for nobody: the caller had gone or the deadline had passed.",
+    help="Wasted rows: computed after the caller left or the deadline passed.",
     kind="counter",
     labels=("runner",),
 )
 CANCELLED_ROWS = Family(
     name="headway_cancelled_rows_total",
-    help="Rows taken out of the queue because their caller had gone.",
+    help="Rows removed from the queue because their caller left.",
     kind="counter",
     labels=("runner",),
 )
 ACCESS_LOG_DROPPED = Family(
     name="headway_access_log_dropped_total",
-    help="Requests not in the access log, as its lines were taken too slowly.",
+    help="Requests missing from the access log because its reader was too slow.",
     kind="counter",
 )
 PROCESS_RESTARTS = Family(
     name="headway_process_restarts_total",
-    help="Processes that died and were started again.",
+    help="Processes that died and were restarted.",
     kind="counter",
     labels=("process",),
 )
 BUILD_INFO = Family(
     name="headway_build_info",
-    help="Always 1; the labels say what runs.",
+    help="Always 1; the labels hold the versions.",
     kind="gauge",
     labels=("version", "python"),
     merge="max",

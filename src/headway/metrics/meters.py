@@ -25,8 +25,13 @@ from headway.metrics.families import (
     REQUESTS_IN_PROGRESS,
     RUNNER_ROWS,
 )
-from headway.metrics.handles import Counter, Gauge, Histogram, Log
-from headway.metrics.registry import MetricsRegistry
+from headway.metrics.registry import (
+    Counter,
+    Gauge,
+    Histogram,
+    Log,
+    MetricsRegistry,
+)
 
 __all__ = ["EndpointMeters", "LearnedCost", "RunnerMeters", "published_sizes"]
 

@@ -1,30 +1,165 @@
-"""Hands out counters, gauges and histograms over one process's slot.
+"""Counters, gauges, histograms and logs over one process's metrics file.
 
-assemble makes one for each process; api/, runner/ and the supervisor count by it.
+Each process has one MetricsRegistry. Hot paths keep the handles that it returns, and
+count without a lock: only one thread may write to a handle.
 """
 
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
 from headway.errors import UsageError
-from headway.metrics.families import Family
-from headway.metrics.handles import Counter, Gauge, Histogram, Log
-from headway.metrics.samples import Sample, merge
-from headway.metrics.slot import SeriesRecord, Slot, cells_of
+from headway.metrics.families import LOG_EVENTS, Family
+from headway.metrics.metrics_file import MetricsFile
 
-__all__ = ["MetricsRegistry"]
+__all__ = ["Counter", "Gauge", "Histogram", "Log", "MetricsRegistry"]
 
-_Key = tuple[str, tuple[str, ...]]
+
+class Counter:
+    """A number that only grows.
+
+    Args:
+        cells: The integers of the metrics file.
+        index: The cell of this series.
+    """
+
+    __slots__ = ("_cells", "_index")
+
+    def __init__(self, cells: memoryview, index: int) -> None:
+        self._cells = cells
+        self._index = index
+
+    def add(self, n: int = 1) -> None:
+        """Add `n`, in stored units; it is not negative."""
+        self._cells[self._index] += n
+
+
+class Gauge:
+    """A number that goes up and down; 0 when its process starts.
+
+    Args:
+        cells: The integers of the metrics file.
+        index: The cell of this series.
+    """
+
+    __slots__ = ("_cells", "_index")
+
+    def __init__(self, cells: memoryview, index: int) -> None:
+        self._cells = cells
+        self._index = index
+
+    def set(self, value: int) -> None:
+        """Set it to `value`, in stored units."""
+        self._cells[self._index] = value
+
+    def add(self, n: int = 1) -> None:
+        """Add `n`, which may be negative."""
+        self._cells[self._index] += n
+
+
+class Histogram:
+    """Observations by bucket, and their sum.
+
+    Args:
+        cells: The integers of the metrics file.
+        index: The first cell of this series: a bucket for each bound, one for larger
+            values, and the sum.
+        bounds: Upper bounds, inclusive.
+        scale: Stored units of the sum in one observed unit.
+    """
+
+    __slots__ = ("_bounds", "_cells", "_index", "_scale", "_sum")
+
+    def __init__(
+        self,
+        cells: memoryview,
+        index: int,
+        bounds: tuple[float, ...],
+        scale: int,
+    ) -> None:
+        self._cells = cells
+        self._index = index
+        self._bounds = bounds
+        self._scale = scale
+        self._sum = index + len(bounds) + 1
+
+    def observe(self, value: float) -> None:
+        """Count one observation, in the family's unit and finite."""
+        # The number of observations is the sum of the buckets: it costs nothing here
+        # and always agrees with them.
+        cells = self._cells
+        cells[self._index + bisect_left(self._bounds, value)] += 1
+        cells[self._sum] += int(value * self._scale)
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Count several observations, which costs less than one by one."""
+        cells, index, bounds = self._cells, self._index, self._bounds
+        # Values of one turn of the event loop are alike: most fall into the bucket of
+        # the value before.
+        low, high, bucket, count = math.inf, -math.inf, 0, 0
+        for value in values:
+            if low < value <= high:
+                count += 1
+                continue
+            cells[index + bucket] += count
+            bucket = bisect_left(bounds, value)
+            low = bounds[bucket - 1] if bucket else -math.inf
+            high = bounds[bucket] if bucket < len(bounds) else math.inf
+            count = 1
+        cells[index + bucket] += count
+        cells[self._sum] += int(sum(values, start=0.0) * self._scale)
+
+
+class Log:
+    """The last events, of two integers each.
+
+    Args:
+        cells: The integers of the metrics file.
+        index: The first cell of this series: the number of all events, then the last
+            events in a ring.
+    """
+
+    __slots__ = ("_cells", "_index")
+
+    def __init__(self, cells: memoryview, index: int) -> None:
+        self._cells = cells
+        self._index = index
+
+    def add(self, first: int, second: int) -> None:
+        """Store an event in the place of the oldest."""
+        cells, index = self._cells, self._index
+        count = cells[index]
+        at = index + 1 + 2 * (count % LOG_EVENTS)
+        cells[at] = first
+        cells[at + 1] = second
+        cells[index] = count + 1  # last, as readers rely on it
+
+    @staticmethod
+    def events(cells: Sequence[int], since: int) -> list[tuple[int, int]]:
+        """Return the stored events after the first `since` of all events."""
+        count = cells[0]
+        return [
+            (cells[1 + 2 * at], cells[2 + 2 * at])
+            for number in range(max(since, count - LOG_EVENTS), count)
+            for at in (number % LOG_EVENTS,)
+        ]
+
+
+_Handle = Counter | Gauge | Histogram | Log
 
 
 class MetricsRegistry:
     """The metrics of one process.
 
     Args:
-        path: The process's slot, `<run_dir>/metrics/<slot>.bin`, which no other
-            process writes to; None counts in memory only.
+        path: The metrics file, which no other process writes; None counts in memory.
         duration_bounds_s: Upper bounds of the buckets of all histograms of seconds,
             in place of their families' own.
+
+    Attributes:
+        file: The metrics file.
     """
 
     def __init__(
@@ -33,104 +168,63 @@ class MetricsRegistry:
         *,
         duration_bounds_s: tuple[float, ...] | None = None,
     ) -> None:
-        self._slot = Slot(path)
+        self.file = MetricsFile(path)
         self._duration_bounds_s = duration_bounds_s
         self._started = False
         self._lock = Lock()
-        self._counters: dict[_Key, Counter] = {}
-        self._gauges: dict[_Key, Gauge] = {}
-        self._histograms: dict[_Key, Histogram] = {}
-        self._logs: dict[_Key, Log] = {}
+        self._handles: dict[tuple[str, tuple[str, ...]], _Handle] = {}
 
     def start(self) -> None:
-        """Open the slot; counters go on where an earlier process left them.
+        """Open the file; counters continue from an earlier process.
 
         Raises:
             OSError: If the file cannot be written.
         """
-        self._slot.start()
+        self.file.start()
         self._started = True
 
     def close(self) -> None:
-        """Hand out no more; handles that are out stay safe to call."""
+        """Create no more handles; existing handles stay safe to call."""
         self._started = False
 
     def counter(self, family: Family, labels: tuple[str, ...] = ()) -> Counter:
         """Return the counter of a family with these label values, always the same.
 
         Raises:
-            UsageError: If the family is no counter, the labels do not fit it, the
-                slot is full or the registry has not been started.
+            UsageError: If the family is not a counter, the labels do not fit it, the
+                file is full or the registry is not started.
         """
-        found = self._counters.get((family.name, labels))
-        if found is not None:
-            return found
-        with self._lock:
-            record = self._record(family, labels, "counter")
-            made = Counter(self._slot.cells, record.cell)
-            return self._counters.setdefault((family.name, labels), made)
+        handle = self._handle(family, labels, "counter")
+        assert isinstance(handle, Counter)
+        return handle
 
     def gauge(self, family: Family, labels: tuple[str, ...] = ()) -> Gauge:
-        """Return the gauge of a family with these label values, always the same.
-
-        Raises:
-            UsageError: As `counter`.
-        """
-        found = self._gauges.get((family.name, labels))
-        if found is not None:
-            return found
-        with self._lock:
-            record = self._record(family, labels, "gauge")
-            made = Gauge(self._slot.cells, record.cell)
-            return self._gauges.setdefault((family.name, labels), made)
+        """Return the gauge of a family with these label values; see `counter`."""
+        handle = self._handle(family, labels, "gauge")
+        assert isinstance(handle, Gauge)
+        return handle
 
     def histogram(self, family: Family, labels: tuple[str, ...] = ()) -> Histogram:
-        """Return the histogram of a family with these label values, always the same.
-
-        Raises:
-            UsageError: As `counter`.
-        """
-        found = self._histograms.get((family.name, labels))
-        if found is not None:
-            return found
-        if self._duration_bounds_s is not None and family.unit == "seconds":
-            family = family.with_bounds(self._duration_bounds_s)
-        with self._lock:
-            record = self._record(family, labels, "histogram")
-            made = Histogram(self._slot.cells, record.cell, family.bounds, family.scale)
-            return self._histograms.setdefault((family.name, labels), made)
+        """Return the histogram of a family with these label values; see `counter`."""
+        handle = self._handle(family, labels, "histogram")
+        assert isinstance(handle, Histogram)
+        return handle
 
     def log(self, family: Family, labels: tuple[str, ...] = ()) -> Log:
-        """Return the log of a family with these label values, always the same.
+        """Return the log of a family with these label values; see `counter`."""
+        handle = self._handle(family, labels, "log")
+        assert isinstance(handle, Log)
+        return handle
 
-        Raises:
-            UsageError: As `counter`.
-        """
-        found = self._logs.get((family.name, labels))
-        if found is not None:
-            return found
-        with self._lock:
-            record = self._record(family, labels, "log")
-            made = Log(self._slot.cells, record.cell)
-            return self._logs.setdefault((family.name, labels), made)
+    def _handle(self, family: Family, labels: tuple[str, ...], kind: str) -> _Handle:
+        handle = self._handles.get((family.name, labels))
+        if handle is None:
+            with self._lock:
+                handle = self._create(family, labels, kind)
+                handle = self._handles.setdefault((family.name, labels), handle)
+        return handle
 
-    def samples(self) -> list[Sample]:
-        """Return what this process has counted."""
-        with self._lock:
-            records = list(self._slot.records)
-        cells = self._slot.cells
-        return merge(
-            Sample(
-                record.family,
-                record.labels,
-                tuple(cells[record.cell : record.cell + cells_of(record.family)]),
-            )
-            for record in records
-        )
-
-    def _record(
-        self, family: Family, labels: tuple[str, ...], kind: str
-    ) -> SeriesRecord:
+    def _create(self, family: Family, labels: tuple[str, ...], kind: str) -> _Handle:
         if not self._started:
             raise UsageError(f"metric {family.name}: the registry is not started")
         if family.kind != kind:
@@ -140,7 +234,14 @@ class MetricsRegistry:
                 f"metric {family.name} has the labels {family.labels!r}; "
                 f"{labels!r} does not fit"
             )
-        for record in self._slot.records:
-            if record.family == family and record.labels == labels:
-                return record
-        return self._slot.append(family, labels)
+        bounds_s = self._duration_bounds_s
+        if kind == "histogram" and family.unit == "seconds" and bounds_s is not None:
+            family = family.with_bounds(bounds_s)
+        cells, index = self.file.cells, self.file.cell_of(family, labels)
+        if kind == "counter":
+            return Counter(cells, index)
+        if kind == "gauge":
+            return Gauge(cells, index)
+        if kind == "log":
+            return Log(cells, index)
+        return Histogram(cells, index, family.bounds, family.scale)

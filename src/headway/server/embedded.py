@@ -171,7 +171,7 @@ class EmbeddedServer:
 def open_registry(config: ResolvedConfig, run_dir: RunDir) -> MetricsRegistry:
     """Return the started registry of the one process; to be closed."""
     registry = MetricsRegistry(
-        run_dir.metrics_slot("embedded"),
+        run_dir.metrics_file("embedded"),
         duration_bounds_s=config.config.api_server.metrics.duration_buckets_s,
     )
     registry.start()

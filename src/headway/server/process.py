@@ -140,7 +140,7 @@ def build(spec: ProcessSpec, service: ServiceDefinition) -> _Serving:
     run_dir = RunDir(path=Path(spec.run_dir))
     sockets = [socket.socket(fileno=fd) for fd in spec.sockets]
     registry = MetricsRegistry(
-        run_dir.metrics_slot(spec.name),
+        run_dir.metrics_file(spec.name),
         duration_bounds_s=spec.config.config.api_server.metrics.duration_buckets_s,
     )
     registry.start()

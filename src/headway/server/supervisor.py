@@ -76,7 +76,7 @@ class Supervisor:
         self._run_dir = run_dir
         self._clock = clock
         self._announce = announce
-        self._registry = MetricsRegistry(run_dir.metrics_slot("supervisor"))
+        self._registry = MetricsRegistry(run_dir.metrics_file("supervisor"))
         self._recorder: Recorder | None = None
         self._listener: socket.socket | None = None
         self._sockets: list[socket.socket] = []
@@ -240,9 +240,7 @@ class Supervisor:
 
     def _count_restart(self, child: Child) -> None:
         self._registry.counter(PROCESS_RESTARTS, (child.name,)).add()
-        slot = self._run_dir.metrics_slot(child.name)
-        if slot.exists():
-            zero_gauges(slot)
+        zero_gauges(self._run_dir.metrics_file(child.name))
 
     async def _stop(self) -> None:
         """End all processes: first those that accept requests, then the runners."""

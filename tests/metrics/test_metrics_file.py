@@ -1,4 +1,4 @@
-"""Slots: what a reader sees of a half-written, foreign or damaged file."""
+"""Metrics files: what a reader sees of a half-written, foreign or damaged file."""
 
 import threading
 from pathlib import Path
@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from headway.errors import UsageError
 from headway.metrics import Family, MetricsRegistry, read_samples
 from headway.metrics.families import REQUEST_DURATION, REQUESTS
-from headway.metrics.slot import read_slot
+from headway.metrics.metrics_file import read_file
+from tests.metrics.samples import samples_of
 
 MANY = Family(name="many_total", help="Many.", kind="counter", labels=("id",))
 
 
 def write_some(path: Path) -> int:
-    """Write a slot with three series; return how many bytes of it tell of them."""
+    """Write a file with three series; return the end of its directory."""
     registry = MetricsRegistry(path)
     registry.start()
     registry.counter(REQUESTS, ("a", "200")).add(3)
@@ -37,16 +38,16 @@ def test_absent_and_foreign_files_count_as_empty(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=60)  # it writes files
 @given(data=st.data())
-def test_a_damaged_slot_is_read_in_part_and_made_anew(
+def test_a_damaged_file_is_read_in_part_and_replaced(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    path = tmp_path_factory.mktemp("slots") / "damaged.bin"
+    path = tmp_path_factory.mktemp("metrics") / "damaged.bin"
     used = write_some(path)
     damaged = bytearray(path.read_bytes())
     at = data.draw(st.integers(0, used - 1))
     damaged[at] ^= data.draw(st.integers(1, 255))
     path.write_bytes(damaged)
-    for record, cells in read_slot(path):
+    for record, cells in read_file(path):
         assert len(record.labels) == len(record.family.labels)
         assert cells
     registry = MetricsRegistry(path)
@@ -56,7 +57,7 @@ def test_a_damaged_slot_is_read_in_part_and_made_anew(
     assert [s.value for s in read_samples([path]) if s.family.name == MANY.name] == [2]
 
 
-def test_a_truncated_slot_is_made_anew(tmp_path: Path) -> None:
+def test_a_truncated_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "api-0.bin"
     write_some(path)
     path.write_bytes(path.read_bytes()[:-8])
@@ -65,10 +66,10 @@ def test_a_truncated_slot_is_made_anew(tmp_path: Path) -> None:
     assert len(read_samples([path])) == 3
 
 
-def test_an_entry_that_was_not_published_is_not_seen(tmp_path: Path) -> None:
+def test_an_unpublished_entry_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "api-0.bin"
     used = write_some(path)
-    # What a writer leaves that is killed between the entry and the count.
+    # As a writer leaves it that is killed between the entry and the count.
     with path.open("r+b") as file:
         file.seek(used)
         file.write((500).to_bytes(4, "little") + b'{"family":')
@@ -79,7 +80,7 @@ def test_an_entry_that_was_not_published_is_not_seen(tmp_path: Path) -> None:
     assert len(read_samples([path])) == 4
 
 
-def test_a_full_slot_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_full_file_is_a_clear_error(tmp_path: Path) -> None:
     registry = MetricsRegistry(tmp_path / "api-0.bin")
     registry.start()
 
@@ -89,8 +90,8 @@ def test_a_full_slot_is_a_clear_error(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match=r"many_total: no room for the series .* few"):
         add_many()
-    assert registry.samples() == read_samples([tmp_path / "api-0.bin"])
-    assert len(registry.samples()) > 2_000
+    assert samples_of(registry) == read_samples([tmp_path / "api-0.bin"])
+    assert len(samples_of(registry)) > 2_000
 
 
 def test_readers_see_whole_series_while_a_writer_appends(tmp_path: Path) -> None:
