@@ -1,13 +1,18 @@
 """Headway serves Python models under heavy traffic; these are its public names.
 
-Each name is imported when it is first used, so that `import headway` costs nothing and
-an API worker never imports a model's framework. `headway.xgboost` and its like are
-Headway's own modules for that framework, not the framework.
+Each name is imported on first use, so that `import headway` is cheap and an API worker
+never imports a model's framework. `headway.xgboost` and similar are Headway's own
+modules for a framework, not the framework.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from headway.core.missing_frameworks import (
+    MISSING_FRAMEWORKS,
+    install_finder,
+    missing_framework,
+)
 from headway.core.version import __version__
 
 if TYPE_CHECKING:
@@ -42,14 +47,7 @@ __all__ = [
     "xgboost",
 ]
 
-_MODULES = {
-    "errors": "headway.errors",
-    "io": "headway.io",
-    "models": "headway.models",
-    "picklable_model": "headway.picklable_model",
-    "sklearn": "headway.sklearn",
-    "xgboost": "headway.xgboost",
-}
+_MODULES = ("errors", "io", "models", "picklable_model", "sklearn", "xgboost")
 _HOMES = {
     "Context": "headway.service.context",
     "Model": "headway.models.model",
@@ -59,14 +57,22 @@ _HOMES = {
     "Tag": "headway.models.record",
     "asgi_app": "headway.server.asgi_app",
 }
+install_finder()
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
+    """Import a public name when it is first used.
+
+    Raises:
+        MissingFrameworkError: If it is a framework without a module. This is not an
+            AttributeError, so hasattr raises it too instead of hiding its advice.
+    """
     if name in _MODULES:
-        value: Any = importlib.import_module(_MODULES[name])
+        value: Any = importlib.import_module(f"headway.{name}")
     elif name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in MISSING_FRAMEWORKS:
+        raise missing_framework(name)
     else:
         raise AttributeError(f"module 'headway' has no attribute {name!r}")
     globals()[name] = value

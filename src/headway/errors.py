@@ -6,7 +6,8 @@ HeadwayError                       500 internal
 │   ├── ServiceImportError         `module:svc` cannot be imported or is no Service
 │   ├── PortTakenError             another process listens there
 │   ├── RunnerStartError           a runner could not load or warm its model
-│   └── MissingExtraError          an optional package is not installed
+│   ├── MissingExtraError          an optional package is not installed
+│   └── MissingFrameworkError      no module for a framework; also an ImportError
 ├── StoreError                     the model store cannot do what it should
 │   ├── InvalidTagError            a tag does not parse
 │   ├── ModelNotFoundError         no model of that tag in the store
@@ -124,6 +125,12 @@ class MissingExtraError(StartError):
     """An optional package is not installed; the message names the extra."""
 
     code = "missing_extra"
+
+
+class MissingFrameworkError(StartError, ImportError):
+    """Headway has no module for a framework yet; the message says what to use."""
+
+    code = "missing_framework"
 
 
 class StoreError(HeadwayError):

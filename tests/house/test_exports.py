@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_all_is_sorted_and_without_repeats() -> None:
 
 def test_dir_lists_all_and_nothing_else_public() -> None:
     extra = set(dir(headway)) - set(headway.__all__) - {"TYPE_CHECKING", "Any"}
-    modules = {"importlib"}
+    modules = {"importlib", "MISSING_FRAMEWORKS", "install_finder", "missing_framework"}
     loaded = {name for name in sys.modules if name.startswith("headway.")}
     submodules = {name.split(".")[1] for name in loaded}
     public = {name for name in extra if not name.startswith("_")}
@@ -62,6 +63,44 @@ def test_star_import_gives_every_public_name() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'headway' has no attribute 'xgbost'"):
         headway.__getattr__("xgbost")
+
+
+@pytest.mark.parametrize("name", ["pytorch", "onnx", "tensorflow", "statsmodels"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import headway; headway.{}.save_model('m', object())",
+        "from headway import {}",
+        "import headway.{}",
+        "from headway.{} import save_model",
+    ],
+)
+def test_frameworks_without_a_module_say_what_to_use(statement: str, name: str) -> None:
+    with pytest.raises(ImportError) as caught:
+        exec(statement.format(name), {})
+    assert isinstance(caught.value, headway.errors.MissingFrameworkError)
+    assert caught.value.code == "missing_framework"
+    message = caught.value.message
+    assert str(caught.value) == message
+    assert message.startswith(f"Headway has no module for {name} yet")
+    assert "headway.picklable_model.save_model" in message
+    assert '"Guides: Save and load models" (docs/guides/models.md)' in message
+    assert (Path(__file__).parents[2] / "docs/guides/models.md").is_file()
+
+
+def test_frameworks_without_a_module_are_explained_in_fresh_processes() -> None:
+    printed = run_python(
+        "try:\n    from headway import onnx\nexcept ImportError as error:\n"
+        "    print(error)"
+    )
+    assert printed.startswith("Headway has no module for onnx yet")
+
+
+def test_unknown_submodules_are_ordinary_import_errors() -> None:
+    for statement in ("import headway.xgbost", "from headway import xgbost"):
+        with pytest.raises(ImportError, match="xgbost") as caught:
+            exec(statement, {})
+        assert not isinstance(caught.value, headway.errors.HeadwayError)
 
 
 def test_submodule_imports_work_as_usual() -> None:
@@ -98,7 +137,13 @@ def test_import_headway_loads_nothing_but_itself() -> None:
         "import importlib, typing, sys\nbefore = set(sys.modules)\nimport headway\n"
         "print(sorted(set(sys.modules) - before))"
     )
-    assert printed == "['headway', 'headway.core', 'headway.core.version']\n"
+    assert printed.split() == [
+        "['headway',",
+        "'headway.core',",
+        "'headway.core.missing_frameworks',",
+        "'headway.core.version',",
+        "'headway.errors']",
+    ]
 
 
 def test_version_is_that_of_the_distribution() -> None:
