@@ -17,11 +17,15 @@ from headway.ipc.call import CallEncoder
 from headway.ipc.channel import Channel
 from headway.ipc.records import CallsFrame, decode_call_key
 from headway.metrics import MetricsRegistry
-from headway.runner.batch import Batch, GroupPayload
-from headway.runner.executor import Executor, InlineExecutor, ThreadExecutor
-from headway.runner.isolation import Isolation
+from headway.runner.batch import Batch, read_columns
+from headway.runner.executor import (
+    Executor,
+    FailureIsolation,
+    InlineExecutor,
+    ThreadExecutor,
+)
 from headway.runner.outcome import Outcome
-from headway.scheduling.call_group import CallGroup
+from headway.scheduling.queue import CallGroup
 
 BATCHES = 2000
 SPEC = MethodSpec("predict", batchable=True)
@@ -47,19 +51,10 @@ def _batch(channel: Channel) -> Batch:
     call = CallEncoder().encode(SPEC, (np.ones((32, 4)),), {})
     payload = memoryview(b"".join(call.parts))
     frame = CallsFrame(0, call.key, (32,), (), 0, 1e12, 0.0, payload)
-    load = GroupPayload(
-        channel=channel, group_id=0, key=decode_call_key(call.key), frame=frame
-    )
-    group = CallGroup(
-        key=call.key,
-        method="predict",
-        rows=(32,),
-        due=1e12,
-        arrived_at=0.0,
-        max_rows=32,
-        load=load,
-    )
-    return Batch(pieces=list(group.take(32)), rows=32)
+    key = decode_call_key(call.key)
+    group = CallGroup(frame=frame, call_key=key, channel=channel, due=1e12, max_rows=32)
+    group.columns = read_columns(frame, key)
+    return Batch(group.take(32), 32)
 
 
 async def _run(executor: Executor) -> float:
@@ -87,7 +82,7 @@ async def main() -> None:
     """Run it."""
     registry = MetricsRegistry(None)
     registry.start()
-    isolation = Isolation(
+    isolation = FailureIsolation(
         runner="sum",
         runnable=Sum(),
         specs={"predict": SPEC},

@@ -1,7 +1,7 @@
-"""What does it cost to look for suspects, over a batch of a method that never fails?
+"""What does failure isolation cost a batch, before and after a recent failure?
 
 64 calls of one row of 4 and of 1,000 numbers, and a model that does nothing.
-runner.isolation looks at calls only after a failure; this is why.
+FailureIsolation compares calls with recent failures only if there are any.
 `python -m benchmarks.micro.bench_isolation`
 """
 
@@ -17,16 +17,16 @@ from headway.ipc.call import CallEncoder
 from headway.ipc.channel import Channel
 from headway.ipc.records import CallsFrame, decode_call_key
 from headway.metrics import MetricsRegistry
-from headway.runner.batch import Batch, GroupPayload
-from headway.runner.isolation import Isolation
-from headway.scheduling.call_group import CallGroup
+from headway.runner.batch import Batch, read_columns
+from headway.runner.executor import FailureIsolation
+from headway.scheduling.queue import CallGroup
 
 CALLS = 64
 SPEC = MethodSpec("predict", batchable=True)
 
 
 class Picky:
-    """Refuses what the benchmark wants to be remembered."""
+    """Fails on large numbers."""
 
     def predict(self, rows: Any) -> Any:
         """Return the first number of each row."""
@@ -48,26 +48,19 @@ def _batch(rows: Any, channel: Channel) -> Batch:
     sizes = (1,) * len(rows)
     payload = memoryview(b"".join(call.parts))
     frame = CallsFrame(0, call.key, sizes, (), 0, 1e12, 0.0, payload)
-    load = GroupPayload(
-        channel=channel, group_id=0, key=decode_call_key(call.key), frame=frame
-    )
+    key = decode_call_key(call.key)
     group = CallGroup(
-        key=call.key,
-        method="predict",
-        rows=sizes,
-        due=1e12,
-        arrived_at=0.0,
-        max_rows=len(rows),
-        load=load,
+        frame=frame, call_key=key, channel=channel, due=1e12, max_rows=len(rows)
     )
-    return Batch(pieces=list(group.take(len(rows))), rows=len(rows))
+    group.columns = read_columns(frame, key)
+    return Batch(group.take(len(rows)), len(rows))
 
 
 def _cost_us(width: int, bad: float | None) -> float:
     """Return microseconds for a batch after a row that begins with `bad` failed."""
     registry = MetricsRegistry(None)
     registry.start()
-    isolation = Isolation(
+    isolation = FailureIsolation(
         runner="picky",
         runnable=Picky(),
         specs={"predict": SPEC},
@@ -84,9 +77,9 @@ def _cost_us(width: int, bad: float | None) -> float:
 def main() -> None:
     """Run it."""
     logging.disable()
-    print("numbers in a row   no failure   one remembered   an infinite one (us)")
+    print("numbers in a row   no failure   one recent failure (us)")
     for width in (4, 1000):
-        costs = [_cost_us(width, bad) for bad in (None, 1e9, np.inf)]
+        costs = [_cost_us(width, bad) for bad in (None, 1e9)]
         print(f"{width:16d}   " + "   ".join(f"{cost:10.1f}" for cost in costs))
 
 

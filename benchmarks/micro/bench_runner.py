@@ -19,8 +19,7 @@ from headway.core.method_spec import MethodSpec
 from headway.ipc.call import CallEncoder
 from headway.ipc.frames import RESULTS, Buffer, encode_calls, kind_of_frame
 from headway.metrics import MetricsRegistry
-from headway.runner.executor import InlineExecutor
-from headway.runner.isolation import Isolation
+from headway.runner.executor import FailureIsolation, InlineExecutor
 from headway.server.assembly import build_runner_core, warm_core
 
 _BATCHES = 3000
@@ -72,17 +71,17 @@ async def _serve(calls: int) -> float:
     )
     runnable = Nothing()
     warm_core(core, "nothing", runnable, clock)
-    isolation = Isolation(
+    isolation = FailureIsolation(
         runner="nothing",
         runnable=runnable,
         specs=core.specs,
         registry=registry,
         clock=clock,
     )
-    core.dispatcher.start(core.inbox)
+    core.dispatcher.start(core.receiver)
     core.dispatcher.add_replica(InlineExecutor(isolation=isolation))
     worker = Worker()
-    core.inbox.channel_opened(worker)
+    core.receiver.channel_opened(worker)
     row = np.array([[5.1, 3.5, 1.4, 0.2]])
     encoder = CallEncoder()
     call = encoder.encode(MethodSpec("predict", batchable=True), (row,), {})
@@ -103,7 +102,7 @@ async def _serve(calls: int) -> float:
             deadline=now + 60,
             sent_at=now,
         )
-        core.inbox.frame_received(worker, memoryview(b"".join(frame)))
+        core.receiver.frame_received(worker, memoryview(b"".join(frame)))
 
     done = asyncio.Event()
 

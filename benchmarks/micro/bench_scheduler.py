@@ -6,13 +6,23 @@ Each group has 16 calls of one row and all of a step fit into a batch.
 
 import time
 
-from headway.scheduling.call_group import CallGroup
-from headway.scheduling.scheduler import Dispatch, Scheduler, SchedulerLimits
+from headway.config.schema import BatchingConfig
+from headway.ipc.records import ARRAYS, CallKey, CallsFrame
+from headway.scheduling.queue import CallGroup
+from headway.scheduling.scheduler import Dispatch, Scheduler
 
 STEPS = 20_000
 CALLS = 16
 MAX_ROWS = 1000
 BATCH_S = 0.004
+
+
+class _NoChannel:
+    def send(self, buffers: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def main() -> None:
@@ -25,26 +35,25 @@ def main() -> None:
 
 def _cost_us(groups: int) -> float:
     """Return microseconds for a step, the clock being ours."""
-    scheduler = Scheduler(limits=SchedulerLimits(max_wait_s=0.0), replicas=1)
+    scheduler = Scheduler(config=BatchingConfig(max_wait_ms=0.0), replicas=1)
+    key, channel, payload = CallKey("predict", ARRAYS), _NoChannel(), memoryview(b"")
+    rows = (1,) * CALLS
     now = 100.0
     began = time.perf_counter()
-    for number in range(STEPS):
+    for _ in range(STEPS):
         for _ in range(groups):
             group = CallGroup(
-                key=b"predict",
-                method="predict",
-                rows=(1,) * CALLS,
+                frame=CallsFrame(0, b"k", rows, (), 0, now + 1.0, now, payload),
+                call_key=key,
+                channel=channel,
                 due=now + 1.0,
-                arrived_at=now,
                 max_rows=MAX_ROWS,
             )
             scheduler.arrive(group, now)
-        dispatch = scheduler.decide(now)
+        dispatch = scheduler.schedule(now)
         assert isinstance(dispatch, Dispatch), dispatch
-        rows = groups * CALLS
-        scheduler.started(number, "predict", rows, now)
         now += BATCH_S
-        scheduler.finished(number, "predict", rows, rows, BATCH_S, now)
+        scheduler.update(dispatch.number, BATCH_S, now)
     return (time.perf_counter() - began) / STEPS * 1e6
 
 

@@ -28,7 +28,7 @@ from headway.ipc.frames import (
 from headway.ipc.records import decode_call_key
 from headway.ipc.rows import encode_array
 from headway.ipc.unix import UnixLink, UnixListener
-from headway.runner.batch import GroupPayload
+from headway.runner.batch import read_columns
 from headway.server.sockets import bind_unix
 
 _KIB = 1024
@@ -54,10 +54,8 @@ class Runner:
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
         """Answer a call."""
         calls = decode_calls(frame)
-        load = GroupPayload(
-            channel=channel, group_id=0, key=decode_call_key(calls.key), frame=calls
-        )
-        key, payload = encode_array(load.columns[0].copy()[:, 0], 0)
+        columns = read_columns(calls, decode_call_key(calls.key))
+        key, payload = encode_array(columns[0].copy()[:, 0], 0)
         channel.send(
             encode_results(
                 group_id=calls.group_id,

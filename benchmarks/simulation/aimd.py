@@ -40,7 +40,7 @@ class Aimd:
         """Queue it, unless the queue is full."""
         return self._queue.push(request)
 
-    def decide(self, now: float) -> Batch | Drop | Wait | None:
+    def schedule(self, now: float) -> Batch | Drop | Wait | None:
         """Dispatch what is there, up to the present size, to an idle replica."""
         if self._busy == self._replicas or not self._queue.rows:
             return None
@@ -49,13 +49,10 @@ class Aimd:
             return Drop(expired)
         # A request that is larger than the size goes alone.
         most = max(int(self._size), self._queue.requests[0].rows)
+        self._busy += 1
         return self._queue.pop_batch(most)
 
-    def started(self, batch: Batch, now: float) -> None:
-        """Count the replica as busy."""
-        self._busy += 1
-
-    def finished(self, batch: Batch, took_s: float, now: float) -> None:
+    def update(self, batch: Batch, took_s: float, now: float) -> None:
         """Adapt the size."""
         self._busy -= 1
         if took_s > self._objective_s:

@@ -69,7 +69,7 @@ class Cork:
             self._looks_at = now
         return self._queue.push(request)
 
-    def decide(self, now: float) -> Batch | Drop | Wait | None:
+    def schedule(self, now: float) -> Batch | Drop | Wait | None:
         """Do what it does at a tick, if it is time for one."""
         queue = self._queue
         if not queue.rows:
@@ -90,7 +90,8 @@ class Cork:
             self._trained += 1
             oldest_s = 0.0
         batch = queue.pop_batch(most)
-        batch.load = (oldest_s, fits)
+        batch.state = (oldest_s, fits)
+        self._busy += 1
         return batch
 
     def _sheds(self, oldest_s: float, is_training: bool) -> bool:
@@ -111,14 +112,10 @@ class Cork:
         latest_s = now - requests[-1].arrived_at
         return count * (latest_s + _TICK_S + model.row_s) <= _DECAY * model.wait_s
 
-    def started(self, batch: Batch, now: float) -> None:
-        """Count the replica as busy."""
-        self._busy += 1
-
-    def finished(self, batch: Batch, took_s: float, now: float) -> None:
+    def update(self, batch: Batch, took_s: float, now: float) -> None:
         """Learn from the batch."""
         self._busy -= 1
-        oldest_s, fits = batch.load
+        oldest_s, fits = batch.state
         self._model.observe(batch.rows, took_s, oldest_s)
         self._model.fit(now, at_once=fits)
 

@@ -20,7 +20,7 @@ __all__ = ["Engine"]
 
 _ARRIVE: Final = 0
 _FINISH: Final = 1
-_ALARM: Final = 2
+_TIMER: Final = 2
 
 
 class Engine:
@@ -36,7 +36,6 @@ class Engine:
     """
 
     __slots__ = (
-        "_alarm_at",
         "_busy",
         "_events",
         "_held_since",
@@ -47,6 +46,7 @@ class Engine:
         "_replicas",
         "_senders",
         "_service",
+        "_timer_at",
         "now",
     )
 
@@ -70,7 +70,7 @@ class Engine:
         self._events: list[tuple[float, int, int, Any]] = []
         self._order = 0
         self._busy = 0
-        self._alarm_at = math.inf
+        self._timer_at = math.inf
         self._held_since = math.inf
 
     def run(self) -> None:
@@ -92,10 +92,10 @@ class Engine:
                     self._arrive(thing)
                 elif kind == _FINISH:
                     self._finish(thing)
-                elif now == self._alarm_at:
-                    self._alarm_at = math.inf
+                elif now == self._timer_at:
+                    self._timer_at = math.inf
                 else:
-                    continue  # an alarm that was set anew since
+                    continue  # a timer that was set again since
                 is_turn = True
             if is_turn:
                 self._turn()
@@ -126,7 +126,7 @@ class Engine:
     def _finish(self, batch: Batch) -> None:
         now = self.now
         self._busy -= 1
-        self._policy.finished(batch, batch.took_s, now)
+        self._policy.update(batch, batch.took_s, now)
         for request in batch.requests:
             self._meter.answer(request, now)
             self._send_again(request, served=True)
@@ -137,7 +137,7 @@ class Engine:
             self._meter.hold(self._held_since, now)
         self._held_since = math.inf
         while True:
-            decision = self._policy.decide(now)
+            decision = self._policy.schedule(now)
             if isinstance(decision, Batch):
                 self._start(decision)
             elif isinstance(decision, Drop):
@@ -147,20 +147,19 @@ class Engine:
             else:
                 break
         if decision is None:
-            self._alarm_at = math.inf
+            self._timer_at = math.inf
             return
         if self._busy < self._replicas:
             self._held_since = now
         if decision.until <= now:
             raise RuntimeError(f"{self._policy!r} waits for what is past")
-        if decision.until != self._alarm_at:
-            self._alarm_at = decision.until
-            self._at(decision.until, _ALARM, None)
+        if decision.until != self._timer_at:
+            self._timer_at = decision.until
+            self._at(decision.until, _TIMER, None)
 
     def _start(self, batch: Batch) -> None:
         now = self.now
         self._busy += 1
-        self._policy.started(batch, now)
         self._meter.start(batch.rows, now)
         batch.took_s = self._service.sample_s(batch.rows, now, self._random)
         self._at(now + batch.took_s, _FINISH, batch)

@@ -33,7 +33,7 @@ class FixedWindow:
         """Queue it, unless the queue is full."""
         return self._queue.push(request)
 
-    def decide(self, now: float) -> Batch | Drop | Wait | None:
+    def schedule(self, now: float) -> Batch | Drop | Wait | None:
         """Dispatch to an idle replica when full or when the window is over."""
         if self._busy == self._replicas or not self._queue.rows:
             return None
@@ -44,12 +44,9 @@ class FixedWindow:
             until = self._queue.requests[0].arrived_at + self._window_s
             if now < until:
                 return Wait(until)
+        self._busy += 1
         return self._queue.pop_batch(self._max_rows)
 
-    def started(self, batch: Batch, now: float) -> None:
-        """Count the replica as busy."""
-        self._busy += 1
-
-    def finished(self, batch: Batch, took_s: float, now: float) -> None:
+    def update(self, batch: Batch, took_s: float, now: float) -> None:
         """Count the replica as idle."""
         self._busy -= 1

@@ -39,21 +39,18 @@ class Optimal:
         self._latest_at = now
         return self._queue.push(request)
 
-    def decide(self, now: float) -> Batch | Drop | Wait | None:
+    def schedule(self, now: float) -> Batch | Drop | Wait | None:
         """Do what the table says."""
         waiting = self._queue.rows
         if self._is_busy or not waiting:
             return None
         rows = self._batch_rows[min(waiting, len(self._batch_rows) - 1)]
-        if rows:
-            return self._queue.pop_batch(rows)
         over_at = self._latest_at + self._gap_s
-        return Wait(over_at) if now < over_at else self._queue.pop_batch(waiting)
-
-    def started(self, batch: Batch, now: float) -> None:
-        """Note that the replica is busy."""
+        if not rows and now < over_at:
+            return Wait(over_at)
         self._is_busy = True
+        return self._queue.pop_batch(rows or waiting)
 
-    def finished(self, batch: Batch, took_s: float, now: float) -> None:
+    def update(self, batch: Batch, took_s: float, now: float) -> None:
         """Note that the replica is idle."""
         self._is_busy = False

@@ -1,18 +1,19 @@
 """What the engine asks of a batching policy, and the queue that the rivals share.
 
-Its shape is that of headway.scheduling.scheduler.Scheduler: told what arrived, started
-and finished, it is asked what to do.
+Its shape is that of headway.scheduling.scheduler.Scheduler: `arrive`, `schedule` and
+`update`.
 """
 
 from collections import deque
 from typing import Final, Protocol
 
 from benchmarks.simulation.request import Batch, Request
-from headway.scheduling.scheduler import SchedulerLimits, Wait
+from headway.config.schema import BatchingConfig
+from headway.scheduling.scheduler import Wait
 
 __all__ = ["Drop", "FifoQueue", "Policy"]
 
-_MAX_QUEUE_ROWS: Final = SchedulerLimits().max_queue_rows
+_MAX_QUEUE_ROWS: Final = BatchingConfig().max_queue_rows
 
 
 class Drop:
@@ -30,16 +31,14 @@ class Policy(Protocol):
     def arrive(self, request: Request, now: float) -> bool:
         """Take a request; False refuses it at once."""
 
-    def decide(self, now: float) -> Batch | Drop | Wait | None:
+    def schedule(self, now: float) -> Batch | Drop | Wait | None:
         """Return what to do now; None until something happens.
 
-        After a Batch or Drop it is asked again.
+        The engine calls it again after a Batch, which occupies a replica until
+        `update`, and after a Drop.
         """
 
-    def started(self, batch: Batch, now: float) -> None:
-        """Note that a replica is busy with a batch."""
-
-    def finished(self, batch: Batch, took_s: float, now: float) -> None:
+    def update(self, batch: Batch, took_s: float, now: float) -> None:
         """Note that a batch is done, and how long it took."""
 
 

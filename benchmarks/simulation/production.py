@@ -4,20 +4,32 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.simulation.policy import Drop
 from benchmarks.simulation.request import Batch, Request
-from headway.scheduling.call_group import CallGroup
-from headway.scheduling.scheduler import (
-    Dispatch,
-    Evict,
-    Late,
-    Scheduler,
-    SchedulerLimits,
-    Wait,
-)
+from headway.config.schema import BatchingConfig
+from headway.ipc.records import OPAQUE, CallKey, CallsFrame
+from headway.scheduling.queue import CallGroup
+from headway.scheduling.scheduler import Dispatch, Rejection, Scheduler, Wait
 
 __all__ = ["Production"]
 
 _METHOD = "predict"
 _KEY = _METHOD.encode()
+_CALL_KEY = CallKey(_METHOD, OPAQUE)
+_PAYLOAD = memoryview(b"")
+
+
+class _Origin:
+    """Stands for the channel of a request."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    def send(self, buffers: object) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Production:
@@ -27,10 +39,10 @@ class Production:
         max_rows: Rows in a batch at the most.
         replicas: Batches at a time.
         seconds_of: Mean seconds of a batch by its rows, which warm-up would measure.
-        limits: Of the scheduler.
+        config: Of the scheduler.
     """
 
-    __slots__ = ("_max_rows", "_number", "scheduler")
+    __slots__ = ("_max_rows", "scheduler")
 
     def __init__(
         self,
@@ -38,50 +50,45 @@ class Production:
         max_rows: int,
         replicas: int,
         seconds_of: Callable[[int], float],
-        limits: SchedulerLimits | None = None,
+        config: BatchingConfig | None = None,
     ) -> None:
-        self.scheduler = Scheduler(
-            limits=limits or SchedulerLimits(), replicas=replicas
-        )
+        self.scheduler = Scheduler(config=config or BatchingConfig(), replicas=replicas)
         self._max_rows = max_rows
-        self._number = 0
         for rows in _warm_up_sizes(max_rows):
             self.scheduler.cost(_METHOD).observe(rows, seconds_of(rows), 0.0)
 
     def arrive(self, request: Request, now: float) -> bool:
-        """Queue it, unless the scheduler refuses it."""
+        """Queue it, unless the scheduler rejects it."""
+        due = request.due
+        rows = (request.rows,)
         group = CallGroup(
-            key=_KEY,
-            method=_METHOD,
-            rows=(request.rows,),
-            due=request.due,
-            arrived_at=now,
+            frame=CallsFrame(0, _KEY, rows, (), request.priority, due, now, _PAYLOAD),
+            call_key=_CALL_KEY,
+            channel=_Origin(request),
+            due=due,
             max_rows=self._max_rows,
-            priority=request.priority,
-            load=request,
         )
         return self.scheduler.arrive(group, now) is None
 
-    def decide(self, now: float) -> Batch | Drop | Wait | None:
+    def schedule(self, now: float) -> Batch | Drop | Wait | None:
         """Return the scheduler's decision."""
-        decision = self.scheduler.decide(now)
+        decision = self.scheduler.schedule(now)
         if isinstance(decision, Dispatch):
-            self._number += 1
-            requests = [piece.group.load for piece in decision.pieces]
-            return Batch(requests, decision.rows, self._number)
-        if isinstance(decision, Late | Evict):
-            return Drop([group.load for group in decision.groups])
+            requests = [_request_of(part.group) for part in decision.slices]
+            return Batch(requests, decision.rows, decision.number)
+        if isinstance(decision, Rejection):
+            return Drop([_request_of(group) for group in decision.groups])
         return decision
 
-    def started(self, batch: Batch, now: float) -> None:
-        """Tell the scheduler."""
-        self.scheduler.started(batch.load, _METHOD, batch.rows, now)
+    def update(self, batch: Batch, took_s: float, now: float) -> None:
+        """Let the scheduler learn."""
+        self.scheduler.update(batch.state, took_s, now)
 
-    def finished(self, batch: Batch, took_s: float, now: float) -> None:
-        """Tell the scheduler."""
-        self.scheduler.finished(
-            batch.load, _METHOD, batch.rows, len(batch.requests), took_s, now
-        )
+
+def _request_of(group: CallGroup) -> Request:
+    origin = group.channel
+    assert isinstance(origin, _Origin)
+    return origin.request
 
 
 def _warm_up_sizes(largest: int) -> Iterator[int]:

@@ -38,14 +38,14 @@ class Batch:
     Attributes:
         requests: All of them are answered when the batch is done.
         rows: Of all requests.
-        load: What the policy wants to find again.
+        state: Of the policy, for `update`.
         took_s: Seconds that it takes; the engine draws it.
     """
 
-    __slots__ = ("load", "requests", "rows", "took_s")
+    __slots__ = ("requests", "rows", "state", "took_s")
 
-    def __init__(self, requests: list[Request], rows: int, load: Any = None) -> None:
+    def __init__(self, requests: list[Request], rows: int, state: Any = None) -> None:
         self.requests = requests
         self.rows = rows
-        self.load = load
+        self.state = state
         self.took_s = 0.0

@@ -22,14 +22,13 @@ from headway.ipc.frames import (
 from headway.ipc.records import OPAQUE, FailureFrame, decode_call_key, error_of
 from headway.ipc.rows import decode_results
 from headway.metrics import MetricsRegistry
-from headway.runner.batch import Batch, GroupPayload
-from headway.runner.isolation import Isolation
-from headway.runner.results import Answers, BatchFacts
-from headway.scheduling.call_group import CallGroup
+from headway.runner.batch import Batch, read_columns
+from headway.runner.executor import FailureIsolation
+from headway.runner.results import Answers
+from headway.scheduling.queue import CallGroup
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Model = Callable[..., Any]
-FACTS = BatchFacts(rows=1, started_at=0.0, compute_s=0.0, backlog_s=0.0, row_s=0.0)
 
 
 class Recorder:
@@ -63,11 +62,11 @@ def arrays(*calls: Sequence[float]) -> list[Arguments]:
     return [((np.array(call, "f8"),), {}) for call in calls]
 
 
-def isolate(runnable: object, specs: Mapping[str, MethodSpec]) -> Isolation:
+def isolate(runnable: object, specs: Mapping[str, MethodSpec]) -> FailureIsolation:
     """Return what computes batches, for those who do not ask how often."""
     registry = MetricsRegistry(None)
     registry.start()
-    return Isolation(
+    return FailureIsolation(
         runner="model",
         runnable=runnable,
         specs=specs,
@@ -114,21 +113,21 @@ def group(
     )
     calls = decode_calls(memoryview(frame))
     key = decode_call_key(calls.key)
-    return CallGroup(
-        key=calls.key,
-        method=key.method,
-        rows=calls.rows,
+    made = CallGroup(
+        frame=calls,
+        call_key=key,
+        channel=channel,
         due=due,
-        arrived_at=0.0,
         max_rows=max_rows,
         alone=key.mode == OPAQUE,
-        load=GroupPayload(channel=channel, group_id=number, key=key, frame=calls),
     )
+    made.columns = read_columns(calls, key)
+    return made
 
 
 def take(one: CallGroup, most: int) -> Batch:
-    pieces = list(one.take(most))
-    return Batch(pieces=pieces, rows=sum(piece.rows for piece in pieces))
+    slices = one.take(most)
+    return Batch(slices, sum(part.rows for part in slices))
 
 
 def group_of(frame: memoryview) -> int:
@@ -172,7 +171,8 @@ def run(
     isolation = isolate(Named(predict=model), {"predict": method})
     one = group(encoded, channel, max_rows=max_rows)
     while one.left:
-        answers.add(isolation.compute(take(one, max_rows)), FACTS)
+        batch = take(one, max_rows)
+        answers.add(batch, isolation.compute(batch))
     answers.flush()
     return answers_of(channel, encoded)
 

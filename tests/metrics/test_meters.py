@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.config.schema import BatchingConfig
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BATCH_COST_SECONDS
 from headway.metrics.meters import RunnerMeters, published_sizes
-from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from headway.scheduling.scheduler import Scheduler
 from tests.metrics.samples import samples_of
 
 
@@ -24,7 +25,7 @@ def test_sizes_double_up_to_the_largest(max_rows: int) -> None:
 def test_cost_gauges_are_predictions_of_the_cost_model() -> None:
     registry = MetricsRegistry()
     registry.start()
-    scheduler = Scheduler(limits=SchedulerLimits(), replicas=1)
+    scheduler = Scheduler(config=BatchingConfig(), replicas=1)
     cost = scheduler.cost("predict")
     meters = RunnerMeters(
         registry=registry,

@@ -1,4 +1,4 @@
-"""A runner on a stage: real inbox, dispatcher and scheduler, replicas that obey."""
+"""A runner under test: real receiver, dispatcher and scheduler, controlled replicas."""
 
 import asyncio
 import time
@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
+from headway.config.schema import BatchingConfig
 from headway.core.clock import MonotonicClock
 from headway.core.method_spec import MethodSpec
 from headway.ipc.call import EncodedCall
@@ -17,8 +19,8 @@ from headway.metrics.meters import RunnerMeters
 from headway.runner.batch import Batch
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import Done
-from headway.runner.receiver import MethodLimits, RunnerReceiver
-from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from headway.runner.receiver import RunnerReceiver
+from headway.scheduling.scheduler import Scheduler
 from tests.ipc.round_trip import (
     Named,
     Recorder,
@@ -43,7 +45,7 @@ def double(rows: Any) -> Any:
 
 
 class Replica:
-    """An executor that computes when it is told to."""
+    """An executor that computes when the test says so."""
 
     blocks = False
     number = 0
@@ -65,7 +67,7 @@ class Replica:
         self._started.set()
 
     async def busy(self) -> Batch:
-        """Return the batch at hand, once there is one."""
+        """Return the current batch, once there is one."""
         async with asyncio.timeout(10):
             while not self.is_busy:
                 self._started.clear()
@@ -80,7 +82,7 @@ class Replica:
         done(self, self.batches[-1], outcomes, took_s)
 
     async def serve(self, batches: int = 1) -> None:
-        """Compute so many batches as they come."""
+        """Compute `batches` batches as they come."""
         for _ in range(batches):
             await self.busy()
             self.finish()
@@ -94,7 +96,7 @@ class Client(Recorder):
         self._stage = stage
         self._encoded: dict[int, list[EncodedCall]] = {}
         self._heard = asyncio.Event()
-        stage.inbox.channel_opened(self)
+        stage.receiver.channel_opened(self)
         self.sent.clear()  # READY
 
     def send(self, buffers: Sequence[Buffer]) -> None:
@@ -131,11 +133,11 @@ class Client(Recorder):
             deadline=now + deadline_s,
             sent_at=now,
         )
-        self._stage.inbox.frame_received(self, memoryview(b"".join(frame)))
+        self._stage.receiver.frame_received(self, memoryview(b"".join(frame)))
 
     def cancel(self, *calls: int, number: int = 1) -> None:
         frame = encode_record_frame(CancelFrame(number, tuple(calls)))
-        self._stage.inbox.frame_received(self, memoryview(frame))
+        self._stage.receiver.frame_received(self, memoryview(frame))
 
     def answers(self, number: int = 1) -> list[Any]:
         """Return each call's answer; fails if one has none, or two."""
@@ -145,22 +147,24 @@ class Client(Recorder):
 
 
 class Stage:
-    """A dispatcher with its inbox; add replicas and clients."""
+    """A dispatcher with its receiver; add replicas and clients."""
 
     def __init__(
         self,
         *,
         max_rows: int = 100,
-        max_latency_s: float = 60.0,
-        joins: bool = True,
-        limits: SchedulerLimits | None = None,
+        max_latency_ms: float = 60_000.0,
+        max_queue_rows: int = 100_000,
         scheduler: Scheduler | None = None,
     ) -> None:
         self.registry = MetricsRegistry(None)
         self.registry.start()
-        self.scheduler = scheduler or Scheduler(
-            limits=limits or SchedulerLimits(), replicas=0
+        batching = BatchingConfig(
+            max_batch_size=max_rows,
+            max_latency_ms=max_latency_ms,
+            max_queue_rows=max_queue_rows,
         )
+        self.scheduler = scheduler or Scheduler(config=batching, replicas=0)
         self.dispatcher = Dispatcher(
             name="model",
             scheduler=self.scheduler,
@@ -170,20 +174,20 @@ class Stage:
             clock=MonotonicClock(),
             loop=asyncio.get_running_loop(),
         )
-        self.inbox = RunnerReceiver(
+        self.receiver = RunnerReceiver(
             ready=ReadyFrame(runner="model", pid=1),
-            limits={
-                name: MethodLimits(max_rows, max_latency_s, joins and one.batchable)
+            methods={
+                name: replace(batching, enabled=one.batchable)
                 for name, one in SPECS.items()
             },
             sink=self.dispatcher,
         )
-        self.dispatcher.start(self.inbox)
+        self.dispatcher.start(self.receiver)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is being computed."""
-        return is_idle(self.dispatcher)
+        return self.dispatcher.is_idle
 
     def replica(self, model: Model = double) -> Replica:
         made = Replica(model)
@@ -200,12 +204,6 @@ class Stage:
             for sample in samples_of(self.registry)
             if sample.family.name == name
         )
-
-
-def is_idle(dispatcher: Dispatcher) -> bool:
-    """Return whether nothing waits and nothing is being computed."""
-    waiting = dispatcher._scheduler.queue.rows
-    return not (waiting or dispatcher._flying or dispatcher._again)
 
 
 async def turn() -> None:

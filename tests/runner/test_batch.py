@@ -1,6 +1,6 @@
 """A batch is the rows of its calls, however they came, and so is a part of it."""
 
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,9 @@ from headway.ipc.records import (
     CallKey,
     CallsFrame,
 )
-from headway.runner.batch import Batch, GroupPayload
+from headway.runner.batch import Batch, read_columns
 from headway.runner.results import Answers
 from tests.ipc.round_trip import (
-    FACTS,
-    Arguments,
     Named,
     Recorder,
     answers_of,
@@ -36,7 +34,7 @@ from tests.ipc.round_trip import (
 SPECS = {"predict": spec()}
 
 
-def two_cohorts() -> tuple[Batch, list[Recorder], list[Any]]:
+def two_groups() -> tuple[Batch, list[Recorder], list[Any]]:
     """Return a batch of three calls of one channel and two of another."""
     channels = [Recorder(), Recorder()]
     encoded = [
@@ -46,15 +44,15 @@ def two_cohorts() -> tuple[Batch, list[Recorder], list[Any]]:
     groups = [
         group(calls, channel) for calls, channel in zip(encoded, channels, strict=True)
     ]
-    pieces = [piece for one in groups for piece in one.take(100)]
-    return Batch(pieces=pieces, rows=7), channels, encoded
+    slices = [part for one in groups for part in one.take(100)]
+    return Batch(slices, rows=7), channels, encoded
 
 
 def test_answers_find_their_channels() -> None:
-    batch, channels, encoded = two_cohorts()
+    batch, channels, encoded = two_groups()
     answers = Answers()
     model = Named(predict=lambda x: x + 10)
-    answers.add(isolate(model, SPECS).compute(batch), FACTS)
+    answers.add(batch, isolate(model, SPECS).compute(batch))
     answers.flush()
     answers.flush()  # has nothing more to send
     assert [a.tolist() for a in answers_of(channels[0], encoded[0])] == [
@@ -68,11 +66,11 @@ def test_answers_find_their_channels() -> None:
 
 @given(st.integers(0, 5), st.integers(0, 5))
 def test_a_part_of_a_batch_is_its_calls(first: int, end: int) -> None:
-    batch, _, _ = two_cohorts()
+    batch, _, _ = two_groups()
     part = batch.part(first, end)
     rows = [1, 2, 1, 1, 2][first:end]
     assert part.call_rows() == rows
-    assert part.calls == part.answered == len(rows)
+    assert part.calls == sum(one.answered for one in part.slices) == len(rows)
     assert part.rows == sum(rows)
     if rows:
         (values,), _ = part.arguments(0)
@@ -82,7 +80,7 @@ def test_a_part_of_a_batch_is_its_calls(first: int, end: int) -> None:
 
 @given(st.sets(st.integers(0, 4), min_size=1))
 def test_some_calls_of_a_batch_are_a_batch(calls: set[int]) -> None:
-    batch, _, _ = two_cohorts()
+    batch, _, _ = two_groups()
     chosen = batch.select(sorted(calls))
     rows = [[0], [1, 2], [3], [4], [5, 6]]
     (values,), _ = chosen.arguments(0)
@@ -117,40 +115,8 @@ def test_calls_of_different_keys_have_different_digests() -> None:
     assert one.digests() != other.digests()
 
 
-numbers = st.sampled_from([0.0, 1.0, np.inf, -np.inf, np.nan])
-
-
-@given(
-    st.lists(st.lists(numbers, min_size=1, max_size=3), min_size=1, max_size=6),
-    st.integers(1, 4),
-)
-def test_the_odd_calls_are_those_with_what_is_no_number(
-    calls: list[list[float]], max_rows: int
-) -> None:
-    given_: list[Arguments] = [
-        ((np.zeros((len(call), 2), "i4"), np.array(call)[:, None]), {})
-        for call in calls
-    ]
-    one = group(encode(spec(), given_), Recorder(), max_rows=max_rows)
-    while one.left:
-        batch = take(one, max_rows)
-        (_, column), _ = batch.arguments(0)
-        bounds = accumulate(batch.call_rows(), initial=0)
-        assert batch.odd_calls() == {
-            call
-            for call, (first, end) in enumerate(pairwise(bounds))
-            if not np.isfinite(column[first:end]).all()
-        }
-
-
-def test_what_is_no_array_is_not_odd() -> None:
-    batch = take(group(encode(spec(), [(([np.nan],), {})]), Recorder()), 1)
-    assert not batch.odd_calls()
-
-
-def test_rows_without_elements_are_not_odd() -> None:
+def test_rows_without_elements_have_a_digest() -> None:
     batch = take(group(encode(spec(), [((np.ones((2, 0)),), {})]), Recorder()), 2)
-    assert not batch.odd_calls()
     assert len(batch.digests()) == 1
 
 
@@ -162,7 +128,7 @@ def test_a_batch_is_sent_on_as_it_came(value: Any) -> None:
         batches = [take(one, 2)]
     else:
         batches = [take(one, 2), take(one, 2)]
-        assert [batch.answered for batch in batches] == [0, 1]
+        assert [batch.slices[0].answered for batch in batches] == [0, 1]
     for batch in batches:
         sizes, parts, nbytes = batch.payload()
         assert nbytes == sum(map(len, parts))
@@ -170,7 +136,7 @@ def test_a_batch_is_sent_on_as_it_came(value: Any) -> None:
         assert sum(batch.call_rows()) == batch.rows
 
 
-def load(key: CallKey, **fields: Any) -> GroupPayload:
+def columns(key: CallKey, **fields: Any) -> Sequence[Any]:
     frame = CallsFrame(
         **{
             "group_id": 1,
@@ -184,16 +150,16 @@ def load(key: CallKey, **fields: Any) -> GroupPayload:
             **fields,
         }
     )
-    return GroupPayload(channel=Recorder(), group_id=1, key=key, frame=frame)
+    return read_columns(frame, key)
 
 
 def key(mode: int, dtype: str = "<f8", shape: tuple[int, ...] = ()) -> CallKey:
     return CallKey("predict", mode, (ArgumentSpec(0, "array", dtype, shape),))
 
 
-def test_a_load_that_fits_is_taken() -> None:
-    assert [len(column) for column in load(key(ARRAYS)).columns] == [3]
-    assert load(key(PICKLED), sizes=(20, 4)).columns == []
+def test_a_payload_that_fits_is_read() -> None:
+    assert [len(column) for column in columns(key(ARRAYS))] == [3]
+    assert not columns(key(PICKLED), sizes=(20, 4))
 
 
 @pytest.mark.parametrize(
@@ -211,8 +177,8 @@ def test_a_load_that_fits_is_taken() -> None:
         (key(OPAQUE), {}),
     ],
 )
-def test_a_load_that_does_not_fit_its_bytes_is_refused(
+def test_a_payload_that_does_not_fit_is_refused(
     key_: CallKey, fields: dict[str, Any]
 ) -> None:
     with pytest.raises(WireError):
-        load(key_, **fields)
+        columns(key_, **fields)

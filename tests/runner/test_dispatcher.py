@@ -7,23 +7,21 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from headway.config.schema import BatchingConfig
 from headway.errors import (
     DeadlineExceededError,
     ModelCallError,
     OverloadedError,
     WireError,
 )
-from headway.ipc.frames import decode_results_frame, encode_calls, encode_record_frame
-from headway.ipc.records import ARRAYS, CallKey, ReadyFrame, encode_record
-from headway.scheduling.call_group import CallGroup
-from headway.scheduling.scheduler import (
-    Dispatch,
-    Evict,
-    Late,
-    Scheduler,
-    SchedulerLimits,
-    Wait,
+from headway.ipc.frames import (
+    decode_results_frame,
+    encode_calls,
+    encode_record_frame,
 )
+from headway.ipc.records import ARRAYS, CallKey, ReadyFrame, encode_record
+from headway.scheduling.queue import CallGroup
+from headway.scheduling.scheduler import Dispatch, Rejection, Scheduler, Wait
 from tests.runner.stage import Client, Stage, rows, same, turn
 
 
@@ -141,7 +139,7 @@ async def test_what_is_due_is_answered_while_all_are_busy(stage: Stage) -> None:
 
 
 async def test_max_latency_ends_a_wait_as_overload() -> None:
-    stage = Stage(max_latency_s=0.02)
+    stage = Stage(max_latency_ms=20)
     client = stage.client()  # and no replica at all
     client.call(rows(1))
     await client.heard()
@@ -166,7 +164,7 @@ async def test_a_split_call_that_is_due_is_answered_once_though_a_part_fails() -
 
 
 async def test_refusals_say_why() -> None:
-    stage = Stage(limits=SchedulerLimits(max_queue_rows=2))
+    stage = Stage(max_queue_rows=2)
     client = stage.client()
     client.call(rows(1, 2), number=1)
     client.call(rows(3), rows(4), number=2)
@@ -205,21 +203,21 @@ class Hesitant(Scheduler):
     """Waits once before each batch."""
 
     def __init__(self) -> None:
-        super().__init__(limits=SchedulerLimits(), replicas=0)
+        super().__init__(config=BatchingConfig(), replicas=0)
         self.waits = 0
         self._has_waited = False
 
-    def decide(self, now: float) -> Dispatch | Wait | Late | Evict | None:
+    def schedule(self, now: float) -> Dispatch | Wait | Rejection | None:
         if self.queue.rows and not self._has_waited:
             self._has_waited = True
             self.waits += 1
             return Wait(now + 0.002)
         self._has_waited = False
-        return super().decide(now)
+        return super().schedule(now)
 
 
 @pytest.mark.interpreted
-async def test_a_wait_ends_by_the_alarm() -> None:
+async def test_a_wait_ends_by_the_timer() -> None:
     scheduler = Hesitant()
     stage = Stage(scheduler=scheduler)
     client, replica = stage.client(), stage.replica()
@@ -256,7 +254,7 @@ async def test_what_no_api_worker_would_send_ends_the_channel(
     stage: Stage, client: Client, frame: bytes, says: str
 ) -> None:
     with pytest.raises(WireError, match=says):
-        stage.inbox.frame_received(client, memoryview(frame))
+        stage.receiver.frame_received(client, memoryview(frame))
 
 
 async def test_the_memory_of_keys_is_bounded(
@@ -268,14 +266,14 @@ async def test_the_memory_of_keys_is_bounded(
         client.call(np.ones((1, width)), number=width)
         await replica.serve()
         assert client.answers(width)[0].shape == (1, width)
-    assert len(stage.inbox._keys) <= 2
+    assert len(stage.receiver._keys) <= 2
 
 
 async def test_forgetting_what_is_gone_is_fine(stage: Stage, client: Client) -> None:
     client.call(rows(1))
-    groups: dict[int, CallGroup] = stage.inbox._cohorts[client]
+    groups: dict[int, CallGroup] = stage.receiver._groups[client]
     (group,) = groups.values()
-    stage.inbox.channel_lost(client, None)
-    stage.inbox.forget(group)
+    stage.receiver.channel_lost(client, None)
+    stage.receiver.forget(group)
     async with asyncio.timeout(1):
-        await stage.inbox.wait_deserted()
+        await stage.receiver.wait_deserted()

@@ -1,12 +1,11 @@
 """A full queue: calls that make room for more urgent ones are answered, once."""
 
 from headway.errors import OverloadedError
-from headway.scheduling.scheduler import SchedulerLimits
 from tests.runner.stage import Stage, rows, same, turn
 
 
 async def test_the_least_urgent_make_room_and_are_told_so() -> None:
-    stage = Stage(limits=SchedulerLimits(max_queue_rows=4))
+    stage = Stage(max_queue_rows=4)
     client, replica = stage.client(), stage.replica()
     client.call(rows(0), number=1)
     await replica.busy()
@@ -26,12 +25,12 @@ async def test_the_least_urgent_make_room_and_are_told_so() -> None:
     assert same(client.answers(4)[0], 10)
     assert [answer.tolist() for answer in client.answers(3)] == [[6], [8]]
     assert stage.is_idle
-    assert stage.inbox._cohorts == {client: {}}, "what is over is forgotten"
+    assert stage.receiver._groups == {client: {}}, "what is over is forgotten"
     stage.dispatcher.close()
 
 
 async def test_a_split_call_of_which_a_part_is_computed_is_answered_once() -> None:
-    stage = Stage(max_rows=2, limits=SchedulerLimits(max_queue_rows=4))
+    stage = Stage(max_rows=2, max_queue_rows=4)
     client, replica = stage.client(), stage.replica()
     client.call(rows(0, 1, 2, 3, 4), number=1, priority=5)
     await replica.busy()
@@ -48,7 +47,7 @@ async def test_a_split_call_of_which_a_part_is_computed_is_answered_once() -> No
 
 
 async def test_those_who_make_room_in_vain_are_told_at_once() -> None:
-    stage = Stage(limits=SchedulerLimits(max_queue_rows=4))
+    stage = Stage(max_queue_rows=4)
     client = stage.client()  # and no replica, so nothing else brings a turn
     client.call(rows(1, 2, 3), number=1, priority=5)
     client.call(rows(4), number=2, priority=6)

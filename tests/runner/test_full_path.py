@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import random
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from headway.api.admission import DeadlineWatch
 from headway.api.request_options import REQUEST_OPTIONS, RequestOptions
 from headway.api.runner_client import RunnerClient
+from headway.config.schema import BatchingConfig
 from headway.core.clock import MonotonicClock
 from headway.core.method_spec import MethodSpec
 from headway.errors import (
@@ -34,14 +37,13 @@ from headway.metrics.families import REFUSED, WASTED_ROWS
 from headway.metrics.meters import RunnerMeters
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor, ThreadExecutor
-from headway.runner.receiver import MethodLimits, RunnerReceiver
+from headway.runner.receiver import RunnerReceiver
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
-from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from headway.scheduling.scheduler import Scheduler
 from headway.server.sockets import bind_unix
 from tests.ipc.round_trip import isolate
-from tests.runner.stage import is_idle
 
 CLOCK = MonotonicClock()
 READY = ReadyFrame(runner="model", pid=1)
@@ -49,7 +51,30 @@ SPECS = {
     "predict": MethodSpec("predict", batchable=True),
     "name": MethodSpec("name", batchable=True),
     "whole": MethodSpec("whole"),
+    "unreadable": MethodSpec("unreadable", batchable=True),
+    "fail": MethodSpec("fail"),
 }
+
+
+class ExitsWhenRead:
+    """Pickles, and ends the process that reads it if that is not caught."""
+
+    def __reduce__(self) -> Any:
+        return sys.exit, (1,)
+
+
+class Panic(BaseException):
+    """What libraries in Rust raise: no Exception."""
+
+
+RAISED = (
+    ValueError,
+    SystemExit,
+    KeyboardInterrupt,
+    GeneratorExit,
+    asyncio.CancelledError,
+    Panic,
+)
 
 
 class Model:
@@ -73,11 +98,18 @@ class Model:
     def whole(self, *args: Any, **kwargs: Any) -> Any:
         return [args, kwargs]
 
+    def unreadable(self, rows: list[str]) -> Any:
+        return [ExitsWhenRead()] * len(rows)
+
+    def fail(self, index: int) -> Any:
+        raise RAISED[index]
+
 
 def build(max_rows: int = 64) -> tuple[RunnerReceiver, Dispatcher, Scheduler]:
     registry = MetricsRegistry(None)
     registry.start()
-    scheduler = Scheduler(limits=SchedulerLimits(), replicas=0)
+    batching = BatchingConfig(max_batch_size=max_rows)
+    scheduler = Scheduler(config=batching, replicas=0)
     dispatcher = Dispatcher(
         name="model",
         scheduler=scheduler,
@@ -85,15 +117,15 @@ def build(max_rows: int = 64) -> tuple[RunnerReceiver, Dispatcher, Scheduler]:
         clock=CLOCK,
         loop=asyncio.get_running_loop(),
     )
-    inbox = RunnerReceiver(
+    receiver = RunnerReceiver(
         ready=READY,
-        limits={
-            name: MethodLimits(max_rows, 60.0, spec.batchable)
+        methods={
+            name: replace(batching, enabled=spec.batchable)
             for name, spec in SPECS.items()
         },
         sink=dispatcher,
     )
-    return inbox, dispatcher, scheduler
+    return receiver, dispatcher, scheduler
 
 
 def make_client(timeout_s: float = 30.0) -> RunnerClient:
@@ -115,12 +147,12 @@ async def embedded(
 ) -> AsyncIterator[tuple[RunnerClient, Dispatcher]]:
     """Yield a client of a runner in this process, its model in a thread."""
     loop = asyncio.get_running_loop()
-    inbox, dispatcher, _ = build(max_rows)
+    receiver, dispatcher, _ = build(max_rows)
     executor = ThreadExecutor(isolation=isolate(model, SPECS), loop=loop, name="model")
-    dispatcher.start(inbox)
+    dispatcher.start(receiver)
     dispatcher.add_replica(executor)
     client = make_client()
-    channel, _ = LocalChannel.connect(client, inbox, loop)
+    channel, _ = LocalChannel.connect(client, receiver, loop)
     await client.wait_ready()
     try:
         yield client, dispatcher
@@ -139,12 +171,12 @@ async def in_processes(
 
     With memory, all that is sent goes through it.
     """
-    inbox, dispatcher, _ = build()
+    receiver, dispatcher, _ = build()
     replicas, links = [], []
     for index, model in enumerate(models):
         path = str(folder / f"r0-{index}")
         replica = Replica(ready=READY, isolation=isolate(model, SPECS))
-        replicas.append(ReplicaServer(listening=bind_unix(path), replica=replica))
+        replicas.append(ReplicaServer(listening=bind_unix(path), owner=replica))
         await replicas[-1].start()
         links.append(
             UnixLink(
@@ -158,10 +190,10 @@ async def in_processes(
     executor = InlineExecutor(isolation=isolate(Model(), SPECS))
     server = RunnerServer(
         listening=bind_unix(path),
-        inbox=inbox,
+        receiver=receiver,
         dispatcher=dispatcher,
         links=links,
-        attach=None if links else lambda: dispatcher.add_replica(executor),
+        executor=None if links else executor,
     )
     await server.start()
     client = make_client()
@@ -220,7 +252,7 @@ async def test_thousands_of_calls_in_one_process(
         await check_many(client, 3000, seed=1)
         await client.call(SPECS["predict"], (np.ones(1),), {})
         async with asyncio.timeout(5):
-            while not is_idle(dispatcher):  # noqa: ASYNC110 - the cancelled ones' end
+            while not dispatcher.is_idle:  # noqa: ASYNC110 - the cancelled ones' end
                 await asyncio.sleep(0.001)
         assert client._sent == {}
         assert client._bytes == 0
@@ -244,7 +276,7 @@ def _memories(client: RunnerClient, server: RunnerServer) -> list[SharedMemory]:
     links: list[Any] = list(server._links)
     channels: list[Any] = [
         client._channel,
-        *server._inbox.channels,
+        *server._receiver.channels,
         *(link._channel for link in links),
     ]
     return [channel._memory for channel in channels]
@@ -282,13 +314,53 @@ async def _rows_wait(dispatcher: Dispatcher, rows: int) -> None:
             await asyncio.sleep(0)
 
 
+async def check_raised(client: RunnerClient) -> None:
+    """Whatever the model raises is the error of that call only."""
+    for index in range(len(RAISED)):
+        with pytest.raises(ModelCallError, match="error id"):
+            await client.call(SPECS["fail"], (index,), {})
+        answer = await client.call(SPECS["predict"], (np.ones(1),), {})
+        assert answer.tolist() == [3]
+
+
+async def test_whatever_a_model_raises_ends_no_thread() -> None:
+    async with embedded(Model()) as (client, _):
+        await check_raised(client)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+async def test_whatever_a_model_raises_ends_no_process(
+    tmp_path: Path, replicas: int
+) -> None:
+    models = [Model() for _ in range(replicas)]
+    async with in_processes(models, tmp_path) as (client, _, _):
+        await check_raised(client)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+async def test_whatever_reading_a_value_raises_is_the_error_of_its_call(
+    tmp_path: Path, replicas: int
+) -> None:
+    models = [Model() for _ in range(replicas)]
+    async with in_processes(models, tmp_path) as (client, _, _):
+        # 100 rows are split, in which the runner reads them.
+        for rows in (1, 100):
+            names = [ExitsWhenRead()] * rows
+            with pytest.raises(ModelCallError):
+                await client.call(SPECS["name"], (names,), {"suffix": "x"})
+        with pytest.raises(ModelCallError):  # its parts are read to be joined
+            await client.call(SPECS["unreadable"], (["a"] * 100,), {})
+        answer = await client.call(SPECS["name"], (["a"],), {"suffix": "x"})
+        assert answer == ["ax"]
+
+
 async def test_a_cancelled_call_is_not_computed() -> None:
     model = Model()
     async with embedded(model) as (client, dispatcher):
         model.gate.clear()
         first = asyncio.ensure_future(client.call(SPECS["predict"], (np.zeros(1),), {}))
         async with asyncio.timeout(5):
-            while is_idle(dispatcher):  # noqa: ASYNC110 - until it has the first
+            while dispatcher.is_idle:  # noqa: ASYNC110 - until it has the first
                 await asyncio.sleep(0)
         calls = [
             asyncio.ensure_future(client.call(SPECS["predict"], (np.ones(n),), {}))
@@ -340,7 +412,7 @@ async def test_a_replica_that_is_lost_gives_its_batch_to_another(
 async def test_a_lost_runner_fails_what_it_had_at_once(tmp_path: Path) -> None:
     model = Model()
     async with in_processes([model], tmp_path) as (client, server, _):
-        (channel,) = server._inbox.channels
+        (channel,) = server._receiver.channels
         call = asyncio.ensure_future(client.call(SPECS["predict"], (np.ones(1),), {}))
         await asyncio.sleep(0)
         channel.close()
@@ -363,7 +435,7 @@ async def test_a_server_whose_clients_stay_ends_all_the_same(
     assert "still connected" in caplog.text
 
 
-class Deaf:
+class NoChannel:
     """A channel that goes nowhere."""
 
     def send(self, buffers: Any) -> None: ...
@@ -376,10 +448,10 @@ async def test_frames_of_the_wrong_kind_are_refused() -> None:
     cancel = memoryview(encode_record_frame(CancelFrame(1, (0,))))
     link = ReplicaLink(dispatcher=dispatcher, clock=CLOCK)
     with pytest.raises(WireError, match="a replica sent a frame of kind 2"):
-        link.frame_received(Deaf(), cancel)
+        link.frame_received(NoChannel(), cancel)
     replica = Replica(ready=READY, isolation=isolate(Model(), SPECS))
     with pytest.raises(WireError, match="a runner sent a frame of kind 2"):
-        replica.frame_received(Deaf(), cancel)
+        replica.frame_received(NoChannel(), cancel)
     # One that was never ready may go without anybody noticing.
-    link.channel_opened(Deaf())
-    link.channel_lost(Deaf(), None)
+    link.channel_opened(NoChannel())
+    link.channel_lost(NoChannel(), None)

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from headway.config.schema import BatchingConfig
 from headway.core.clock import MonotonicClock
 from headway.errors import RunnerStartError
-from headway.runner.receiver import MethodLimits
 from headway.runner.warmup import warm_up
-from headway.scheduling.scheduler import Scheduler, SchedulerLimits
 from headway.service.runnable import Runnable
 
 
@@ -68,33 +67,34 @@ def warm(
     model: Runnable,
     *,
     max_rows: int = 100,
-    max_latency_s: float = 60.0,
+    max_latency_ms: float = 60_000.0,
     clock: Any = None,
-    joins: bool = True,
-) -> Scheduler:
+    enabled: bool = True,
+) -> dict[str, list[tuple[int, float]]]:
     specs = {spec.name: spec for spec in model.method_specs().values()}
-    scheduler = Scheduler(limits=SchedulerLimits())
-    warm_up(
+    return warm_up(
         runner="model",
         runnable=model,
         specs=specs,
-        limits={
-            name: MethodLimits(max_rows, max_latency_s, spec.batchable and joins)
+        methods={
+            name: BatchingConfig(
+                max_batch_size=max_rows,
+                max_latency_ms=max_latency_ms,
+                enabled=spec.batchable and enabled,
+            )
             for name, spec in specs.items()
         },
-        scheduler=scheduler,
         clock=clock or MonotonicClock(),
     )
-    return scheduler
 
 
-def test_sizes_double_up_to_the_cap_and_are_learned() -> None:
+def test_sizes_double_up_to_the_cap_and_are_measured() -> None:
     model = Model(predict=(np.ones((1, 3)),))
-    scheduler = warm(model, max_rows=20)
+    costs = warm(model, max_rows=20)
     sizes = [x.shape for _, x in model.seen]
     assert sorted(set(sizes)) == [(n, 3) for n in (1, 2, 4, 8, 16, 20)]
-    assert scheduler.cost("predict").knows
-    assert scheduler.cost("predict").mean(20) > 0
+    assert [rows for rows, _ in costs["predict"]] == [1, 2, 4, 8, 16, 20]
+    assert all(seconds > 0 for _, seconds in costs["predict"])
 
 
 def test_other_arguments_and_axes() -> None:
@@ -122,7 +122,7 @@ def test_a_sample_without_rows_is_no_batch() -> None:
 
 def test_a_model_without_samples_is_not_run() -> None:
     model = Model()
-    assert not warm(model).cost("predict").knows
+    assert warm(model) == {}
     assert model.seen == []
 
 
@@ -153,8 +153,8 @@ def test_large_batches_are_left_out_when_they_take_too_long() -> None:
         ),
         (
             Model(predict=(np.ones(1),)),
-            {"max_latency_s": 1e-12},
-            r"one row of 'predict' takes \d+\.\d ms, more than max_latency_ms \(1e-",
+            {"max_latency_ms": 1e-9},
+            r"one row of 'predict' takes \d+\.\d ms, more than max_latency_ms",
         ),
         (Model(nothing=(np.ones(1),)), {}, "'nothing', but its methods are"),
     ],
@@ -167,7 +167,7 @@ def test_what_cannot_serve_does_not_start(
 
 
 def test_rows_are_not_counted_where_calls_are_not_joined() -> None:
-    assert warm(Model(first=([1],)), joins=False).cost("first").knows
+    assert warm(Model(first=([1],)), enabled=False)["first"]
 
 
 class Broken(Model):

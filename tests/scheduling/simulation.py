@@ -6,16 +6,10 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from headway.scheduling.call_group import BatchSlice, CallGroup
-from headway.scheduling.scheduler import (
-    Dispatch,
-    Evict,
-    Late,
-    Refusal,
-    Scheduler,
-    SchedulerLimits,
-    Wait,
-)
+from headway.config.schema import BatchingConfig
+from headway.scheduling.queue import BatchSlice, CallGroup
+from headway.scheduling.scheduler import Dispatch, Rejection, Scheduler, Wait
+from tests.scheduling.builders import group
 
 Seconds = Callable[[int], float]
 Delay = Callable[[], float]
@@ -28,7 +22,7 @@ class Simulation:
         seconds_of: What a batch costs.
         replicas: How many compute at once.
         max_rows: Rows in a batch at the most.
-        limits: Of the scheduler.
+        max_wait_ms: Bound of the gather window.
     """
 
     def __init__(
@@ -37,10 +31,10 @@ class Simulation:
         seconds_of: Seconds,
         replicas: int = 1,
         max_rows: int = 100,
-        limits: SchedulerLimits | None = None,
+        max_wait_ms: float | None = None,
     ) -> None:
         self.scheduler = Scheduler(
-            limits=limits or SchedulerLimits(), replicas=replicas
+            config=BatchingConfig(max_wait_ms=max_wait_ms), replicas=replicas
         )
         self.seconds_of = seconds_of
         self.max_rows = max_rows
@@ -48,13 +42,13 @@ class Simulation:
         self.batches: list[int] = []
         self.latencies: list[float] = []
         self.late: list[CallGroup] = []
-        self.refusals: list[Refusal] = []
+        self.rejections: list[Rejection] = []
         self.waits = 0
         self.held_s = 0.0
         """Seconds that a replica stood idle while rows waited."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._number = self._running = 0
+        self._running = 0
         self._left: dict[tuple[int, int], int] = {}
         self._done: dict[int, Callable[[], None]] = {}
         self._held_since: float | None = None
@@ -79,19 +73,19 @@ class Simulation:
         deadline_s: float = math.inf,
     ) -> None:
         """Let a call arrive now; `done` is called once it is answered."""
-        group = CallGroup(
+        one = group(
+            rows,
             key=method.encode(),
             method=method,
-            rows=[rows],
             due=self.now + deadline_s,
             arrived_at=self.now,
             max_rows=self.max_rows,
         )
-        refusal = self.scheduler.arrive(group, self.now)
-        if refusal is not None:
-            self.refusals.append(refusal)
+        rejection = self.scheduler.arrive(one, self.now)
+        if rejection is not None:
+            self.rejections.append(rejection)
             return
-        self.watch(group, done)
+        self.watch(one, done)
 
     def watch(self, group: CallGroup, done: Callable[[], None]) -> None:
         """Call `done` once the one call of a group is answered."""
@@ -122,7 +116,7 @@ class Simulation:
     def _turn(self) -> None:
         self._note_hold(False)
         while True:
-            decision = self.scheduler.decide(self.now)
+            decision = self.scheduler.schedule(self.now)
             if decision is None:
                 return
             if isinstance(decision, Wait):
@@ -131,7 +125,7 @@ class Simulation:
                     self._note_hold(True)
                 self.at(decision.until, lambda: None)
                 return
-            if isinstance(decision, Late | Evict):
+            if isinstance(decision, Rejection):
                 self.late.extend(decision.groups)
             else:
                 self._start(decision)
@@ -142,30 +136,25 @@ class Simulation:
         self._held_since = self.now if is_held else None
 
     def _start(self, decision: Dispatch) -> None:
-        self._number += 1
-        number, rows = self._number, decision.rows
-        method = decision.pieces[0].group.method
-        self.scheduler.started(number, method, rows, self.now)
         self._running += 1
-        took_s = self.seconds_of(rows)
-        self.batches.append(rows)
+        took_s = self.seconds_of(decision.rows)
+        self.batches.append(decision.rows)
 
         def finish() -> None:
             self._running -= 1
-            answered = sum(piece.answered for piece in decision.pieces)
-            self.scheduler.finished(number, method, rows, answered, took_s, self.now)
-            self._answer(decision.pieces)
+            self.scheduler.update(decision.number, took_s, self.now)
+            self._answer(decision.slices)
 
         self.at(self.now + took_s, finish)
 
-    def _answer(self, pieces: Sequence[BatchSlice]) -> None:
-        for piece in pieces:
-            key = (id(piece.group), 0)
-            self._left[key] -= piece.rows
+    def _answer(self, slices: Sequence[BatchSlice]) -> None:
+        for part in slices:
+            key = (id(part.group), 0)
+            self._left[key] -= part.rows
             if not self._left[key]:
                 del self._left[key]
-                self.latencies.append(self.now - piece.group.arrived_at)
-                self._done.pop(id(piece.group))()
+                self.latencies.append(self.now - part.group.arrived_at)
+                self._done.pop(id(part.group))()
 
 
 def mean(values: Sequence[float]) -> float:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.scheduling.batch_size import Supply, rows_in_time, rows_worthwhile
-from headway.scheduling.cost_model import CostModel
+from headway.scheduling.cost_model import CostModel, rows_in_time, rows_worthwhile
 from tests.scheduling.simulation import Simulation, mean
 
 CAP = 100
@@ -44,8 +43,7 @@ def learned(seconds_of: Seconds, known: tuple[int, ...] = KNOWN) -> CostModel:
 def worthwhile(
     seconds_of: Seconds, waiting: int, load: float = 0.5, idle: int = 1
 ) -> int:
-    supply = Supply(idle, load)
-    return rows_worthwhile(waiting, CAP, supply, learned(seconds_of))
+    return rows_worthwhile(waiting, CAP, idle, load, learned(seconds_of))
 
 
 @pytest.mark.parametrize("load", LOADS)
@@ -57,10 +55,10 @@ def test_a_batch_ends_with_a_step(load: float) -> None:
 
 def test_a_size_between_steps_is_tried_and_then_left_alone() -> None:
     cost = learned(stepwise)
-    supply = Supply(idle=1, load=0.95)
+    load = 0.95
     chosen = []
     for _ in range(40):
-        chosen.append(rows_worthwhile(40, CAP, supply, cost))
+        chosen.append(rows_worthwhile(40, CAP, 1, load, cost))
         cost.observe(chosen[-1], stepwise(chosen[-1]), 1.0)
     assert chosen[0] == 40
     assert chosen[-20:] == [32] * 20
@@ -81,12 +79,12 @@ def test_all_goes_where_rows_are_nearly_free(load: float) -> None:
 
 
 def test_what_is_not_known_is_tried() -> None:
-    supply = Supply(idle=1, load=0.0)
-    assert rows_worthwhile(70, CAP, supply, CostModel()) == 70
-    assert rows_worthwhile(500, CAP, supply, CostModel()) == CAP
+    load = 0.0
+    assert rows_worthwhile(70, CAP, 1, load, CostModel()) == 70
+    assert rows_worthwhile(500, CAP, 1, load, CostModel()) == CAP
     small = learned(linear, (1, 2, 4))
-    assert rows_worthwhile(70, CAP, supply, small) == 70
-    assert rows_worthwhile(4, CAP, supply, small) == 1
+    assert rows_worthwhile(70, CAP, 1, load, small) == 70
+    assert rows_worthwhile(4, CAP, 1, load, small) == 1
 
 
 def test_idle_replicas_share_what_waits_where_that_helps() -> None:
@@ -108,9 +106,9 @@ def test_replicas_share_no_further_than_throughput_allows() -> None:
 def test_a_size_that_was_unlucky_once_is_tried_again() -> None:
     cost = learned(affine, (1, 2, 4, 8, 16))
     cost.observe(64, 10.0, 1.0)
-    supply = Supply(idle=1, load=0.9)
+    load = 0.9
     for _ in range(30):
-        rows = rows_worthwhile(64, 64, supply, cost)
+        rows = rows_worthwhile(64, 64, 1, load, cost)
         cost.observe(rows, affine(rows), 1.0)
     assert rows == 64
     assert cost.mean(64) == pytest.approx(affine(64), rel=0.1)
@@ -154,11 +152,11 @@ def test_any_batch_keeps_nine_tenths_of_the_throughput(
 ) -> None:
     cost = learned(lambda rows: base_s + row_s * step * -(-rows // step))
     most = min(waiting, CAP)
-    rows = rows_worthwhile(waiting, CAP, Supply(1, load), cost)
+    rows = rows_worthwhile(waiting, CAP, 1, load, cost)
     assert 1 <= rows <= most
     assert rows == most or rows / cost.mean(rows) > 0.899 * cost.peak_rate(most)
-    assert rows_worthwhile(waiting, CAP, Supply(1, max(load, busier)), cost) >= rows
-    shared = rows_worthwhile(waiting, CAP, Supply(idle, load), cost)
+    assert rows_worthwhile(waiting, CAP, 1, max(load, busier), cost) >= rows
+    shared = rows_worthwhile(waiting, CAP, idle, load, cost)
     assert 1 <= shared <= rows
     assert shared == rows or shared >= waiting / idle
 
@@ -171,7 +169,7 @@ def in_time(
     rows: int = 10,
     least: int = 1,
 ) -> int:
-    return rows_in_time(rows, least, slack_s, Supply(1, load), CAP, cost)
+    return rows_in_time(rows, least, slack_s, load, CAP, cost)
 
 
 def test_a_batch_that_is_in_time_stays() -> None:

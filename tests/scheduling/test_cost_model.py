@@ -200,13 +200,6 @@ def test_any_new_speed_is_learned(rows: int, old: float, new: float) -> None:
     assert model.mean(rows) == pytest.approx(new, rel=0.02)
 
 
-def test_its_samples_teach_another() -> None:
-    model = learned(*[(1, 0.001), (16, 0.004), (100, 0.02)] * 20)
-    other = learned(*model.samples)
-    for rows in (1, 16, 50, 100):
-        assert other.mean(rows) == pytest.approx(model.mean(rows), rel=0.01)
-
-
 def test_a_size_whose_first_batch_was_slow_still_takes_some_time() -> None:
     cost = CostModel()
     for batch in range(40):

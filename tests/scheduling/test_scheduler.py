@@ -4,15 +4,26 @@ from typing import Any
 
 import pytest
 
-from headway.scheduling.call_group import CallGroup
-from headway.scheduling.gather_window import GatherWindow
-from headway.scheduling.scheduler import Dispatch, Late, Scheduler, Wait
-from tests.scheduling.asking import NOW, dispatched, group, scheduler, teach
+from headway.scheduling.arrivals import GatherWindow
+from headway.scheduling.queue import CallGroup
+from headway.scheduling.scheduler import Scheduler, Wait
+from tests.scheduling.builders import (
+    NOW,
+    backlog_s,
+    dispatch,
+    dispatched,
+    drop_head,
+    group,
+    occupy,
+    rejected,
+    scheduler,
+    teach,
+)
 from tests.scheduling.simulation import Simulation
 
 
 def test_with_nothing_waiting_there_is_nothing_to_do() -> None:
-    assert scheduler().decide(NOW) is None
+    assert scheduler().schedule(NOW) is None
 
 
 def test_what_waits_goes_at_once_when_nothing_is_known() -> None:
@@ -32,45 +43,48 @@ def test_an_oversize_call_goes_in_parts_in_order() -> None:
 
 def test_busy_replicas_get_nothing() -> None:
     made = scheduler(group(1), replicas=0)
-    assert made.decide(NOW) is None
+    assert made.schedule(NOW) is None
     made.replicas = 1
-    made.started(1, "predict", 5, NOW)
-    assert made.decide(NOW) is None
-    made.finished(1, "predict", 5, 5, 0.001, NOW)
-    assert dispatched(made) == [1]
+    batch = dispatch(made)
+    made.arrive(group(2), NOW)
+    assert made.schedule(NOW) is None
+    made.update(batch.number, 0.001, NOW)
+    assert dispatched(made) == [2]
 
 
 def test_while_all_are_busy_it_waits_for_the_first_that_is_due() -> None:
-    made = scheduler(group(1, due=NOW + 2), group(1, due=NOW + 1))
-    made.started(1, "predict", 1, NOW)
-    assert made.decide(NOW) == Wait(NOW + 1)
-    late = made.decide(NOW + 1)
-    assert isinstance(late, Late)
+    made = scheduler()
+    occupy(made, 1)
+    for due_s in (2, 1):
+        made.arrive(group(1, due=NOW + due_s), NOW)
+    assert made.schedule(NOW) == Wait(NOW + 1)
+    late = rejected(made, NOW + 1)
+    assert late.reason == "late"
     assert [one.due for one in late.groups] == [NOW + 1]
-    assert made.decide(NOW + 1) == Wait(NOW + 2)
+    assert made.schedule(NOW + 1) == Wait(NOW + 2)
 
 
 def test_what_is_due_is_refused_or_late() -> None:
     made = scheduler(group(1, due=NOW + 1))
-    refusal = made.arrive(group(1, due=NOW), NOW)
-    assert refusal is not None
-    assert refusal.reason == "deadline_passed"
-    assert isinstance(made.decide(NOW + 1), Late)
-    assert made.decide(NOW + 1) is None
+    rejection = made.arrive(group(1, due=NOW), NOW)
+    assert rejection is not None
+    assert rejection.reason == "deadline_passed"
+    assert rejected(made, NOW + 1).reason == "late"
+    assert made.schedule(NOW + 1) is None
 
 
 @pytest.mark.parametrize(
-    ("limits", "queued"),
+    ("batching", "queued"),
     [({"max_queue_rows": 10}, group(8)), ({"max_queue_bytes": 99}, group(1))],
     ids=["rows", "bytes"],
 )
-def test_a_full_queue_refuses(limits: dict[str, int], queued: CallGroup) -> None:
+def test_a_full_queue_refuses(batching: dict[str, int], queued: CallGroup) -> None:
     queued.nbytes = 60
-    made = scheduler(queued, **limits)
-    refusal = made.arrive(group(3, nbytes=50), NOW)
-    assert refusal is not None
-    assert refusal.reason == "queue_full"
-    assert refusal.retry_after_s >= 0
+    made = scheduler(queued, **batching)
+    rejection = made.arrive(group(3, nbytes=50), NOW)
+    assert rejection is not None
+    assert rejection.reason == "queue_full"
+    assert rejection.retry_after_s >= 0
 
 
 def test_an_empty_queue_takes_whatever_comes() -> None:
@@ -80,19 +94,19 @@ def test_an_empty_queue_takes_whatever_comes() -> None:
 def test_a_deadline_that_the_backlog_breaks_is_refused_with_when_to_retry() -> None:
     made = scheduler()
     teach(made, 10, 0.1)
-    made.started(1, "predict", 10, NOW)
+    occupy(made, 10)
     for _ in range(3):
         assert made.arrive(group(10, due=NOW + 9), NOW) is None
-    # 0.1 s for the batch at hand, three batches ahead that count for more, as nobody
-    # knows how fast they will be, and its own.
-    assert made.backlog_s(NOW) == pytest.approx(0.1 + 1.4 * 0.3 + 0.1)
+    # 0.1 s for the running batch, three batches ahead that count for more, as their
+    # speed is uncertain, and its own.
+    assert backlog_s(made) == pytest.approx(0.1 + 1.4 * 0.3 + 0.1)
     assert made.arrive(group(10, due=NOW + 9.1), NOW) is None
-    refusal = made.arrive(group(10, due=NOW + 9), NOW + 8.9)
-    assert refusal is None, "what was learned 8.9 s ago is not trusted"
-    refusal = made.arrive(group(10, due=NOW + 0.05), NOW)
-    assert refusal is not None
-    assert refusal.reason == "predicted_late"
-    assert refusal.retry_after_s == pytest.approx(0.15)
+    rejection = made.arrive(group(10, due=NOW + 9), NOW + 8.9)
+    assert rejection is None, "what was learned 8.9 s ago is not trusted"
+    rejection = made.arrive(group(10, due=NOW + 0.05), NOW)
+    assert rejection is not None
+    assert rejection.reason == "predicted_late"
+    assert rejection.retry_after_s == pytest.approx(0.15)
 
 
 def test_what_can_be_met_only_at_once_is_taken_by_an_idle_replica() -> None:
@@ -112,30 +126,31 @@ def test_calls_that_go_alone_are_priced_as_they_go() -> None:
         due = NOW + 0.0135
         assert made.arrive(group(100, due=due, alone=True), NOW) is None
     assert dispatched(made) == [100]
-    late = made.decide(NOW + 0.012)
-    assert isinstance(late, Late), "2 ms do not fit in 1.5"
+    assert rejected(made, NOW + 0.012).reason == "late", "2 ms do not fit in 1.5"
 
 
 def test_the_backlog_is_that_of_one_row_more() -> None:
     made = scheduler()
-    assert made.backlog_s(NOW) == 0.0
     teach(made, 1, 0.1)
-    made.started(1, "predict", 1, NOW)
-    assert made.backlog_s(NOW + 0.04) == 0.0, "of nobody's method"
+    occupy(made, 1)
     assert made.arrive(group(1), NOW) is None
-    # The rest of the batch at hand, and then two rows together: nothing is known of
-    # two, so their time is taken to be in proportion.
-    assert made.backlog_s(NOW + 0.04) == pytest.approx(0.06 + 0.2)
-    assert made.backlog_s(NOW + 5) == pytest.approx(0.2)
+    # The rest of the running batch, and then two rows together: nothing is known of
+    # two, so their time is assumed to be in proportion.
+    assert backlog_s(made, NOW + 0.04) == pytest.approx(0.06 + 0.2)
+    assert backlog_s(made, NOW + 0.5) == pytest.approx(0.2)
     assert made.arrive(group(1, priority=3), NOW) is None
-    assert made.backlog_s(NOW) == 0.0, "it depends on the class"
+    assert backlog_s(made) == 0.0, "it depends on the class"
+
+
+def test_an_empty_queue_has_no_backlog() -> None:
+    made = scheduler(group(1, due=NOW + 1))
+    assert rejected(made, NOW + 1).retry_after_s == 0.0
 
 
 def test_a_head_that_cannot_be_met_any_more_is_late() -> None:
     made = scheduler(group(1, due=NOW + 0.2), group(1, due=NOW + 9))
     teach(made, 1, 0.1, NOW)
-    late = made.decide(NOW + 0.15)
-    assert isinstance(late, Late)
+    late = rejected(made, NOW + 0.15)
     assert [one.due for one in late.groups] == [NOW + 0.2]
     assert dispatched(made, NOW + 0.15) == [1]
 
@@ -144,8 +159,7 @@ def test_a_batch_is_no_larger_than_the_earliest_deadline_allows() -> None:
     made = scheduler(group(1, due=NOW + 0.5), *(group(1) for _ in range(9)))
     for rows in range(1, 11):
         teach(made, rows, 0.1 + 0.06 * rows)
-    pieces = dispatched(made)
-    assert 5 <= len(pieces) <= 6  # the tail of six is near 0.5 s
+    assert 5 <= len(dispatched(made)) <= 6  # the tail of six is near 0.5 s
     made = scheduler(group(2, due=NOW + 0.25), *(group(1) for _ in range(9)))
     teach(made, 2, 0.24)
     teach(made, 10, 9.0)
@@ -160,32 +174,30 @@ def test_batches_grow_with_what_arrives(rate: int, batch: int) -> None:
     for step in range(rate // 10):
         now = NOW + step * 10 / rate
         assert made.arrive(group(10, arrived_at=now), now) is None
-        made.queue.drop(made.queue.next_lane())  # type: ignore[arg-type]
+        drop_head(made)
     now = NOW + 1
     teach(made, 1, 0.00101, now)
     made.arrive(group(*[1] * 3, arrived_at=now), now)
-    decision = made.decide(now)
-    assert isinstance(decision, Dispatch)
-    assert decision.rows == batch
+    assert dispatch(made, now).rows == batch
 
 
-def closed_loop(**limits: Any) -> Scheduler:
+def closed_loop() -> Scheduler:
     """Return a scheduler that saw 8 clients return 0.3 ms after each answer."""
-    made = scheduler(**limits)
+    made = scheduler()
     for cycle in range(10):
         now = NOW - 10 + cycle
         for _ in range(8):
             made.arrive(group(1, arrived_at=now + 0.0003), now + 0.0003)
-        assert dispatched(made, now + 0.0003) == [1] * 8
-        made.started(cycle, "predict", 8, now)
-        made.finished(cycle, "predict", 8, 8, 0.004, NOW if cycle == 9 else now + 1)
+        batch = dispatch(made, now + 0.0003)
+        assert batch.rows == 8
+        made.update(batch.number, 0.004, NOW if cycle == 9 else now + 1)
     return made
 
 
 def test_the_first_of_a_closed_loop_waits_for_the_others() -> None:
     made = closed_loop()
     made.arrive(group(1, arrived_at=NOW + 0.0001), NOW + 0.0001)
-    decision = made.decide(NOW + 0.0001)
+    decision = made.schedule(NOW + 0.0001)
     assert isinstance(decision, Wait)
     assert NOW + 0.0003 <= decision.until < NOW + 0.0005
     for _ in range(7):

@@ -12,16 +12,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from headway.scheduling.call_group import BatchSlice, CallGroup
-from headway.scheduling.scheduler import (
-    Dispatch,
-    Evict,
-    Late,
-    Scheduler,
-    SchedulerLimits,
-    Wait,
-)
-from tests.scheduling.asking import NOW, group
+from headway.config.schema import BatchingConfig
+from headway.scheduling.queue import BatchSlice, CallGroup
+from headway.scheduling.scheduler import Dispatch, Rejection, Scheduler, Wait
+from tests.scheduling.builders import NOW, group
 
 
 class Machine(RuleBasedStateMachine):
@@ -30,20 +24,20 @@ class Machine(RuleBasedStateMachine):
     @initialize(
         replicas=st.integers(0, 3),
         max_queue_rows=st.sampled_from([20, 60, 1000]),
-        max_wait_s=st.sampled_from([None, 0.0, 0.002]),
+        max_wait_ms=st.sampled_from([None, 0.0, 2.0]),
     )
     def begin(
-        self, replicas: int, max_queue_rows: int, max_wait_s: float | None
+        self, replicas: int, max_queue_rows: int, max_wait_ms: float | None
     ) -> None:
         self.now = NOW
-        self.limits = SchedulerLimits(
-            max_queue_rows=max_queue_rows, max_queue_bytes=4096, max_wait_s=max_wait_s
+        self.config = BatchingConfig(
+            max_queue_rows=max_queue_rows, max_queue_bytes=4096, max_wait_ms=max_wait_ms
         )
-        self.scheduler = Scheduler(limits=self.limits, replicas=replicas)
+        self.scheduler = Scheduler(config=self.config, replicas=replicas)
         self.left: dict[tuple[CallGroup, int], int] = {}
         """Rows of each call that are still in the queue."""
-        self.flying: dict[int, tuple[Dispatch, float]] = {}
-        self.number = 0
+        self.running: dict[int, float] = {}
+        """When each batch started."""
 
     @rule(
         rows=st.lists(st.integers(1, 25), min_size=1, max_size=5),
@@ -73,16 +67,21 @@ class Machine(RuleBasedStateMachine):
             arrived_at=self.now,
         )
         was_empty = not self.scheduler.queue.rows
-        refusal = self.scheduler.arrive(one, self.now)
-        if refusal is None:
+        rejection = self.scheduler.arrive(one, self.now)
+        if rejection is None:
             self.left.update({(one, call): n for call, n in enumerate(rows)})
             assert was_empty or (
-                self.scheduler.queue.rows <= self.limits.max_queue_rows
-                and self.scheduler.queue.nbytes <= self.limits.max_queue_bytes
+                self.scheduler.queue.rows <= self.config.max_queue_rows
+                and self.scheduler.queue.nbytes <= self.config.max_queue_bytes
             )
         else:
-            assert refusal.reason in ("deadline_passed", "queue_full", "predicted_late")
-            assert refusal.retry_after_s >= 0
+            assert rejection.groups == [one]
+            assert rejection.reason in (
+                "deadline_passed",
+                "queue_full",
+                "predicted_late",
+            )
+            assert rejection.retry_after_s >= 0
 
     @precondition(lambda self: any(one.left for one, _ in self.left))
     @rule(data=st.data())
@@ -102,27 +101,21 @@ class Machine(RuleBasedStateMachine):
 
     @rule(replicas=st.integers(0, 3))
     def replicas_change(self, replicas: int) -> None:
-        self.scheduler.replicas = max(replicas, len(self.flying))
+        self.scheduler.replicas = max(replicas, len(self.running))
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.running)
     @rule(data=st.data(), failed=st.booleans())
     def finish(self, data: st.DataObject, failed: bool) -> None:
-        number = data.draw(st.sampled_from(list(self.flying)))
-        decision, began = self.flying.pop(number)
-        self.scheduler.finished(
-            number,
-            decision.pieces[0].group.method,
-            decision.rows,
-            sum(piece.answered for piece in decision.pieces),
-            None if failed else self.now - began,
-            self.now,
-        )
+        number = data.draw(st.sampled_from(list(self.running)))
+        took_s = self.now - self.running.pop(number)
+        estimates = self.scheduler.update(number, None if failed else took_s, self.now)
+        assert min(estimates) >= 0
 
     @rule()
     def turn(self) -> None:
         while True:
-            decision = self.scheduler.decide(self.now)
-            if isinstance(decision, Late | Evict):
+            decision = self.scheduler.schedule(self.now)
+            if isinstance(decision, Rejection):
                 self._late(decision)
             elif isinstance(decision, Dispatch):
                 self._dispatch(decision)
@@ -130,51 +123,51 @@ class Machine(RuleBasedStateMachine):
                 self._rest(decision)
                 return
 
-    def _late(self, late: Late | Evict) -> None:
+    def _late(self, late: Rejection) -> None:
         for one in late.groups:
             for call in one.remaining_calls():
                 del self.left[one, call]
-            assert isinstance(late, Evict) or one.due < math.inf
+            assert late.reason == "evicted" or one.due < math.inf
+        assert late.retry_after_s >= 0
 
     def _dispatch(self, decision: Dispatch) -> None:
-        assert len(self.flying) < self.scheduler.replicas
-        first = decision.pieces[0].group
-        assert {piece.group.key for piece in decision.pieces} == {first.key}
+        assert len(self.running) < self.scheduler.replicas
+        first = decision.slices[0].group
+        assert {part.group.key for part in decision.slices} == {first.key}
         if first.alone:
-            (piece,) = decision.pieces
-            assert piece.end - piece.first == 1
+            (part,) = decision.slices
+            assert part.end - part.first == 1
         else:
             assert 0 < decision.rows <= first.max_rows
-        for piece in decision.pieces:
-            self._take(piece)
-        self.number += 1
-        self.flying[self.number] = decision, self.now
-        self.scheduler.started(self.number, first.method, decision.rows, self.now)
+        for part in decision.slices:
+            self._take(part)
+        assert decision.number not in self.running
+        self.running[decision.number] = self.now
 
-    def _take(self, piece: BatchSlice) -> None:
-        for call in range(piece.first, piece.end):
-            place = (piece.group, call)
-            rows = piece.group.rows[call]
-            part = piece.rows if piece.end - piece.first == 1 else rows
-            assert piece.skip == rows - self.left[place], "in order, none twice"
-            self.left[place] -= part
+    def _take(self, part: BatchSlice) -> None:
+        for call in range(part.first, part.end):
+            place = (part.group, call)
+            rows = part.group.rows[call]
+            taken = part.rows if part.end - part.first == 1 else rows
+            assert part.skip == rows - self.left[place], "in order, none twice"
+            self.left[place] -= taken
             if not self.left[place]:
                 del self.left[place]
 
     def _rest(self, decision: Wait | None) -> None:
         """With nothing more to do, work is conserved."""
         if decision is None:
-            has_idle = len(self.flying) < self.scheduler.replicas
+            has_idle = len(self.running) < self.scheduler.replicas
             assert not (self.left and has_idle)
             assert all(one.due == math.inf for one, _ in self.left)
             return
         assert decision.until > self.now
-        if len(self.flying) >= self.scheduler.replicas:
+        if len(self.running) >= self.scheduler.replicas:
             assert decision.until == min(one.due for one, _ in self.left)
         else:
-            assert self.limits.max_wait_s != 0
-            window_s = self.limits.max_wait_s or 0.1
-            assert decision.until <= self.now + window_s
+            assert self.config.max_wait_ms != 0
+            window_s = (self.config.max_wait_ms or 100) / 1000
+            assert decision.until <= self.now + window_s + 1e-9
 
     @invariant()
     def counts_agree(self) -> None:
@@ -186,24 +179,20 @@ class Machine(RuleBasedStateMachine):
         assert queue.rows == sum(left.values())
         groups = {id(one): one.nbytes for one, _ in left}
         assert queue.nbytes == sum(groups.values())
-        assert self.scheduler.backlog_s(self.now) >= 0
 
     def teardown(self) -> None:
         """Every call is dispatched or late in the end."""
         if not hasattr(self, "scheduler"):
             return
-        self.scheduler.replicas = max(1, len(self.flying))
+        self.scheduler.replicas = max(1, len(self.running))
         for _ in range(1000):
             self.turn()
-            if not self.left and not self.flying:
+            if not self.left and not self.running:
                 return
             self.now += 5.0
-            for number in list(self.flying):
-                decision, _ = self.flying.pop(number)
-                method = decision.pieces[0].group.method
-                self.scheduler.finished(
-                    number, method, decision.rows, 1, None, self.now
-                )
+            for number in list(self.running):
+                del self.running[number]
+                self.scheduler.update(number, None, self.now)
         raise AssertionError(f"{self.left} are still here")
 
 

@@ -188,14 +188,14 @@ def test_time_held_is_that_of_an_idle_replica() -> None:
 class Keeper(FixedWindow):
     """Never gives anything back."""
 
-    def decide(self, now: float) -> None:
+    def schedule(self, now: float) -> None:
         return None
 
 
 class Laggard(FixedWindow):
     """Waits for a time that is past."""
 
-    def decide(self, now: float) -> Batch | Wait | None:
+    def schedule(self, now: float) -> Batch | Wait | None:
         return Wait(now)
 
 

@@ -27,9 +27,8 @@ def arrive(policy: Policy, count: int, at: float, due: float = 100.0) -> None:
 
 def dispatch(policy: Policy, now: float) -> int:
     """Start the batch that the policy decides on; return its rows."""
-    batch = policy.decide(now)
+    batch = policy.schedule(now)
     assert isinstance(batch, Batch)
-    policy.started(batch, now)
     return batch.rows
 
 
@@ -43,18 +42,18 @@ def test_a_lone_request_waits_for_the_whole_window(window_ms: int) -> None:
 def test_a_window_ends_when_the_batch_is_full() -> None:
     policy = FixedWindow(max_rows=3, replicas=1, window_s=0.01)
     arrive(policy, 2, at=0.0)
-    assert policy.decide(0.0) == Wait(0.01)
+    assert policy.schedule(0.0) == Wait(0.01)
     arrive(policy, 2, at=0.004)
     assert dispatch(policy, 0.004) == 3
-    assert policy.decide(0.004) is None  # busy
-    assert policy.decide(0.02) is None
+    assert policy.schedule(0.004) is None  # busy
+    assert policy.schedule(0.02) is None
 
 
 def test_a_window_is_of_the_oldest_request() -> None:
     policy = FixedWindow(max_rows=3, replicas=1, window_s=0.01)
     arrive(policy, 1, at=0.0)
     arrive(policy, 1, at=0.009)
-    assert policy.decide(0.009) == Wait(0.01)
+    assert policy.schedule(0.009) == Wait(0.01)
     assert dispatch(policy, 0.01) == 2
 
 
@@ -73,7 +72,7 @@ def test_never_waiting_serves_a_lone_request_at_once() -> None:
 def test_what_is_past_its_deadline_is_dropped_at_dispatch(policy: Policy) -> None:
     arrive(policy, 2, at=0.0, due=1.0)
     arrive(policy, 1, at=0.5, due=1.5)
-    drop = policy.decide(1.0)
+    drop = policy.schedule(1.0)
     assert isinstance(drop, Drop)
     assert len(drop.requests) == 2
     assert dispatch(policy, 1.0) == 1
@@ -94,13 +93,12 @@ def train(policy: Cork, seconds_per_row: float, base_s: float) -> float:
     now = 0.0
     for rows in (*[1] * 9, 2, 3):
         arrive(policy, rows, at=now)
-        batch = policy.decide(now)
+        batch = policy.schedule(now)
         assert isinstance(batch, Batch)
         assert batch.rows == rows
-        policy.started(batch, now)
         took_s = base_s + seconds_per_row * rows
         now += took_s
-        policy.finished(batch, took_s, now)
+        policy.update(batch, took_s, now)
     return now
 
 
@@ -116,9 +114,9 @@ def test_cork_looks_once_in_a_tick() -> None:
     # It rests while nothing waits, looks at once, and sees that it is busy.
     came = now + 0.0004
     arrive(policy, 1, at=came)
-    assert policy.decide(came) == Wait(came + 1e-3)
+    assert policy.schedule(came) == Wait(came + 1e-3)
     arrive(policy, 1, at=now + 0.0009)
-    assert policy.decide(now + 0.0009) == Wait(came + 1e-3)
+    assert policy.schedule(now + 0.0009) == Wait(came + 1e-3)
 
 
 def test_cork_waits_for_the_second_and_third_row_of_its_training() -> None:
@@ -126,15 +124,14 @@ def test_cork_waits_for_the_second_and_third_row_of_its_training() -> None:
     now = 0.0
     for _ in range(9):
         arrive(policy, 1, at=now)
-        batch = policy.decide(now)
+        batch = policy.schedule(now)
         assert isinstance(batch, Batch)
-        policy.started(batch, now)
         now += 0.01
-        policy.finished(batch, 0.01, now)
+        policy.update(batch, 0.01, now)
     arrive(policy, 1, at=now)
-    assert isinstance(policy.decide(now), Wait)
+    assert isinstance(policy.schedule(now), Wait)
     # Two rows take 10 ms at this speed: it waits until that would be too late.
-    assert isinstance(policy.decide(now + 0.48), Wait)
+    assert isinstance(policy.schedule(now + 0.48), Wait)
     assert dispatch(policy, now + 0.495) == 1
 
 
@@ -143,7 +140,7 @@ def test_cork_sheds_the_oldest_by_its_whole_queue() -> None:
     now = train(policy, 1e-3, 1e-3)
     # It has learned 1 ms + 1 ms a row: 19 rows take 20 ms, 18 rows 19 ms.
     arrive(policy, 19, at=now)
-    drop = policy.decide(now)
+    drop = policy.schedule(now)
     assert isinstance(drop, Drop)
     assert len(drop.requests) == 1
     assert dispatch(policy, now) == 18
@@ -162,19 +159,18 @@ def test_cork_waits_while_more_would_share_the_batch() -> None:
     waits = 0
     for _ in range(300):  # the oldest of each batch waits for 20 ms
         arrive(policy, 1, at=now - 0.02)
-        decision = policy.decide(now)
+        decision = policy.schedule(now)
         while isinstance(decision, Wait):
             waits += 1
             now = decision.until
-            decision = policy.decide(now)
+            decision = policy.schedule(now)
         assert isinstance(decision, Batch)
-        policy.started(decision, now)
         now += 0.03
-        policy.finished(decision, 1.1e-3, now)
+        policy.update(decision, 1.1e-3, now)
     # Alone, and 20 ms old, it is not worth waiting longer: 21.1 ms > 0.95 * 20 ms.
     assert waits == 0
     arrive(policy, 1, at=now)
-    assert policy.decide(now) == Wait(now + 1e-3)
+    assert policy.schedule(now) == Wait(now + 1e-3)
 
 
 def test_aimd_grows_with_full_batches_and_shrinks_by_a_tenth() -> None:
@@ -182,11 +178,10 @@ def test_aimd_grows_with_full_batches_and_shrinks_by_a_tenth() -> None:
     sizes = []
     for took_s in (0.001, 0.001, 0.001, 0.02, 0.001):
         arrive(policy, 10, at=0.0)
-        batch = policy.decide(0.0)
+        batch = policy.schedule(0.0)
         assert isinstance(batch, Batch)
         sizes.append(batch.rows)
-        policy.started(batch, 0.0)
-        policy.finished(batch, took_s, 0.0)
+        policy.update(batch, took_s, 0.0)
     assert sizes == [1, 2, 3, 4, 3]  # 4 * 0.9, rounded down
 
 
@@ -194,11 +189,10 @@ def test_aimd_does_not_grow_with_what_is_not_full() -> None:
     policy = Aimd(max_rows=32, replicas=1, objective_s=0.01)
     for rows, expected in ((5, 1), (5, 2), (0, 3)):
         arrive(policy, rows, at=0.0)
-        batch = policy.decide(0.0)
+        batch = policy.schedule(0.0)
         assert isinstance(batch, Batch)
         assert batch.rows == expected
-        policy.started(batch, 0.0)
-        policy.finished(batch, 0.001, 0.0)
+        policy.update(batch, 0.001, 0.0)
 
 
 def test_aimd_reaches_the_largest_batch_that_meets_the_objective() -> None:
@@ -234,10 +228,10 @@ def test_the_optimum_reaches_what_was_computed(
 def test_the_optimum_serves_the_last_though_nobody_follows() -> None:
     policy = Optimal(batch_rows=[0, 0, 2], rate=100.0)
     arrive(policy, 1, at=0.0)
-    assert policy.decide(0.0) == Wait(0.5)
+    assert policy.schedule(0.0) == Wait(0.5)
     arrive(policy, 1, at=0.1)
     assert dispatch(policy, 0.1) == 2
-    policy.finished(Batch([], 2), 0.01, 0.2)
+    policy.update(Batch([], 2), 0.01, 0.2)
     arrive(policy, 1, at=0.3)
-    assert policy.decide(0.3) == Wait(0.8)
+    assert policy.schedule(0.3) == Wait(0.8)
     assert dispatch(policy, 0.8) == 1

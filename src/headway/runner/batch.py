@@ -1,7 +1,7 @@
-"""A batch: rows of many calls as one argument, and what became of them.
+"""A batch: rows of many calls as one argument of the model.
 
-The dispatcher makes one of the pieces that the scheduler chose; runner/isolation has it
-computed wherever the model is, and takes it apart if the model raises.
+The dispatcher makes one of the slices that the scheduler chose; runner/executor gives
+it to the model, and takes it apart if the model raises.
 """
 
 import pickle
@@ -12,85 +12,31 @@ from typing import Any
 import numpy as np
 
 from headway.errors import WireError
-from headway.ipc.channel import Channel
 from headway.ipc.frames import Buffer
-from headway.ipc.records import ARRAYS, OPAQUE, ArgumentSpec, CallKey, CallsFrame
+from headway.ipc.records import ARRAYS, OPAQUE, CallKey, CallsFrame
 from headway.ipc.rows import join, raw_bytes, raw_dtype, take
-from headway.runner.outcome import Success
-from headway.scheduling.call_group import BatchSlice
+from headway.scheduling.queue import BatchSlice, CallGroup
 
-__all__ = [
-    "Batch",
-    "GroupPayload",
-]
+__all__ = ["Batch", "read_columns"]
 
 
-class GroupPayload:
-    """What a group carries: where it came from and the bytes of its calls.
-
-    Args:
-        channel: Where the answers go.
-        group_id: Its number on that channel.
-        key: What its calls have in common.
-        frame: As received.
+def read_columns(
+    frame: CallsFrame, call_key: CallKey
+) -> Sequence[np.ndarray[Any, Any]]:
+    """Return a view of a group's payload for each array argument.
 
     Raises:
         WireError: If the payload is not as long as the key and rows say.
     """
-
-    __slots__ = ("_values", "channel", "columns", "frame", "group_id", "key", "parts")
-
-    def __init__(
-        self, *, channel: Channel, group_id: int, key: CallKey, frame: CallsFrame
-    ) -> None:
-        self.channel = channel
-        self.group_id = group_id
-        self.key = key
-        self.frame = frame
-        self.columns: list[np.ndarray[Any, Any]] = (
-            _columns(frame, key.arguments) if key.mode == ARRAYS else []
-        )
-        self.parts: dict[int, list[Success] | None] = {}
-        """Results of split calls that are not complete yet, by call; None: failed."""
-        if key.mode != ARRAYS and (
-            len(frame.sizes) != len(frame.rows) or sum(frame.sizes) > len(frame.payload)
-        ):
+    if call_key.mode != ARRAYS:
+        sizes = frame.sizes
+        if len(sizes) != len(frame.rows) or sum(sizes) > len(frame.payload):
             raise WireError("a group's pickles do not fit its bytes")
-        self._values: dict[int, Any] = {}
-
-    def values(self, call: int) -> Any:
-        """Return the pickled arguments of a call, read anew.
-
-        What a model did to them before it raised must not be seen by the next try.
-        """
-        return pickle.loads(self.blobs(call, call + 1)[0])
-
-    def part_values(self, piece: BatchSlice) -> tuple[Any, ...]:
-        """Return a split call's arguments, cut to the piece; read once for all."""
-        values = self._values.get(piece.first)
-        if values is None:
-            values = self._values[piece.first] = self.values(piece.first)
-        return tuple(
-            take(value, piece.skip, piece.skip + piece.rows) for value in values
-        )
-
-    def blobs(self, first: int, end: int) -> list[memoryview]:
-        """Return the pickles of the calls `first` to `end`."""
-        bounds = [0, *accumulate(self.frame.sizes)]
-        return [
-            self.frame.payload[bounds[call] : bounds[call + 1]]
-            for call in range(first, end)
-        ]
-
-
-def _columns(
-    frame: CallsFrame, arguments: Sequence[ArgumentSpec]
-) -> list[np.ndarray[Any, Any]]:
-    """Return a view of the payload for each array argument."""
+        return ()
     rows, at = sum(frame.rows), 0
     columns = []
     try:
-        for argument in arguments:
+        for argument in call_key.arguments:
             dtype = raw_dtype(argument.dtype)
             shape = (rows, *argument.shape)
             column = np.ndarray(shape, dtype, frame.payload, at)
@@ -101,103 +47,116 @@ def _columns(
     return columns
 
 
+def _call_values(group: CallGroup, call: int) -> Any:
+    """Return the pickled arguments of a call, read anew.
+
+    What a model did to them before it raised must not be seen by the next attempt.
+    """
+    return pickle.loads(_pickles(group, call, call + 1)[0])
+
+
+def _part_values(part: BatchSlice) -> tuple[Any, ...]:
+    """Return a split call's arguments, cut to the slice; read once for all slices."""
+    group = part.group
+    values = group.split_values.get(part.first)
+    if values is None:
+        values = group.split_values[part.first] = _call_values(group, part.first)
+    return tuple(take(value, part.skip, part.skip + part.rows) for value in values)
+
+
+def _pickles(group: CallGroup, first: int, end: int) -> list[memoryview]:
+    """Return the pickles of the calls `first` to `end`."""
+    bounds = [0, *accumulate(group.frame.sizes)]
+    payload = group.frame.payload
+    return [payload[bounds[call] : bounds[call + 1]] for call in range(first, end)]
+
+
 class Batch:
     """Rows of calls that share a key.
 
     Args:
-        pieces: What the scheduler chose.
-        rows: Rows in all of them.
+        slices: What the scheduler chose.
+        rows: Rows of all slices.
+        number: Of the scheduler's Dispatch.
+
+    Attributes:
+        attempts: Replicas that were lost while they computed it.
+        started_at: Monotonic seconds at which its replica started.
+        took_s: Seconds that the model took.
+        backlog_s: What its answers say about the queue: seconds until a call like
+            these would be answered ...
+        row_s: ... and the seconds that each row ahead of it adds.
     """
 
-    __slots__ = ("attempts", "number", "pieces", "rows")
+    __slots__ = (
+        "attempts",
+        "backlog_s",
+        "number",
+        "row_s",
+        "rows",
+        "slices",
+        "started_at",
+        "took_s",
+    )
 
-    def __init__(self, *, pieces: list[BatchSlice], rows: int, number: int = 0) -> None:
-        self.pieces = pieces
+    def __init__(self, slices: list[BatchSlice], rows: int, number: int = 0) -> None:
+        self.slices = slices
         self.rows = rows
         self.number = number
         self.attempts = 0
+        self.started_at = self.took_s = self.backlog_s = self.row_s = 0.0
 
     @property
     def key(self) -> CallKey:
         """What its calls have in common."""
-        load: GroupPayload = self.pieces[0].group.load
-        return load.key
+        return self.slices[0].group.call_key
 
     @property
     def calls(self) -> int:
-        """Number of calls, parts of split ones included."""
-        return sum(piece.end - piece.first for piece in self.pieces)
-
-    @property
-    def answered(self) -> int:
-        """Number of calls whose callers have their answer after this batch."""
-        return sum(piece.answered for piece in self.pieces)
+        """Number of calls, parts of split calls included."""
+        return sum([one.end - one.first for one in self.slices])
 
     def part(self, first: int, end: int) -> "Batch":
-        """Return the batch of the calls `first` to `end`, counted over all pieces."""
-        pieces = []
-        for piece in self.pieces:
+        """Return the batch of the calls `first` to `end`, counted over all slices."""
+        slices = []
+        for one in self.slices:
             if end <= 0:
                 break
-            calls = piece.end - piece.first
+            calls = one.end - one.first
             start, stop = max(first, 0), min(end, calls)
             if start < stop:
-                pieces.append(_part(piece, piece.first + start, piece.first + stop))
+                slices.append(_part(one, one.first + start, one.first + stop))
             first, end = first - calls, end - calls
-        return Batch(
-            pieces=pieces, rows=sum(piece.rows for piece in pieces), number=self.number
-        )
+        return Batch(slices, sum([one.rows for one in slices]), self.number)
 
     def select(self, calls: Sequence[int]) -> "Batch":
-        """Return the batch of some calls, given in order; the whole one if of all."""
+        """Return the batch of some calls, in ascending order; itself if of all."""
         if len(calls) == self.calls:
             return self
         parts = [self.part(first, end) for first, end in _runs(calls)]
-        return Batch(
-            pieces=[piece for part in parts for piece in part.pieces],
-            rows=sum(part.rows for part in parts),
-            number=self.number,
-        )
+        slices = [one for part in parts for one in part.slices]
+        return Batch(slices, sum([part.rows for part in parts]), self.number)
 
     def digests(self) -> list[int]:
         """Return a number for each call, the same for calls of the same bytes."""
         digests: list[int] = []
-        for piece in self.pieces:
-            load: GroupPayload = piece.group.load
+        for one in self.slices:
+            group = one.group
             columns = (
-                [_cut(column, piece) for column in load.columns]
-                if load.key.mode == ARRAYS
-                else [map(bytes, load.blobs(piece.first, piece.end))]
+                [_cut(column, one) for column in group.columns]
+                if group.call_key.mode == ARRAYS
+                else [map(bytes, _pickles(group, one.first, one.end))]
             )
-            key = piece.group.key
-            digests += [hash((key, *parts)) for parts in zip(*columns, strict=True)]
+            digests += [
+                hash((group.key, *parts)) for parts in zip(*columns, strict=True)
+            ]
         return digests
-
-    def odd_calls(self) -> set[int]:
-        """Return the calls that have an infinity or a NaN in an array."""
-        odd: set[int] = set()
-        before = 0
-        for piece in self.pieces:
-            rows = slice(piece.start_row, piece.start_row + piece.rows)
-            for column in piece.group.load.columns:
-                if column.dtype.kind not in "fc":
-                    continue
-                finite = np.isfinite(column[rows])
-                if finite.all():
-                    continue
-                is_odd = ~finite.reshape(piece.rows, -1).all(axis=1)
-                starts = [0, *accumulate(_call_rows(piece))][:-1]
-                calls = np.flatnonzero(np.logical_or.reduceat(is_odd, starts))
-                odd.update((before + calls).tolist())
-            before += piece.end - piece.first
-        return odd
 
     def arguments(self, axis: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return (args, kwargs) for the model's method, rows along `axis`."""
         key = self.key
         if key.mode == OPAQUE:
-            piece = self.pieces[0]
-            args, kwargs = piece.group.load.values(piece.first)
+            args, kwargs = _call_values(self.slices[0].group, self.slices[0].first)
             return args, kwargs
         columns = (
             [
@@ -219,45 +178,42 @@ class Batch:
             {place: v for place, v in places.items() if isinstance(place, str)},
         )
 
-    def _slices(self, place: int) -> list[np.ndarray[Any, Any]]:
+    def _views(self, place: int) -> list[np.ndarray[Any, Any]]:
         return [
-            piece.group.load.columns[place][
-                piece.start_row : piece.start_row + piece.rows
-            ]
-            for piece in self.pieces
+            one.group.columns[place][one.start_row : one.start_row + one.rows]
+            for one in self.slices
         ]
 
     def _array(self, place: int) -> np.ndarray[Any, Any]:
-        slices = self._slices(place)
-        # One slice is a view of a received frame: not the model's to write to.
-        return np.concatenate(slices) if len(slices) > 1 else slices[0].copy()
+        views = self._views(place)
+        # A single view is a part of a received frame, which the model must not write.
+        return np.concatenate(views) if len(views) > 1 else views[0].copy()
 
     def _containers(self) -> list[Any]:
         calls = [
-            load.part_values(piece) if piece.is_partial else load.values(call)
-            for piece in self.pieces
-            for load in [piece.group.load]
-            for call in range(piece.first, piece.end)
+            _part_values(one) if one.is_partial else _call_values(one.group, call)
+            for one in self.slices
+            for call in range(one.first, one.end)
         ]
         return [join(column) for column in zip(*calls, strict=True)]
 
     def payload(self) -> tuple[list[int], list[Buffer], int]:
         """Return (pickle sizes, buffers, bytes) of its calls, to send them on."""
         if self.key.mode == ARRAYS:
-            # Not joined: the channel puts them one after the other where they go.
+            # Not joined: the channel writes them one after the other.
             parts = [
                 raw_bytes(rows)
                 for place in range(len(self.key.arguments))
-                for rows in self._slices(place)
+                for rows in self._views(place)
             ]
             return [], parts, sum(map(len, parts))
-        blobs = [
+        blobs: list[Buffer] = [
             blob
-            for piece in self.pieces
+            for one in self.slices
             for blob in (
-                [_partial_blob(piece)]
-                if piece.is_partial
-                else piece.group.load.blobs(piece.first, piece.end)
+                [pickle.dumps(_part_values(one), protocol=5)]
+                if one.is_partial
+                else _pickles(one.group, one.first, one.end)
             )
         ]
         sizes = [len(blob) for blob in blobs]
@@ -265,25 +221,25 @@ class Batch:
 
     def call_rows(self) -> list[int]:
         """Return the rows of each call, or part of one, in order."""
-        return [rows for piece in self.pieces for rows in _call_rows(piece)]
+        return [rows for one in self.slices for rows in _call_rows(one)]
 
 
-def _call_rows(piece: BatchSlice) -> Sequence[int]:
-    if piece.end - piece.first == 1:
-        return (piece.rows,)
-    return piece.group.rows[piece.first : piece.end]
+def _call_rows(one: BatchSlice) -> Sequence[int]:
+    if one.end - one.first == 1:
+        return (one.rows,)
+    return one.group.rows[one.first : one.end]
 
 
-def _cut(column: np.ndarray[Any, Any], piece: BatchSlice) -> Iterator[bytes]:
-    """Return the bytes of each call of a piece."""
-    raw = column[piece.start_row : piece.start_row + piece.rows].tobytes()
-    size = len(raw) // piece.rows
-    for first, end in pairwise(accumulate(_call_rows(piece), initial=0)):
+def _cut(column: np.ndarray[Any, Any], one: BatchSlice) -> Iterator[bytes]:
+    """Return the bytes of each call of a slice."""
+    raw = column[one.start_row : one.start_row + one.rows].tobytes()
+    size = len(raw) // one.rows
+    for first, end in pairwise(accumulate(_call_rows(one), initial=0)):
         yield raw[first * size : end * size]
 
 
 def _runs(calls: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Return the (first, end) of each run of neighbours."""
+    """Return the (first, end) of each run of consecutive numbers."""
     first = end = calls[0]
     for call in calls:
         if call != end:
@@ -293,19 +249,9 @@ def _runs(calls: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield first, end
 
 
-def _partial_blob(piece: BatchSlice) -> bytes:
-    return pickle.dumps(piece.group.load.part_values(piece), protocol=5)
-
-
-def _part(piece: BatchSlice, first: int, end: int) -> BatchSlice:
-    """Return the calls `first` to `end` of a piece."""
-    if (first, end) == (piece.first, piece.end):
-        return piece
-    offsets = piece.group.offsets
-    return BatchSlice(
-        group=piece.group,
-        first=first,
-        end=end,
-        skip=0,
-        rows=offsets[end] - offsets[first],
-    )
+def _part(one: BatchSlice, first: int, end: int) -> BatchSlice:
+    """Return the calls `first` to `end` of a slice."""
+    if (first, end) == (one.first, one.end):
+        return one
+    offsets = one.group.offsets
+    return BatchSlice(one.group, first, end, 0, offsets[end] - offsets[first])

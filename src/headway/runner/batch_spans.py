@@ -23,23 +23,23 @@ class BatchSpans:
         self._runner = runner
         self._tracing = tracing
 
-    def batch_done(self, batch: Batch, started_at: float, took_s: float) -> None:
+    def batch_done(self, batch: Batch) -> None:
         """Record the span of a computed batch, linked to its traced calls."""
         links = _span_ids(batch)
         if not links:
             return
         method = batch.key.method
-        first_at = min(piece.group.arrived_at for piece in batch.pieces)
+        first_at = min(one.group.arrived_at for one in batch.slices)
         self._tracing.batch_span(
             f"batch {self._runner}.{method}",
-            began_at=started_at,
-            ended_at=started_at + took_s,
+            began_at=batch.started_at,
+            ended_at=batch.started_at + batch.took_s,
             attributes={
                 "headway.runner": self._runner,
                 "headway.method": method,
                 "headway.batch.rows": batch.rows,
                 "headway.batch.requests": batch.calls,
-                "headway.queue_ms": max(started_at - first_at, 0.0) * 1000,
+                "headway.queue_ms": max(batch.started_at - first_at, 0.0) * 1000,
             },
             links=links,
         )
@@ -49,8 +49,8 @@ def _span_ids(batch: Batch) -> list[SpanIds]:
     """Return the spans of the batch's traced calls."""
     return [
         ids
-        for piece in batch.pieces
-        if piece.group.load.frame.traces
-        for call, ids in unpack_calls(piece.group.load.frame.traces)
-        if piece.first <= call < piece.end
+        for one in batch.slices
+        if one.group.frame.traces
+        for call, ids in unpack_calls(one.group.frame.traces)
+        if one.first <= call < one.end
     ]

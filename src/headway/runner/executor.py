@@ -1,23 +1,47 @@
-"""Where a batch is computed: in this very thread, or in a thread beside the loop.
+"""Where a batch is computed, and how one bad call fails alone.
 
-The dispatcher starts batches on executors; runner/replica_link is the third kind, for
-replicas in processes of their own.
+The dispatcher starts batches on executors: in its own thread or in another one
+(runner/replica_link is the third kind, for replicas in processes of their own). They
+and runner/replica compute them by FailureIsolation.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from itertools import pairwise
+from typing import Any, Protocol
 
+import msgspec
+import numpy as np
+
+from headway.core.clock import Clock
+from headway.core.method_spec import MethodSpec
+from headway.errors import ModelCallError, OutputError
+from headway.ipc.records import OPAQUE
+from headway.ipc.rows import encode_array, encode_pickles, kind_of, rows_first, take
+from headway.metrics import MetricsRegistry
+from headway.metrics.families import ISOLATION_CALLS
 from headway.runner.batch import Batch
-from headway.runner.isolation import Isolation
-from headway.runner.outcome import Outcome
+from headway.runner.outcome import Failure, Outcome, Success
 
-__all__ = ["Done", "Executor", "InlineExecutor", "ThreadExecutor"]
+__all__ = [
+    "Done",
+    "Executor",
+    "FailureIsolation",
+    "InlineExecutor",
+    "ThreadExecutor",
+    "model_error",
+]
+
+_log = logging.getLogger(__name__)
+_FAILURES_KEPT = 1024
+_FAILURES_KEPT_S = 60.0
 
 Done = Callable[["Executor", Batch, list[Outcome], float], None]
-"""Told of a finished batch: executor, batch, outcomes, seconds of the model."""
+"""Called with a finished batch: executor, batch, outcomes, seconds of the model."""
 
 
 class Executor(Protocol):
@@ -41,13 +65,13 @@ class InlineExecutor:
     between two that both want the interpreter (benchmarks/micro/bench_executor.py).
 
     Args:
-        isolation: Has the model.
+        isolation: Holds the model.
     """
 
     blocks = True
     number = 0
 
-    def __init__(self, *, isolation: Isolation) -> None:
+    def __init__(self, *, isolation: "FailureIsolation") -> None:
         self._isolation = isolation
 
     def start(self, batch: Batch, done: Done) -> None:
@@ -61,7 +85,7 @@ class ThreadExecutor:
     """Computes in a thread of its own, so that the loop goes on serving HTTP.
 
     Args:
-        isolation: Has the model.
+        isolation: Holds the model.
         loop: Where `done` is called.
         name: Of the thread.
     """
@@ -72,7 +96,7 @@ class ThreadExecutor:
     def __init__(
         self,
         *,
-        isolation: Isolation,
+        isolation: "FailureIsolation",
         loop: asyncio.AbstractEventLoop,
         name: str,
     ) -> None:
@@ -98,5 +122,196 @@ class ThreadExecutor:
         return outcomes, time.perf_counter() - began
 
     async def aclose(self) -> None:
-        """Wait for the batch at hand and end the thread."""
+        """Wait for the current batch and end the thread."""
         await self._loop.run_in_executor(None, self._pool.shutdown)
+
+
+class _Raised(msgspec.Struct):
+    """What a call of the model raised."""
+
+    error: BaseException | None
+
+    def release(self) -> BaseException:
+        """Return the error, and drop the reference to it.
+
+        Its traceback leads to frames that refer to this: only the garbage collector
+        would free them, and with them the bytes of the batch.
+        """
+        error, self.error = self.error, None
+        assert error is not None
+        return error
+
+
+class FailureIsolation:
+    """One copy of a model; a call on which it fails does so alone.
+
+    A batch that fails is bisected: n calls cost at most 2n - 1 calls of the model.
+    Every result is from a call of the model that succeeded, every error from one for a
+    single call. Calls with the bytes of a recent failure are computed one by one from
+    the outset, so that a repeated bad call does not fail whole batches again. Without
+    recent failures the calls of a batch are not examined.
+
+    Args:
+        runner: Its name.
+        runnable: Has the model's methods.
+        specs: How each may be called.
+        registry: Counts the calls of the model beyond one for each batch.
+        clock: Tells how recent a failure is.
+    """
+
+    def __init__(
+        self,
+        *,
+        runner: str,
+        runnable: object,
+        specs: Mapping[str, MethodSpec],
+        registry: MetricsRegistry,
+        clock: Clock,
+    ) -> None:
+        self._runnable = runnable
+        self._specs = specs
+        self._clock = clock
+        self._repeated = {
+            method: registry.counter(ISOLATION_CALLS, (runner, method))
+            for method in specs
+        }
+        self._failed_at: dict[str, dict[int, float]] = {}
+        """When each digest failed alone last, by method, the oldest first."""
+        self._tries = 0
+        self._reported: set[str] = set()
+
+    def compute(self, batch: Batch) -> list[Outcome]:
+        """Run the model on a batch and return what became of its slices."""
+        method = batch.key.method
+        outcomes: list[Outcome] = []
+        self._tries = 0
+        if method not in self._failed_at:
+            # Digests are expensive (benchmarks/micro/bench_isolation.py).
+            self._compute(batch, outcomes)
+        else:
+            failed_at = self._recent_failures(method)
+            is_suspect = [digest in failed_at for digest in batch.digests()]
+            others = [call for call, is_one in enumerate(is_suspect) if not is_one]
+            if others:
+                self._compute(batch.select(others), outcomes)
+            for call, is_one in enumerate(is_suspect):
+                if is_one:
+                    self._compute(batch.part(call, call + 1), outcomes)
+        if self._tries > 1:
+            self._repeated[method].add(self._tries - 1)
+        return outcomes
+
+    def _compute(self, batch: Batch, outcomes: list[Outcome]) -> bool:
+        """Compute calls together, and bisect them if they fail.
+
+        Returns:
+            Whether all of them succeeded at once.
+        """
+        result = self._try(batch)
+        if isinstance(result, Success):
+            outcomes.append(result)
+            failed_at = self._failed_at.get(batch.key.method)
+            if failed_at is not None and batch.calls == 1:
+                failed_at.pop(batch.digests()[0], None)
+            return True
+        if batch.calls > 1:
+            result.release()
+            self._bisect(batch, outcomes)
+        else:
+            outcomes.append(self._failure(batch, result.release()))
+        return False
+
+    def _bisect(self, batch: Batch, outcomes: list[Outcome]) -> None:
+        """Compute calls that failed together in two halves.
+
+        If the first half succeeds, the second holds a failing call: it is halved
+        without being tried as a whole.
+        """
+        calls = batch.calls
+        second = batch.part(calls // 2, calls)
+        if self._compute(batch.part(0, calls // 2), outcomes) and second.calls > 1:
+            self._bisect(second, outcomes)
+        else:
+            self._compute(second, outcomes)
+
+    def _recent_failures(self, method: str) -> dict[int, float]:
+        """Return the digests that failed recently, after dropping the old ones."""
+        failed_at = self._failed_at[method]
+        old = self._clock.now() - _FAILURES_KEPT_S
+        while failed_at:
+            oldest = next(iter(failed_at))
+            if failed_at[oldest] > old:
+                return failed_at
+            del failed_at[oldest]
+        del self._failed_at[method]
+        return failed_at
+
+    def _failure(self, one: Batch, error: BaseException) -> Failure:
+        """Remember a call that failed alone, and return its error."""
+        method = one.key.method
+        failed_at = self._failed_at.setdefault(method, {})
+        (digest,) = one.digests()
+        failed_at.pop(digest, None)
+        failed_at[digest] = self._clock.now()
+        if len(failed_at) > _FAILURES_KEPT:
+            del failed_at[next(iter(failed_at))]
+        if isinstance(error, OutputError):
+            _log.error("%s", error.message)
+            return Failure(one.slices, OutputError(error.message))
+        return Failure(one.slices, model_error(method, error))
+
+    def _try(self, batch: Batch) -> Success | _Raised:
+        """Run the model on a batch once."""
+        self._tries += 1
+        name = batch.key.method
+        try:
+            spec = self._specs[name]
+            args, kwargs = batch.arguments(spec.batch_dim[0])
+            result = getattr(self._runnable, name)(*args, **kwargs)
+            return _encode(batch, result, spec.batch_dim[1])
+        except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
+            if isinstance(error, OutputError):
+                self._report(batch, error)
+            return _Raised(error)
+
+    def _report(self, batch: Batch, error: OutputError) -> None:
+        """Log once for each method that its batches are useless.
+
+        Each call alone may succeed, so that no caller would see the error.
+        """
+        if batch.calls > 1 and batch.key.method not in self._reported:
+            self._reported.add(batch.key.method)
+            _log.warning("a batch is computed again in parts: %s", error.message)
+
+
+def model_error(method: str, error: BaseException) -> ModelCallError:
+    """Log what a model raised, and return the error that its caller gets."""
+    error_id = uuid.uuid4().hex[:12]
+    _log.error("method %r failed, error id %s", method, error_id, exc_info=error)
+    return ModelCallError(
+        f"the model's method {method!r} failed on this input; the log has the "
+        f"traceback under error id {error_id}",
+        error_id=error_id,
+    )
+
+
+def _encode(batch: Batch, result: Any, axis: int) -> Success:
+    """Return the batch's result with a row for each row, as it is sent.
+
+    Raises:
+        OutputError: If there are more or fewer rows, or they do not pickle.
+    """
+    if batch.key.mode == OPAQUE:
+        key, blobs = encode_pickles([result])
+    else:
+        result = rows_first(result, axis, batch.rows, batch.key.method)
+        if kind_of(result) == "array":
+            key, payload = encode_array(result, axis)
+            return Success(batch.slices, key, (), memoryview(payload))
+        bounds = np.cumsum([0, *batch.call_rows()]).tolist()
+        key, blobs = encode_pickles(
+            [take(result, start, stop) for start, stop in pairwise(bounds)], axis
+        )
+    return Success(
+        batch.slices, key, [len(blob) for blob in blobs], memoryview(b"".join(blobs))
+    )

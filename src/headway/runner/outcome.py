@@ -1,7 +1,7 @@
-"""What became of a batch: results of its pieces, or errors.
+"""What became of a batch: results of its slices, or errors.
 
-runner/isolation makes them; the dispatcher and runner/results pass them on. In a module
-of their own, for mypyc compiles no record that holds a memoryview.
+runner/executor makes outcomes; runner/results sends them. mypyc cannot compile structs
+that hold a memoryview, so that they have an uncompiled module of their own.
 """
 
 from collections.abc import Sequence
@@ -9,28 +9,28 @@ from collections.abc import Sequence
 import msgspec
 
 from headway.errors import HeadwayError
-from headway.scheduling.call_group import BatchSlice
+from headway.scheduling.queue import BatchSlice
 
 __all__ = ["Failure", "Outcome", "Success"]
 
 
 class Success(msgspec.Struct, gc=False):
-    """The result of some pieces, encoded for the hop.
+    """The result of some slices, encoded for a frame.
 
-    With sizes empty, every row of the result takes the same number of bytes; else
-    there is a pickle for each call, of those sizes.
+    If `sizes` is empty, every row of the result takes the same number of bytes;
+    otherwise there is a pickle for each call, of those sizes.
     """
 
-    pieces: list[BatchSlice]
+    slices: list[BatchSlice]
     key: bytes
     sizes: Sequence[int]
     payload: memoryview
 
 
 class Failure(msgspec.Struct):
-    """Pieces that got an error instead of a result."""
+    """Slices that got an error instead of a result."""
 
-    pieces: list[BatchSlice]
+    slices: list[BatchSlice]
     error: HeadwayError
 
 

@@ -1,7 +1,7 @@
-"""A timer fine enough for gather windows of some hundred microseconds.
+"""A timer precise enough for gather windows of some hundred microseconds.
 
 libuv's timers, and so uvloop's `call_later`, count whole milliseconds. Linux's timerfd
-is exact; elsewhere the loop's own timer serves. The dispatcher sets it.
+is exact; on other systems the loop's own timer is used. The dispatcher sets it.
 """
 
 import asyncio
@@ -30,6 +30,9 @@ class PreciseTimer:
     Args:
         loop: Runs the callback.
         callback: What to call.
+
+    Attributes:
+        is_set: Whether it is going to call back.
     """
 
     def __init__(
@@ -40,10 +43,10 @@ class PreciseTimer:
         self._fd: int | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._spec = _TimerSpec()
-        self._is_set = False
+        self.is_set = False
 
     def start(self) -> None:
-        """Take a timer from the kernel, where there are any."""
+        """Open a timer of the kernel, where it has one."""
         if sys.platform != "linux":
             return
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -53,8 +56,8 @@ class PreciseTimer:
             self._loop.add_reader(fd, self._expired)
 
     def set(self, at: float) -> None:
-        """Call back at `at`; an earlier setting is forgotten."""
-        self._is_set = True
+        """Call back at `at`, instead of at the time set before."""
+        self.is_set = True
         if self._fd is None:
             if self._handle is not None:
                 self._handle.cancel()
@@ -68,20 +71,20 @@ class PreciseTimer:
 
     def cancel(self) -> None:
         """Do not call back."""
-        self._is_set = False
+        self.is_set = False
 
     def _expired(self) -> None:
         if self._fd is not None:
             try:
                 os.read(self._fd, 8)
             except BlockingIOError:
-                return  # set anew between the event and this call
-        if self._is_set:
-            self._is_set = False
+                return  # set again between the event and this call
+        if self.is_set:
+            self.is_set = False
             self._callback()
 
     def close(self) -> None:
-        """Give the timer back."""
+        """Close the timer."""
         self.cancel()
         if self._handle is not None:
             self._handle.cancel()

@@ -1,6 +1,6 @@
-"""What API workers send to a runner: groups and cancellations, from every channel.
+"""What API workers send to a runner, on every channel: call groups and cancellations.
 
-transport/ calls it; it hands groups to the dispatcher, after naming their limits.
+ipc/unix and ipc/local call it; it hands groups to the dispatcher.
 """
 
 import asyncio
@@ -8,8 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
-import msgspec
-
+from headway.config.schema import BatchingConfig
 from headway.errors import WireError
 from headway.ipc.channel import Channel
 from headway.ipc.frames import (
@@ -27,35 +26,24 @@ from headway.ipc.records import (
     ReadyFrame,
     decode_call_key,
 )
-from headway.runner.batch import GroupPayload
-from headway.scheduling.call_group import CallGroup
+from headway.runner.batch import read_columns
+from headway.scheduling.queue import CallGroup
 
-__all__ = ["GroupSink", "MethodLimits", "RunnerReceiver"]
+__all__ = ["GroupSink", "RunnerReceiver"]
 
 _log = logging.getLogger(__name__)
 _KEYS_KEPT = 1024
 
 
-class MethodLimits(msgspec.Struct, frozen=True):
-    """How calls of one method may be joined."""
-
-    max_rows: int
-    """Rows in a batch at the most."""
-    max_latency_s: float
-    """Seconds in the runner at the most; infinite where calls are not joined."""
-    joins: bool
-    """Whether calls share batches at all."""
-
-
 class GroupSink(Protocol):
-    """Takes what the inbox received; runner/dispatcher is the one."""
+    """Takes what the receiver got; runner/dispatcher implements it."""
 
     def receive(self, group: CallGroup) -> None:
-        """Queue or refuse a group."""
+        """Queue or reject a group."""
         ...
 
     def withdraw(self, group: CallGroup, call: int) -> None:
-        """Nobody waits for this call any longer."""
+        """Drop a call that nobody waits for any longer."""
         ...
 
 
@@ -64,7 +52,8 @@ class RunnerReceiver:
 
     Args:
         ready: Sent on each channel as it opens.
-        limits: By method.
+        methods: The batching of each method; `enabled` is False if its calls never
+            share a batch.
         sink: Takes groups and cancellations.
     """
 
@@ -72,14 +61,14 @@ class RunnerReceiver:
         self,
         *,
         ready: ReadyFrame,
-        limits: Mapping[str, MethodLimits],
+        methods: Mapping[str, BatchingConfig],
         sink: GroupSink,
     ) -> None:
         self._ready = encode_record_frame(ready)
-        self._limits = limits
+        self._methods = methods
         self._sink = sink
         self._keys: dict[bytes, CallKey] = {}
-        self._cohorts: dict[Channel, dict[int, CallGroup]] = {}
+        self._groups: dict[Channel, dict[int, CallGroup]] = {}
         self._is_deserted = asyncio.Event()
         self._is_deserted.set()
 
@@ -90,27 +79,27 @@ class RunnerReceiver:
     @property
     def channels(self) -> list[Channel]:
         """The channels that are open."""
-        return list(self._cohorts)
+        return list(self._groups)
 
     def channel_opened(self, channel: Channel) -> None:
-        """Say that the runner is ready."""
-        self._cohorts[channel] = {}
+        """Report that the runner is ready."""
+        self._groups[channel] = {}
         self._is_deserted.clear()
         channel.send([self._ready])
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
-        """Withdraw everything that its API worker waited for."""
+        """Withdraw all calls of its API worker."""
         if isinstance(error, WireError):
-            # A worker that just went away is the supervisor's to report.
+            # The supervisor reports workers that merely ended.
             _log.warning("lost the channel to an API worker: %s", error)
-        for group in self._cohorts.pop(channel).values():
+        for group in self._groups.pop(channel).values():
             for call in group.remaining_calls():
                 self._sink.withdraw(group, call)
-        if not self._cohorts:
+        if not self._groups:
             self._is_deserted.set()
 
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
-        """Take in a group or a cancellation.
+        """Read a group or a cancellation.
 
         Raises:
             WireError: If the frame is of another kind or does not parse.
@@ -120,7 +109,7 @@ class RunnerReceiver:
             self._receive_calls(channel, frame)
         elif kind == CANCEL:
             cancel = decode_record(frame, CancelFrame)
-            group = self._cohorts[channel].get(cancel.group_id)
+            group = self._groups[channel].get(cancel.group_id)
             if group is not None:
                 for call in cancel.calls:
                     self._sink.withdraw(group, call)
@@ -128,11 +117,10 @@ class RunnerReceiver:
             raise WireError(f"an API worker sent a frame of kind {kind}")
 
     def forget(self, group: CallGroup) -> None:
-        """Stop keeping a group of which nothing is left in the queue."""
-        load: GroupPayload = group.load
-        groups = self._cohorts.get(load.channel)
+        """Drop a group that has nothing left in the queue."""
+        groups = self._groups.get(group.channel)
         if groups is not None:
-            groups.pop(load.group_id, None)
+            groups.pop(group.frame.group_id, None)
 
     def _receive_calls(self, channel: Channel, frame: memoryview) -> None:
         calls = decode_calls(frame)
@@ -141,24 +129,23 @@ class RunnerReceiver:
             if len(self._keys) >= _KEYS_KEPT:
                 self._keys.clear()
             key = self._keys[calls.key] = decode_call_key(calls.key)
-        limits = self._limits.get(key.method)
-        if limits is None:
+        batching = self._methods.get(key.method)
+        if batching is None:
             raise WireError(f"an API worker called the unknown method {key.method!r}")
         if not all(calls.rows):
             raise WireError("an API worker sent a call without rows")
+        due = calls.deadline
+        if batching.enabled:
+            due = min(due, calls.sent_at + batching.max_latency_ms / 1000)
         group = CallGroup(
-            key=calls.key,
-            method=key.method,
-            rows=calls.rows,
-            due=min(calls.deadline, calls.sent_at + limits.max_latency_s),
-            arrived_at=calls.sent_at,
-            max_rows=limits.max_rows,
-            priority=calls.priority,
+            frame=calls,
+            call_key=key,
+            channel=channel,
+            due=due,
+            max_rows=batching.max_batch_size,
+            alone=not batching.enabled or key.mode == OPAQUE,
             nbytes=len(frame),
-            alone=not limits.joins or key.mode == OPAQUE,
-            load=GroupPayload(
-                channel=channel, group_id=calls.group_id, key=key, frame=calls
-            ),
         )
-        self._cohorts[channel][calls.group_id] = group
+        group.columns = read_columns(calls, key)
+        self._groups[channel][calls.group_id] = group
         self._sink.receive(group)

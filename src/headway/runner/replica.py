@@ -1,6 +1,6 @@
 """A replica in a process of its own: computes the batches that its runner sends.
 
-The runner keeps the queue and decides; runner/replica_link is the other end.
+The runner holds the queue and decides; runner/replica_link is the other end.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from headway.errors import WireError
 from headway.ipc.channel import Channel
 from headway.ipc.frames import CALLS, decode_calls, encode_record_frame, kind_of_frame
 from headway.ipc.records import OPAQUE, ReadyFrame, decode_call_key
-from headway.runner.batch import Batch, GroupPayload
-from headway.runner.isolation import Isolation
-from headway.runner.results import Answers, BatchFacts
-from headway.scheduling.call_group import CallGroup
+from headway.runner.batch import Batch, read_columns
+from headway.runner.executor import FailureIsolation
+from headway.runner.results import Answers
+from headway.scheduling.queue import CallGroup
 
 __all__ = ["Replica"]
 
@@ -23,10 +23,10 @@ class Replica:
 
     Args:
         ready: Sent as the channel opens.
-        isolation: Has the model.
+        isolation: Holds the model.
     """
 
-    def __init__(self, *, ready: ReadyFrame, isolation: Isolation) -> None:
+    def __init__(self, *, ready: ReadyFrame, isolation: FailureIsolation) -> None:
         self._ready = encode_record_frame(ready)
         self._isolation = isolation
         self._answers = Answers()
@@ -38,7 +38,7 @@ class Replica:
         await self._is_deserted.wait()
 
     def channel_opened(self, channel: Channel) -> None:
-        """Say that the model is loaded and warm."""
+        """Report that the model is loaded and warm."""
         self._is_deserted.clear()
         channel.send([self._ready])
 
@@ -58,27 +58,18 @@ class Replica:
         key = decode_call_key(calls.key)
         rows = sum(calls.rows)
         group = CallGroup(
-            key=calls.key,
-            method=key.method,
-            rows=calls.rows,
+            frame=calls,
+            call_key=key,
+            channel=channel,
             due=calls.deadline,
-            arrived_at=calls.sent_at,
             max_rows=rows,
             alone=key.mode == OPAQUE,
-            load=GroupPayload(
-                channel=channel, group_id=calls.group_id, key=key, frame=calls
-            ),
         )
-        batch = Batch(pieces=list(group.take(rows)), rows=rows)
+        group.columns = read_columns(calls, key)
+        batch = Batch(group.take(rows), rows)
+        batch.started_at = calls.sent_at
         began = time.perf_counter()
         outcomes = self._isolation.compute(batch)
-        took_s = time.perf_counter() - began
-        facts = BatchFacts(
-            rows=rows,
-            started_at=calls.sent_at,
-            compute_s=took_s,
-            backlog_s=0.0,
-            row_s=0.0,
-        )
-        self._answers.add(outcomes, facts)
+        batch.took_s = time.perf_counter() - began
+        self._answers.add(batch, outcomes)
         self._answers.flush()

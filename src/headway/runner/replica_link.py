@@ -1,6 +1,7 @@
 """The runner's end of a replica: an executor whose model is in another process.
 
-A UnixLink owns the connection and tells this of frames; the dispatcher starts batches.
+ipc/unix owns the connection and calls this for each frame; the dispatcher starts
+batches.
 """
 
 import logging
@@ -17,13 +18,12 @@ from headway.ipc.frames import (
     encode_calls,
     kind_of_frame,
 )
-from headway.ipc.records import CallKey, FailureFrame, ReadyFrame, error_of
-from headway.runner.batch import Batch, GroupPayload
+from headway.ipc.records import FailureFrame, ReadyFrame, error_of
+from headway.runner.batch import Batch
 from headway.runner.dispatcher import Dispatcher
-from headway.runner.executor import Done
-from headway.runner.isolation import model_error
+from headway.runner.executor import Done, model_error
 from headway.runner.outcome import Failure, Outcome, Success
-from headway.scheduling.call_group import BatchSlice
+from headway.scheduling.queue import BatchSlice
 
 __all__ = ["ReplicaLink"]
 
@@ -34,8 +34,8 @@ class ReplicaLink:
     """One replica in a process of its own, while its process lives.
 
     Args:
-        dispatcher: Told when the replica is ready and when it is gone.
-        clock: Stamps what is sent.
+        dispatcher: Gets the replica when it is ready, and gives it up when it is lost.
+        clock: Stamps the frames.
         number: Which of the runner's replicas it is.
     """
 
@@ -56,11 +56,11 @@ class ReplicaLink:
         self._took_s = 0.0
 
     def channel_opened(self, channel: Channel) -> None:
-        """Wait for the replica to say that it is ready."""
+        """Wait for the replica's READY frame."""
         self._channel = channel
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
-        """Give the batch at hand back."""
+        """Give the current batch back."""
         self._channel = None
         self._batch = self._done = None
         self._outcomes = []
@@ -72,32 +72,31 @@ class ReplicaLink:
         """Send a batch to the replica."""
         try:
             sizes, parts, payload_bytes = batch.payload()
-        except Exception as error:  # noqa: BLE001 - reading a user's object to split it
-            failure = Failure(batch.pieces, model_error(batch.key.method, error))
+        except BaseException as error:  # noqa: BLE001 - splitting a user's object
+            failure = Failure(batch.slices, model_error(batch.key.method, error))
             done(self, batch, [failure], 0.0)
             return
         rows = batch.call_rows()
         self._batch, self._done = batch, done
         self._outcomes, self._missing = [], len(rows)
-        load: GroupPayload = batch.pieces[0].group.load
-        key: CallKey = batch.key
+        group = batch.slices[0].group
         frame = encode_calls(
             group_id=batch.number % 2**32,
-            key=load.frame.key,
+            key=group.key,
             rows=rows,
             sizes=sizes,
             parts=parts,
             payload_bytes=payload_bytes,
             priority=0,
-            deadline=batch.pieces[0].group.due,
+            deadline=group.due,
             sent_at=self._clock.now(),
         )
-        _log.debug("batch %d of %s: %d rows", batch.number, key.method, batch.rows)
+        _log.debug("batch %d of %s: %d rows", batch.number, group.method, batch.rows)
         if self._channel is not None:
             self._channel.send(frame)
 
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
-        """Take in an answer.
+        """Read an answer.
 
         Raises:
             WireError: If the frame is of another kind or does not parse.
@@ -109,29 +108,29 @@ class ReplicaLink:
             self._dispatcher.add_replica(self)
         elif kind == RESULTS:
             results = decode_results_frame(frame)
-            pieces = self._pieces(results.group_id, results.first, results.calls)
-            if pieces:
+            slices = self._slices(results.group_id, results.first, results.calls)
+            if slices:
                 self._took_s = results.compute_s
-                self._take(
-                    Success(pieces, results.key, results.sizes, results.payload),
+                self._add(
+                    Success(slices, results.key, results.sizes, results.payload),
                     results.calls,
                 )
         elif kind == FAILURE:
             failure = decode_record(frame, FailureFrame)
-            pieces = self._pieces(failure.group_id, failure.first, failure.calls)
-            if pieces:
-                self._take(Failure(pieces, error_of(failure.error)), failure.calls)
+            slices = self._slices(failure.group_id, failure.first, failure.calls)
+            if slices:
+                self._add(Failure(slices, error_of(failure.error)), failure.calls)
         else:
             raise WireError(f"a replica sent a frame of kind {kind}")
 
-    def _pieces(self, number: int, first: int, calls: int) -> list[BatchSlice]:
-        """Return the pieces of some calls of the batch at hand."""
+    def _slices(self, number: int, first: int, calls: int) -> list[BatchSlice]:
+        """Return the slices of some calls of the current batch."""
         batch = self._batch
         if batch is None or batch.number % 2**32 != number:
             return []
-        return batch.part(first, first + calls).pieces
+        return batch.part(first, first + calls).slices
 
-    def _take(self, outcome: Outcome, calls: int) -> None:
+    def _add(self, outcome: Outcome, calls: int) -> None:
         self._outcomes.append(outcome)
         self._missing -= calls
         if self._missing or self._batch is None or self._done is None:

@@ -1,6 +1,6 @@
-"""Runs a model before the first request does: caches fill, the cost model learns.
+"""Runs a model before the first request does: fills caches and measures batches.
 
-The runner's start calls it; until it is through, /readyz answers 503.
+server/assembly calls it; until it returns, /readyz answers 503.
 """
 
 import logging
@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from headway.config.schema import BatchingConfig
 from headway.core.clock import Clock
 from headway.core.method_spec import MethodSpec
 from headway.errors import OutputError, RunnerStartError, UsageError
 from headway.ipc.call import agreed_rows, row_arguments
 from headway.ipc.rows import join, kind_of, rows_first
-from headway.runner.receiver import MethodLimits
-from headway.scheduling.scheduler import Scheduler
 from headway.service.runnable import Runnable, read_samples
 
 __all__ = ["warm_up"]
@@ -32,42 +31,42 @@ def warm_up(
     runner: str,
     runnable: Runnable,
     specs: Mapping[str, MethodSpec],
-    limits: Mapping[str, MethodLimits],
-    scheduler: Scheduler,
+    methods: Mapping[str, BatchingConfig],
     clock: Clock,
-) -> None:
+) -> dict[str, list[tuple[int, float]]]:
     """Run each method on its sample, repeated to batches of rising sizes.
+
+    Returns:
+        The rows and seconds of each size, by method.
 
     Raises:
         RunnerStartError: If a method fails on its own sample, returns other rows than
             it got, or takes longer than `max_latency_ms` allows any request.
     """
+    costs: dict[str, list[tuple[int, float]]] = {}
     for method, sample in read_samples(runner, runnable, specs).items():
-        spec = specs[method]
-        largest = limits[method].max_rows if spec.batchable else 1
-        joins = limits[method].joins
+        spec, batching = specs[method], methods[method]
+        costs[method] = []
         began = clock.now()
-        for rows in _sizes(largest):
+        for rows in _sizes(batching.max_batch_size if spec.batchable else 1):
             best = min(
-                _timed(runner, runnable, spec, sample, rows, joins)
+                _timed(runner, runnable, spec, sample, rows, batching.enabled)
                 for _ in range(_REPEATS)
             )
-            scheduler.cost(method).observe(rows, best, clock.now())
+            costs[method].append((rows, best))
             if clock.now() - began > _BUDGET_S:
                 break
-        single_s = scheduler.cost(method).mean(1)
+        single_ms = costs[method][0][1] * 1e3
         _log.info(
-            "runner %s: %s is warm; one row takes %.2f ms",
-            runner,
-            method,
-            single_s * 1e3,
+            "runner %s: %s is warm; one row takes %.2f ms", runner, method, single_ms
         )
-        if single_s > limits[method].max_latency_s:
+        if batching.enabled and single_ms > batching.max_latency_ms:
             raise RunnerStartError(
-                f"runner {runner!r}: one row of {method!r} takes {single_s * 1e3:.1f} "
-                f"ms, more than max_latency_ms ({limits[method].max_latency_s * 1e3:g})"
-                " allows: no request could be answered; raise max_latency_ms"
+                f"runner {runner!r}: one row of {method!r} takes {single_ms:.1f} ms, "
+                f"more than max_latency_ms ({batching.max_latency_ms:g}) allows: no "
+                "request could be answered; raise max_latency_ms"
             )
+    return costs
 
 
 def _sizes(largest: int) -> Iterator[int]:

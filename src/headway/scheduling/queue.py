@@ -1,30 +1,191 @@
-"""The one queue of a runner: earliest due first inside priority classes, with ageing.
+"""The one queue of a runner: groups of calls, and the slices that batches take.
 
-A class ages by the batches that pass it over, not by the clock: whatever the model's
-speed and the deadlines, each class gets its turn, the less often the less urgent it is.
-The scheduler pushes, takes and expires; nothing else touches it.
+Groups go in order of their due time inside priority classes. A waiting class ages by
+the batches that pass it over, not by the clock: whatever the model's speed and the
+deadlines, each class gets its turn, the less often the less urgent it is.
+runner/receiver makes groups; only the scheduler touches the Queue.
 """
 
 import bisect
 import math
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any, Final
 
-import msgspec
+from headway.ipc.channel import Channel
+from headway.ipc.records import CallKey, CallsFrame
 
-from headway.scheduling.call_group import BatchSlice, CallGroup
-
-__all__ = ["Ahead", "Queue", "SubQueue"]
+__all__ = ["BatchSlice", "CallGroup", "Queue", "SubQueue"]
 
 _AGEING_BATCHES: Final = 8
 """Batches of more urgent classes that lift a waiting class by one."""
 
 
-class SubQueue:
-    """Cohorts of one key and class, the latest due first.
+class BatchSlice:
+    """Rows of neighbouring calls of one group: whole calls, or a part of one.
 
-    Arrivals are nearly always the latest due, so that one is inserted at the front and
-    the next to go is popped from the back.
+    Attributes:
+        group: The group of the calls.
+        first: Index of the first call.
+        end: Index after the last call.
+        skip: Rows of the first call that went out in earlier slices.
+        rows: Rows in this slice.
+    """
+
+    __slots__ = ("end", "first", "group", "rows", "skip")
+
+    def __init__(
+        self, group: "CallGroup", first: int, end: int, skip: int, rows: int
+    ) -> None:
+        self.group = group
+        self.first = first
+        self.end = end
+        self.skip = skip
+        self.rows = rows
+
+    @property
+    def start_row(self) -> int:
+        """Index of the slice's first row among all rows of the group."""
+        return self.group.offsets[self.first] + self.skip
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it is a part of one call that was split."""
+        return self.rows < self.group.rows[self.first] and self.end - self.first == 1
+
+    @property
+    def answered(self) -> int:
+        """Calls that have all their rows once this slice is computed."""
+        whole = self.group.rows[self.first]
+        if self.is_partial and self.skip + self.rows < whole:
+            return 0
+        return self.end - self.first
+
+
+class CallGroup:
+    """Calls that one event-loop turn of an API worker sent and that may share a batch.
+
+    Their deadlines are about the same. To queue them as one makes the cost of
+    scheduling one per turn instead of one per request.
+
+    Args:
+        frame: As received. The rows of each call, the priority (0 the most urgent) and
+            the key are read from it; groups with the same key may share a batch.
+        call_key: The decoded key.
+        channel: Where the answers go.
+        due: Monotonic seconds by which a result is of use.
+        max_rows: Largest batch of this key.
+        alone: Whether each call is a batch of its own, whole.
+        nbytes: Size of the frame.
+
+    Attributes:
+        left: Rows that are still queued.
+        columns: Array arguments, as views of the frame's payload.
+        parts: Results of split calls that are incomplete, by call; None once such a
+            call is answered.
+        split_values: Arguments of split calls, read once for all their slices.
+            The scheduler never looks at these three, nor at the channel.
+    """
+
+    def __init__(
+        self,
+        *,
+        frame: CallsFrame,
+        call_key: CallKey,
+        channel: Channel,
+        due: float,
+        max_rows: int,
+        alone: bool = False,
+        nbytes: int = 0,
+    ) -> None:
+        self.frame = frame
+        self.call_key = call_key
+        self.channel = channel
+        self.due = due
+        self.max_rows = max_rows
+        self.alone = alone
+        self.nbytes = nbytes
+        self.columns: Sequence[Any] = ()
+        self.parts: dict[int, list[Any] | None] = {}
+        self.split_values: dict[int, Any] = {}
+        self.key = frame.key
+        self.method = call_key.method
+        self.rows = frame.rows
+        self.arrived_at = frame.sent_at
+        self.priority = frame.priority
+        self.offsets = [0, *accumulate(self.rows)]
+        self.left = self.offsets[-1]
+        self.skip = 0
+        self.sequence = 0
+        self._cursor = 0
+        self._withdrawn: frozenset[int] = frozenset()
+
+    def take(self, most: int) -> list[BatchSlice]:
+        """Cut off at most `most` rows, in slices of whole calls.
+
+        A call larger than `max_rows` is cut; any other waits until it fits whole.
+        """
+        slices: list[BatchSlice] = []
+        while most > 0 and self.left:
+            one = self._take_run(most)
+            if one is None:
+                break
+            most -= one.rows
+            slices.append(one)
+            if self.alone:
+                break
+        return slices
+
+    def _take_run(self, most: int) -> BatchSlice | None:
+        """Cut off one run of neighbouring calls, or None if the next does not fit."""
+        rows = self.next_rows
+        first, skip = self._cursor, self.skip
+        if rows > most and not self.alone:
+            if self.rows[first] <= self.max_rows:
+                return None
+            self.skip += most
+            self.left -= most
+            return BatchSlice(self, first, first + 1, skip, most)
+        end = first + 1
+        if self.left == self.offsets[-1] <= most and not self.alone:
+            end, rows = len(self.rows), self.left  # nearly always the whole group
+        elif not skip and not self.alone:  # the rest of a split call is a slice itself
+            while end < len(self.rows) and end not in self._withdrawn:
+                if rows + self.rows[end] > most:
+                    break
+                rows += self.rows[end]
+                end += 1
+        self._cursor, self.skip = end, 0
+        self.left -= rows
+        return BatchSlice(self, first, end, skip, rows)
+
+    def withdraw(self, call: int) -> int:
+        """Drop a call that nobody waits for; return its rows that were still here."""
+        if call < self._cursor or call >= len(self.rows) or call in self._withdrawn:
+            return 0
+        rows = self.rows[call] - (self.skip if call == self._cursor else 0)
+        self._withdrawn |= {call}
+        self.left -= rows
+        return rows
+
+    @property
+    def next_rows(self) -> int:
+        """Rows of the next call that are still here."""
+        while self._cursor in self._withdrawn:
+            self._cursor, self.skip = self._cursor + 1, 0
+        return self.rows[self._cursor] - self.skip
+
+    def remaining_calls(self) -> list[int]:
+        """Return the indices of the calls that still have rows here."""
+        calls = range(self._cursor, len(self.rows))
+        return [call for call in calls if call not in self._withdrawn]
+
+
+class SubQueue:
+    """Groups of one key and class, the latest due first.
+
+    A new group is nearly always the latest due: it is inserted at the front, and the
+    next to go is popped from the back.
     """
 
     __slots__ = ("groups", "key", "priority", "rows")
@@ -55,9 +216,9 @@ class SubQueue:
         del self.groups[self.groups.index(group, at)]
 
     def rows_due_by(self, due: float) -> int:
-        """Return the rows that go before one with that due time, at a guess.
+        """Estimate the rows that go before a group with that due time.
 
-        The place in the order is exact; groups are taken to be of about one size.
+        The place in the order is exact; groups are assumed to be of about one size.
         """
         groups = self.groups
         if groups[0].due <= due:
@@ -70,30 +231,13 @@ def _descending(group: CallGroup) -> float:
     return -group.due
 
 
-def _one(_: CallGroup) -> float:
-    return 1.0
-
-
-class Ahead(msgspec.Struct, frozen=True):
-    """What goes before a group."""
-
-    rows: int
-    """Rows of more urgent classes, and earlier ones of its own."""
-    own_rows: int
-    """Those of its own class."""
-    turn_batches: int
-    """Batches from one turn of its class to the next while more urgent ones wait."""
-
-
 class Queue:
     """Everything that waits for a runner."""
 
-    __slots__ = ("_lanes", "_passed", "_sequence", "nbytes", "rows")
-
     def __init__(self) -> None:
-        self._lanes: dict[tuple[int, bytes], SubQueue] = {}
+        self._sub_queues: dict[tuple[int, bytes], SubQueue] = {}
         self._passed: dict[int, int] = {}
-        """Batches of more urgent classes since a class had its last turn."""
+        """Batches of more urgent classes since the last turn of a class."""
         self._sequence = 0
         self.rows = 0
         self.nbytes = 0
@@ -101,157 +245,155 @@ class Queue:
     @property
     def is_mixed(self) -> bool:
         """Whether calls of several classes wait."""
-        return len({lane.priority for lane in self._lanes.values()}) > 1
+        return len({one.priority for one in self._sub_queues.values()}) > 1
 
     def is_all_of(self, method: str) -> bool:
         """Return whether no calls of other methods wait."""
-        return all(lane.head.method == method for lane in self._lanes.values())
+        return all(one.head.method == method for one in self._sub_queues.values())
 
     def push(self, group: CallGroup) -> None:
         """Add a group."""
         self._sequence += 1
         group.sequence = self._sequence
-        place = (group.priority, group.key)
-        lane = self._lanes.get(place)
-        if lane is None:
-            lane = self._lanes[place] = SubQueue(key=group.key, priority=group.priority)
-        lane.insert(group)
+        one = self._sub_queues.get((group.priority, group.key))
+        if one is None:
+            one = SubQueue(key=group.key, priority=group.priority)
+            self._sub_queues[one.priority, one.key] = one
+        one.insert(group)
         self.rows += group.left
         self.nbytes += group.nbytes
 
-    def next_lane(self) -> SubQueue | None:
-        """Return the lane whose head goes next."""
-        if len(self._lanes) == 1:
-            return next(iter(self._lanes.values()))
-        return min(self._lanes.values(), key=self._rank, default=None)
+    def next(self) -> SubQueue | None:
+        """Return the sub-queue whose head goes next."""
+        if len(self._sub_queues) == 1:
+            return next(iter(self._sub_queues.values()))
+        return min(self._sub_queues.values(), key=self._rank, default=None)
 
-    def _rank(self, lane: SubQueue) -> tuple[int, float, int]:
-        head = lane.head
-        lifted = self._passed.get(lane.priority, 0) // _AGEING_BATCHES
-        return (lane.priority - lifted, head.due, head.sequence)
+    def _rank(self, one: SubQueue) -> tuple[int, float, int]:
+        head = one.head
+        lifted = self._passed.get(one.priority, 0) // _AGEING_BATCHES
+        return (one.priority - lifted, head.due, head.sequence)
 
-    def rows_like(self, lane: SubQueue) -> int:
-        """Return the rows that may share a batch with a lane's, of whatever class."""
-        if len(self._lanes) == 1:
-            return lane.rows
-        return sum(other.rows for other in self._lanes_like(lane))
+    def rows_like(self, one: SubQueue) -> int:
+        """Return the rows of any class that may share a batch with a sub-queue's."""
+        if len(self._sub_queues) == 1:
+            return one.rows
+        return sum(other.rows for other in self._sub_queues_like(one))
 
-    def _lanes_like(self, lane: SubQueue) -> list[SubQueue]:
-        """Return the lanes of a key, the most urgent first."""
+    def _sub_queues_like(self, one: SubQueue) -> list[SubQueue]:
+        """Return the sub-queues of a key, the most urgent first."""
         return sorted(
-            (other for other in self._lanes.values() if other.key == lane.key),
+            (other for other in self._sub_queues.values() if other.key == one.key),
             key=self._rank,
         )
 
-    def take(self, lane: SubQueue, most: int) -> list[BatchSlice]:
-        """Take at most `most` rows: a lane's, then others that may share its batch."""
-        if len(self._lanes) == 1:
+    def take(self, one: SubQueue, most: int) -> list[BatchSlice]:
+        """Take at most `most` rows: one sub-queue's, then others of its key."""
+        if len(self._sub_queues) == 1:
             self._passed.clear()
-            return self._take_from(lane, most)
-        pieces: list[BatchSlice] = []
-        for other in self._lanes_like(lane):
+            return self._take_from(one, most)
+        slices: list[BatchSlice] = []
+        for other in self._sub_queues_like(one):
             taken = self._take_from(other, most)
-            most -= sum(piece.rows for piece in taken)
-            pieces += taken
+            most -= sum(part.rows for part in taken)
+            slices += taken
             if most <= 0 or other.groups or taken[-1].group.alone:
                 break
-        self._count_turn({piece.group.priority for piece in pieces})
-        return pieces
-
-    def _take_from(self, lane: SubQueue, most: int) -> list[BatchSlice]:
-        """Take at most `most` rows from a lane, the earliest due first."""
-        pieces: list[BatchSlice] = []
-        while most > 0 and lane.groups:
-            group = lane.head
-            before = group.left
-            pieces.extend(group.take(most))
-            taken = before - group.left
-            most -= taken
-            lane.rows -= taken
-            self.rows -= taken
-            if group.left:
-                break
-            self._remove(lane, group)
-            if group.alone:
-                break
-        return pieces
-
-    def _count_turn(self, served: set[int]) -> None:
-        """Age the classes that wait while a batch of more urgent ones goes."""
+        # The classes that wait age while a batch of more urgent ones goes.
+        served = {part.group.priority for part in slices}
+        waiting = {one.priority for one in self._sub_queues.values()} - served
         most_urgent = min(served)
         self._passed = {
             priority: self._passed.get(priority, 0) + (priority > most_urgent)
-            for priority in {lane.priority for lane in self._lanes.values()} - served
+            for priority in waiting
         }
+        return slices
+
+    def _take_from(self, one: SubQueue, most: int) -> list[BatchSlice]:
+        """Take at most `most` rows from a sub-queue, the earliest due first."""
+        slices: list[BatchSlice] = []
+        while most > 0 and one.groups:
+            group = one.head
+            before = group.left
+            slices += group.take(most)
+            taken = before - group.left
+            most -= taken
+            one.rows -= taken
+            self.rows -= taken
+            if group.left:
+                break
+            self.remove(one, group)
+            if group.alone:
+                break
+        return slices
 
     def ahead(
-        self, priority: int, due: float, worth: Callable[[CallGroup], float] = _one
-    ) -> Ahead:
+        self, priority: int, due: float, worth: Callable[[CallGroup], float] | None
+    ) -> tuple[int, int, int]:
         """Return what goes before a group of that class and due time.
 
         Args:
             priority: Its class.
             due: When it is due.
-            worth: As how many of its rows each of a lane counts, by the lane's head.
+            worth: Weight of a row of a sub-queue, by its head; None for 1.
+
+        Returns:
+            Rows before it; those of its own class; batches from one turn of its class
+            to the next while more urgent classes wait.
         """
         rows = own_rows = 0
         most_urgent = priority
-        for lane in self._lanes.values():
-            if lane.priority < priority:
-                rows += round(lane.rows * worth(lane.head))
-                most_urgent = min(most_urgent, lane.priority)
-            elif lane.priority == priority:
-                own_rows += round(lane.rows_due_by(due) * worth(lane.head))
-        return Ahead(
-            rows=rows + own_rows,
-            own_rows=own_rows,
-            turn_batches=_AGEING_BATCHES * (priority - most_urgent + 1),
-        )
+        for one in self._sub_queues.values():
+            weight = 1.0 if worth is None else worth(one.head)
+            if one.priority < priority:
+                rows += round(one.rows * weight)
+                most_urgent = min(most_urgent, one.priority)
+            elif one.priority == priority:
+                own_rows += round(one.rows_due_by(due) * weight)
+        turn = _AGEING_BATCHES * (priority - most_urgent + 1)
+        return rows + own_rows, own_rows, turn
 
     def first_due(self) -> float:
         """Return the earliest due time of all; infinite if nothing is due."""
-        return min((lane.head.due for lane in self._lanes.values()), default=math.inf)
+        heads = (one.head.due for one in self._sub_queues.values())
+        return min(heads, default=math.inf)
 
     def expire(self, now: float) -> Iterator[CallGroup]:
-        """Take out the groups that are due already."""
-        for lane in list(self._lanes.values()):
-            while lane.groups and lane.head.due <= now:
-                yield self._remove(lane, lane.head)
+        """Take out the groups whose due time has passed."""
+        for one in list(self._sub_queues.values()):
+            while one.groups and one.head.due <= now:
+                yield self.remove(one, one.head)
 
     def evict(self, priority: int) -> CallGroup | None:
-        """Take out the group that would go last, if it is less urgent than that."""
-        lane = max(
-            self._lanes.values(),
-            key=lambda lane: (lane.priority, lane.groups[0].due),
+        """Take out the group that would go last, if less urgent than `priority`."""
+        one = max(
+            self._sub_queues.values(),
+            key=lambda one: (one.priority, one.groups[0].due),
             default=None,
         )
-        if lane is None or lane.priority <= priority:
+        if one is None or one.priority <= priority:
             return None
-        return self._remove(lane, lane.groups[0])
-
-    def drop(self, lane: SubQueue) -> CallGroup:
-        """Take out a lane's head unserved."""
-        return self._remove(lane, lane.head)
+        return self.remove(one, one.groups[0])
 
     def withdraw(self, group: CallGroup, call: int) -> int:
         """Drop a call that nobody waits for; return its rows that were still here."""
-        lane = self._lanes.get((group.priority, group.key))
-        if lane is None or not group.left:
+        one = self._sub_queues.get((group.priority, group.key))
+        if one is None or not group.left:
             return 0
         rows = group.withdraw(call)
-        lane.rows -= rows
+        one.rows -= rows
         self.rows -= rows
         if rows and not group.left:
-            self._remove(lane, group)
+            self.remove(one, group)
         return rows
 
-    def _remove(self, lane: SubQueue, group: CallGroup) -> CallGroup:
+    def remove(self, one: SubQueue, group: CallGroup) -> CallGroup:
         """Take out a group and what is left of it."""
-        lane.remove(group)
-        lane.rows -= group.left
+        one.remove(group)
+        one.rows -= group.left
         self.rows -= group.left
         self.nbytes -= group.nbytes
         group.left = 0
-        if not lane.groups:
-            del self._lanes[lane.priority, lane.key]
+        if not one.groups:
+            del self._sub_queues[one.priority, one.key]
         return group

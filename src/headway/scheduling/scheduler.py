@@ -1,136 +1,111 @@
 """The scheduler of one runner: state and `now` in, a decision out.
 
-runner/dispatcher tells it what arrived, finished and was cancelled, and asks it what to
-do; so does the simulator. It reads no clock, sleeps nowhere and knows no socket.
+runner/dispatcher calls `arrive` for each group of calls, `schedule` until it gets no
+more decisions, and `update` at the end of each batch; so does the simulator. The
+scheduler reads no clock, never sleeps and knows no socket.
 """
 
 import math
 
 import msgspec
 
+from headway.config.schema import BatchingConfig
 from headway.ipc.records import SIMILAR_BUDGETS
-from headway.scheduling.batch_size import Supply, rows_in_time, rows_worthwhile
-from headway.scheduling.call_group import BatchSlice, CallGroup
-from headway.scheduling.cost_model import CostModel
-from headway.scheduling.gather_window import GatherWindow, Waiting
-from headway.scheduling.offered_load import OfferedLoad
-from headway.scheduling.overload_detector import OverloadDetector
-from headway.scheduling.queue import Ahead, Queue, SubQueue
-from headway.scheduling.replica_stagger import ReplicaStagger
+from headway.scheduling.arrivals import (
+    GatherWindow,
+    OfferedLoad,
+    OverloadDetector,
+    ReplicaStagger,
+)
+from headway.scheduling.cost_model import CostModel, rows_in_time, rows_worthwhile
+from headway.scheduling.queue import BatchSlice, CallGroup, Queue
 
-__all__ = [
-    "Dispatch",
-    "Evict",
-    "Late",
-    "Refusal",
-    "Scheduler",
-    "SchedulerLimits",
-    "Wait",
-]
+__all__ = ["Dispatch", "Rejection", "Scheduler", "Wait"]
 
 _TRUST_S = 1.0
-"""Age of the last observation up to which a prediction may refuse a request."""
+"""Maximum age of the last observation for which a prediction may reject a request."""
 
 
-class SchedulerLimits(msgspec.Struct, frozen=True):
-    """Bounds that the configuration sets."""
+class Dispatch:
+    """Run these rows now, as one batch; call `update` with its number at its end."""
 
-    max_queue_rows: int = 100_000
-    max_queue_bytes: int = 2**30
-    max_wait_s: float | None = None
-    """Upper bound of the gather window: None for automatic, 0 for never."""
+    __slots__ = ("ends_at", "number", "rows", "slices")
 
-
-class Dispatch(msgspec.Struct, frozen=True):
-    """Run these rows now, as one batch."""
-
-    pieces: list[BatchSlice]
-    rows: int
+    def __init__(
+        self, slices: list[BatchSlice], rows: int, number: int, ends_at: float
+    ) -> None:
+        self.slices = slices
+        self.rows = rows
+        self.number = number
+        self.ends_at = ends_at
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Ask again at `until`, or when something happens before."""
+    """Call `schedule` again at `until`, or after the next event."""
 
     until: float
 
 
-class Late(msgspec.Struct, frozen=True):
-    """Answer these groups that their time has passed, or cannot be met."""
+class Rejection(msgspec.Struct, frozen=True):
+    """Answer these groups with an error; they are not queued any more."""
 
     groups: list[CallGroup]
-
-
-class Evict(msgspec.Struct, frozen=True):
-    """Answer these groups that more urgent ones need their place in a full queue."""
-
-    groups: list[CallGroup]
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a group is not taken, and when a retry has a chance."""
-
     reason: str
-    """One of queue_full, deadline_passed, predicted_late."""
+    """On arrival: deadline_passed, predicted_late or queue_full. From the queue:
+    late (the due time passed or cannot be met), or evicted by more urgent calls."""
     retry_after_s: float
+    """Seconds after which a retry has a chance."""
 
 
 class Scheduler:
-    """Decides what a runner's replicas do next.
+    """Decides what the replicas of a runner do next.
 
     Args:
-        limits: Bounds of the queue and of the gather window.
+        config: Bounds of the queue and of the gather window.
         replicas: Replicas that are up; the dispatcher keeps it current.
     """
 
-    __slots__ = (
-        "_busy",
-        "_costs",
-        "_demand",
-        "_evicted",
-        "_patience",
-        "_spacing",
-        "_windows",
-        "limits",
-        "queue",
-        "replicas",
-    )
-
-    def __init__(self, *, limits: SchedulerLimits, replicas: int = 1) -> None:
-        self.limits = limits
+    def __init__(self, *, config: BatchingConfig, replicas: int = 1) -> None:
         self.replicas = replicas
         self.queue = Queue()
-        self._windows: dict[str, GatherWindow] = {}
+        self._config = config
+        wait_ms = config.max_wait_ms
+        self._max_wait_s = None if wait_ms is None else wait_ms / 1000
         self._costs: dict[str, CostModel] = {}
-        self._demand = OfferedLoad()
-        self._patience = OverloadDetector()
-        self._spacing = ReplicaStagger()
+        self._windows: dict[str, GatherWindow] = {}
+        self._offered = OfferedLoad()
+        self._overload = OverloadDetector()
+        self._stagger = ReplicaStagger()
         self._evicted: list[CallGroup] = []
-        self._busy: dict[int, float] = {}
-        """When each batch that is being computed will be done, by its number."""
+        self._running: dict[int, Dispatch] = {}
+        """Batches that were dispatched and not updated yet, by number."""
+        self._number = 0
 
     def cost(self, method: str) -> CostModel:
-        """Return the cost model of a method."""
+        """Return the cost model of a method, to seed it or to publish it."""
         model = self._costs.get(method)
         if model is None:
             model = self._costs[method] = CostModel()
         return model
 
     def _window(self, method: str) -> GatherWindow:
-        """Return the gather window of a method, as only its calls share a batch."""
+        """Return the gather window of a method: only its calls share a batch."""
         window = self._windows.get(method)
         if window is None:
-            window = GatherWindow(max_wait_s=self.limits.max_wait_s)
-            self._windows[method] = window
+            window = self._windows[method] = GatherWindow(max_wait_s=self._max_wait_s)
         return window
 
-    def arrive(self, group: CallGroup, now: float) -> Refusal | None:
-        """Queue a group, or refuse it at once."""
-        is_blocked = len(self._busy) >= self.replicas
+    def arrive(self, group: CallGroup, now: float) -> Rejection | None:
+        """Queue a group, or reject it; the dispatcher calls it for each group.
+
+        A group may evict less urgent ones: call `schedule` afterwards in any case.
+        """
+        is_blocked = len(self._running) >= self.replicas
         cost = self.cost(group.method)
         if cost.knows:
-            self._demand.add(group.left / cost.peak_rate(_size(group)), now)
-        refusal = self._refuse(group, now)
-        if refusal is None:
+            self._offered.add(group.left / cost.peak_rate(_size(group)), now)
+        rejection = self._reject(group, cost, now)
+        if rejection is None:
             self.queue.push(group)
             self._window(group.method).arrived(
                 calls=len(group.rows),
@@ -138,29 +113,31 @@ class Scheduler:
                 at=group.arrived_at,
                 seen_at=None if is_blocked else now,
             )
-        return refusal
+        return rejection
 
-    def _refuse(self, group: CallGroup, now: float) -> Refusal | None:
+    def _reject(
+        self, group: CallGroup, cost: CostModel, now: float
+    ) -> Rejection | None:
         if group.due <= now:
-            return Refusal("deadline_passed", 0.0)
-        answer_s, budget_s = self._answer_s(group, now), group.due - now
-        # Also if nobody is refused: after a pause, the first meets no backlog.
-        self._patience.observe(answer_s, budget_s, now)
+            return Rejection([group], "deadline_passed", 0.0)
+        answer_s, budget_s = self._answer_s(group, cost, now), group.due - now
+        # Even if nothing is rejected: after a pause, the first call meets no backlog.
+        self._overload.observe(answer_s, budget_s, now)
         late = answer_s - budget_s
-        if late > 0 and self._trusts(self.cost(group.method), now):
-            return Refusal("predicted_late", late)
+        if late > 0 and self._trusts(cost, now):
+            return Rejection([group], "predicted_late", late)
         if not self._make_room(group):
-            return Refusal("queue_full", self.backlog_s(now))
+            return Rejection([group], "queue_full", self._backlog_s(now))
         return None
 
     def _make_room(self, group: CallGroup) -> bool:
-        """Return whether the queue takes a group, if need be for less urgent ones.
+        """Return whether the queue has room, after evicting less urgent groups.
 
-        An empty queue takes any.
+        An empty queue takes any group.
         """
-        limits, queue = self.limits, self.queue
-        rows = limits.max_queue_rows - group.left
-        nbytes = limits.max_queue_bytes - group.nbytes
+        queue = self.queue
+        rows = self._config.max_queue_rows - group.left
+        nbytes = self._config.max_queue_bytes - group.nbytes
         while queue.rows and (queue.rows > rows or queue.nbytes > nbytes):
             fits = rows >= 0 and nbytes >= 0
             evicted = queue.evict(group.priority) if fits else None
@@ -169,26 +146,34 @@ class Scheduler:
             self._evicted.append(evicted)
         return True
 
-    def _answer_s(self, group: CallGroup, now: float) -> float:
+    def _answer_s(self, group: CallGroup, cost: CostModel, now: float) -> float:
         """Return the seconds until the first batch with a group's rows is done."""
-        cost = self.cost(group.method)
+        size = _size(group)
+        least = size if group.alone else min(group.next_rows, group.max_rows)
+        if not self.queue.rows:
+            return self._batches_s(0, least, size, cost, now)
 
         def worth(other: CallGroup) -> float:
             theirs = self.cost(other.method)
             if theirs is cost or not (cost.knows and theirs.knows):
                 return 1.0
-            return cost.peak_rate(_size(group)) / theirs.peak_rate(_size(other))
+            return cost.peak_rate(size) / theirs.peak_rate(_size(other))
 
         ahead = self.queue.ahead(group.priority, group.due, worth)
-        return self._after_s(ahead, _least(group), _size(group), cost, now)
+        return self._after_s(ahead, least, size, cost, now)
 
     def _after_s(
-        self, ahead: Ahead, least: int, size: int, cost: CostModel, now: float
+        self,
+        ahead: tuple[int, int, int],
+        least: int,
+        size: int,
+        cost: CostModel,
+        now: float,
     ) -> float:
         """Return the seconds until `least` rows behind others are answered."""
-        # Of those that go alone, the others are taken to be like this one.
-        rows = ahead.rows
-        batches = min(rows // size, ahead.turn_batches * (ahead.own_rows // size + 1))
+        rows, own_rows, turn_batches = ahead
+        # Calls that go alone are assumed to be like this one.
+        batches = min(rows // size, turn_batches * (own_rows // size + 1))
         return self._batches_s(batches, rows + least, size, cost, now)
 
     def _batches_s(
@@ -197,202 +182,177 @@ class Scheduler:
         """Return the seconds until the last of `rows` is answered.
 
         Args:
-            batches: Full ones that go before.
-            rows: In the queue, that one included.
-            size: Of a full batch.
+            batches: Full batches before it.
+            rows: Rows in the queue, itself included.
+            size: Rows of a full batch.
             cost: S(n).
             now: Monotonic seconds.
         """
-        is_free = len(self._busy) < self.replicas or not self._busy
-        start_s = 0.0 if is_free else max(min(self._busy.values()) - now, 0.0)
+        start_s = 0.0
+        if self._running and len(self._running) >= self.replicas:
+            start_s = max(self._next_end() - now, 0.0)
         full_s = batches * cost.mean(size) / max(self.replicas, 1)
-        full_s *= self._patience.factor
+        full_s *= self._overload.factor
         return start_s + full_s + cost.mean(size if batches else min(rows, size))
 
-    def backlog_s(self, now: float) -> float:
-        """Return the seconds until a row that arrives now is answered, at a guess.
+    def _next_end(self) -> float:
+        """Return when the first running batch should end; infinite without any."""
+        ends = [batch.ends_at for batch in self._running.values()]
+        return min(ends, default=math.inf)
 
-        With several classes waiting that depends on its own: none is told then.
+    def _backlog_s(self, now: float) -> float:
+        """Estimate the seconds until a row that arrives now is answered.
+
+        It is 0, unknown, while several classes wait: it depends on the row's own.
         """
-        lane = self.queue.next_lane()
-        if lane is None or self.queue.is_mixed:
+        first = self.queue.next()
+        if first is None or self.queue.is_mixed:
             return 0.0
-        rows, size = self.queue.rows, _size(lane.head)
-        cost = self.cost(lane.head.method)
+        rows, size = self.queue.rows, _size(first.head)
+        cost = self.cost(first.head.method)
         return self._batches_s(rows // size, rows + 1, size, cost, now)
 
-    def next_s(self, pieces: list[BatchSlice], now: float) -> float:
-        """Return the seconds until a call like those of a batch would be answered.
+    def schedule(self, now: float) -> Dispatch | Wait | Rejection | None:
+        """Return what to do now; None if nothing until the next event.
 
-        That is, if it came now, as urgent as the most urgent of them and with as much
-        time as the one with the most: those that reached it late tell less than waits.
-        Told is 0 if nothing goes before it, or what waits is of another method, too, as
-        that takes other times.
-        """
-        group = pieces[0].group
-        if not self.queue.is_all_of(group.method):
-            return 0.0
-        budget_s = max(piece.group.due - piece.group.arrived_at for piece in pieces)
-        ahead = self.queue.ahead(
-            min(piece.group.priority for piece in pieces),
-            now + SIMILAR_BUDGETS * budget_s,
-        )
-        if not ahead.rows:
-            return 0.0
-        size = pieces[0].rows if group.alone else group.max_rows
-        return self._after_s(ahead, 1, size, self.cost(group.method), now)
-
-    def row_s(self, piece: BatchSlice) -> float:
-        """Return the seconds that a row like one's adds to the backlog."""
-        group = piece.group
-        cost = self.cost(group.method)
-        if not cost.knows:
-            return 0.0
-        size = piece.rows if group.alone else group.max_rows
-        rows_per_s = cost.peak_rate(size) * max(self.replicas, 1)
-        return self._patience.factor / rows_per_s
-
-    def decide(self, now: float) -> Dispatch | Wait | Late | Evict | None:
-        """Return what to do now; None while there is nothing to do.
-
-        While nobody is idle, that is to wait until something is due.
-
-        After a Dispatch, Late or Evict, ask again.
+        The dispatcher calls it after events, and again after each Dispatch or
+        Rejection. A Dispatch occupies a replica until `update` gets its number.
         """
         if self._evicted:
             evicted, self._evicted = self._evicted, []
-            return Evict(evicted)
+            return Rejection(evicted, "evicted", self._backlog_s(now))
         late = list(self.queue.expire(now))
         if late:
-            return Late(late)
-        lane = self.queue.next_lane()
-        if lane is None:
+            return Rejection(late, "late", self._backlog_s(now))
+        first = self.queue.next()
+        if first is None:
             return None
-        idle = self.replicas - len(self._busy)
+        idle = self.replicas - len(self._running)
         if idle <= 0:
             due = self.queue.first_due()
             return None if due == math.inf else Wait(due)
-        head = lane.head
+        head = first.head
+        cost = self.cost(head.method)
+        waiting = head.max_rows if head.alone else self.queue.rows_like(first)
         if head.alone:
-            rows = self._rows_alone(head, now)
+            rows = head.next_rows
+            if now + cost.mean(rows) > head.due and self._trusts(cost, now):
+                rows = 0
         else:
-            rows = self._rows(lane, idle, now)
+            rows = self._rows(head, waiting, idle, cost, now)
         if not rows:
-            return Late([self.queue.drop(lane)])
-        if not head.alone:
-            until = self._gather(lane, idle, now)
-            if until is not None:
+            dropped = self.queue.remove(first, head)
+            return Rejection([dropped], "late", self._backlog_s(now))
+        if waiting < head.max_rows:
+            until = self._gather(head, waiting, idle, cost, now)
+            if until > now:
                 return Wait(until)
-        pieces = self.queue.take(lane, rows)
-        return Dispatch(pieces, sum(piece.rows for piece in pieces))
+        slices = self.queue.take(first, rows)
+        rows = sum([part.rows for part in slices])
+        self._number += 1
+        batch = Dispatch(slices, rows, self._number, now + cost.mean(rows))
+        self._running[batch.number] = batch
+        return batch
 
-    def _rows_alone(self, head: CallGroup, now: float) -> int:
-        """Return the rows of a call that goes alone; 0 if it cannot be in time."""
-        cost = self.cost(head.method)
-        rows = head.next_rows
-        is_late = now + cost.mean(rows) > head.due
-        return 0 if is_late and self._trusts(cost, now) else rows
-
-    def _rows(self, lane: SubQueue, idle: int, now: float) -> int:
+    def _rows(
+        self, head: CallGroup, waiting: int, idle: int, cost: CostModel, now: float
+    ) -> int:
         """Return the rows of the next batch; 0 if its first call cannot be in time."""
-        head = lane.head
-        cost = self.cost(head.method)
         least = min(head.next_rows, head.max_rows)
-        waiting = self.queue.rows_like(lane)
-        load = self._demand.load(now) / self.replicas
-        supply = Supply(idle, min(load, 1.0))
-        rows = max(rows_worthwhile(waiting, head.max_rows, supply, cost), least)
+        load = min(self._offered.load(now) / self.replicas, 1.0)
+        rows = max(rows_worthwhile(waiting, head.max_rows, idle, load, cost), least)
         if not self._trusts(cost, now):
             return rows
-        slack_s = head.due - now
-        return rows_in_time(rows, least, slack_s, supply, head.max_rows, cost)
+        return rows_in_time(rows, least, head.due - now, load, head.max_rows, cost)
 
     def _trusts(self, cost: CostModel, now: float) -> bool:
-        """Return whether a prediction may refuse somebody."""
+        """Return whether a prediction may reject a request."""
         return now - cost.learned_at <= _TRUST_S
 
-    def _gather(self, lane: SubQueue, idle: int, now: float) -> float | None:
-        """Return until when to wait for more rows; None to dispatch at once."""
-        head = lane.head
-        waiting = self.queue.rows_like(lane)
-        if waiting >= head.max_rows:
-            return None
-        until = self._await_returns(head, waiting, now) if idle == 1 else None
+    def _gather(
+        self, head: CallGroup, waiting: int, idle: int, cost: CostModel, now: float
+    ) -> float:
+        """Return until when to wait for more rows; `now` to dispatch at once."""
+        until: float | None = None
+        if idle == 1:
+            start_s = max(min(cost.mean(waiting), self._next_end() - now), 0.0)
+            room = head.max_rows - waiting
+            window = self._window(head.method)
+            until = window.wait_until(waiting, room, start_s, cost, now)
         if self.replicas > 1:
-            spaced = self._space(head, waiting, now)
-            until = max(until or now, spaced or now)
+            until = max(until or now, self._staggered(head, waiting, cost, now))
         if until is None or until <= now:
-            return None
-        latest = head.due - self.cost(head.method).tail(head.max_rows)
-        return until if until <= latest else None
+            return now
+        latest = head.due - cost.tail(head.max_rows)
+        return until if until <= latest else now
 
-    def _await_returns(self, head: CallGroup, waiting: int, now: float) -> float | None:
-        """Return until when to wait for those who were just answered."""
-        cost = self.cost(head.method)
-        others_s = min(self._busy.values(), default=math.inf) - now
-        return self._window(head.method).wait_until(
-            Waiting(
-                rows=waiting,
-                room=head.max_rows - waiting,
-                start_s=max(min(cost.mean(waiting), others_s), 0.0),
-            ),
-            cost,
-            now,
-        )
-
-    def _space(self, head: CallGroup, waiting: int, now: float) -> float | None:
+    def _staggered(
+        self, head: CallGroup, waiting: int, cost: CostModel, now: float
+    ) -> float:
         """Return until when to wait so that the replicas do not start together."""
-        cost = self.cost(head.method)
         if not cost.knows or self.queue.rows > waiting:
-            return None  # what cannot share the batch would wait for nothing
-        until = self._spacing.wait_until(
+            return now  # rows that cannot share the batch would wait for nothing
+        until = self._stagger.wait_until(
             waiting=waiting,
             cap=head.max_rows,
             oldest_at=head.arrived_at,
-            rows_per_s=self._demand.load(now) * cost.peak_rate(head.max_rows),
+            rows_per_s=self._offered.load(now) * cost.peak_rate(head.max_rows),
             replicas=self.replicas,
             cost=cost,
             now=now,
         )
-        most_s = self.limits.max_wait_s
-        if until is None or most_s is None:
-            return until
-        return min(until, head.arrived_at + most_s)
+        if until is None:
+            return now
+        most_s = self._max_wait_s
+        return until if most_s is None else min(until, head.arrived_at + most_s)
 
-    def started(self, batch: int, method: str, rows: int, now: float) -> None:
-        """Note that a replica is busy with a batch of that number."""
-        self._busy[batch] = now + self.cost(method).mean(rows)
-
-    def finished(
-        self,
-        batch: int,
-        method: str,
-        rows: int,
-        answered: int,
-        took_s: float | None,
-        now: float,
-    ) -> None:
-        """Note that a batch is done.
+    def update(
+        self, number: int, took_s: float | None, now: float
+    ) -> tuple[float, float]:
+        """Learn from a batch that ended; the dispatcher calls it once for each.
 
         Args:
-            batch: As given to `started`.
-            method: What ran.
-            rows: Rows of the batch.
-            answered: Calls that have their answer now.
-            took_s: Seconds that the model took; None if it failed, to learn nothing.
+            number: Of its Dispatch.
+            took_s: Seconds that the model took; None if a call failed or the replica
+                was lost, to learn nothing.
             now: Monotonic seconds.
+
+        Returns:
+            What its answers say about the queue: the seconds after which a call like
+            these would be answered if it came now, and the seconds that each row ahead
+            of it adds.
         """
-        self._busy.pop(batch, None)
+        batch = self._running.pop(number)
+        group = batch.slices[0].group
+        cost = self.cost(group.method)
         if took_s is not None:
-            self.cost(method).observe(rows, took_s, now)
-        self._window(method).completed(answered, now)
+            cost.observe(batch.rows, took_s, now)
+        answered = sum([part.answered for part in batch.slices])
+        self._window(group.method).completed(answered, now)
+        size = batch.slices[0].rows if group.alone else group.max_rows
+        row_s = 0.0
+        if cost.knows:
+            rows_per_s = cost.peak_rate(size) * max(self.replicas, 1)
+            row_s = self._overload.factor / rows_per_s
+        return self._next_s(batch.slices, size, cost, now), row_s
+
+    def _next_s(
+        self, slices: list[BatchSlice], size: int, cost: CostModel, now: float
+    ) -> float:
+        """Return the seconds until a call like those of a batch would be answered.
+
+        As urgent as the most urgent call and with the largest time budget: calls that
+        came late with little time left say less about the queue. It is 0 if nothing is
+        ahead, or if calls of other methods wait, which take other times.
+        """
+        if not self.queue.rows or not self.queue.is_all_of(slices[0].group.method):
+            return 0.0
+        budget_s = max([part.group.due - part.group.arrived_at for part in slices])
+        priority = min([part.group.priority for part in slices])
+        ahead = self.queue.ahead(priority, now + SIMILAR_BUDGETS * budget_s, None)
+        return self._after_s(ahead, 1, size, cost, now) if ahead[0] else 0.0
 
 
 def _size(group: CallGroup) -> int:
     """Return the rows of a full batch of calls like its next one."""
     return group.next_rows if group.alone else group.max_rows
-
-
-def _least(group: CallGroup) -> int:
-    """Return the rows of the smallest batch that its next call can go in."""
-    return group.next_rows if group.alone else min(group.next_rows, group.max_rows)

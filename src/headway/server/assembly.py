@@ -9,7 +9,7 @@ import math
 import os
 import platform
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.api.worker import ApiWorker, Part
 from headway.config.resolution import ResolvedConfig
-from headway.config.schema import RunnerConfig
+from headway.config.schema import BatchingConfig, RunnerConfig
 from headway.core.clock import Clock
 from headway.core.method_spec import MethodSpec
 from headway.core.run_dir import RunDir
@@ -37,14 +37,13 @@ from headway.metrics.meters import EndpointMeters, RunnerMeters
 from headway.observability.tracing import Tracing
 from headway.runner.batch_spans import BatchSpans
 from headway.runner.dispatcher import Dispatcher
-from headway.runner.executor import InlineExecutor
-from headway.runner.isolation import Isolation
-from headway.runner.receiver import MethodLimits, RunnerReceiver
+from headway.runner.executor import FailureIsolation, InlineExecutor
+from headway.runner.receiver import RunnerReceiver
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
 from headway.runner.warmup import warm_up
-from headway.scheduling.scheduler import Scheduler, SchedulerLimits
+from headway.scheduling.scheduler import Scheduler
 from headway.server.edge_assembly import build_server
 from headway.server.telemetry_assembly import build_telemetry
 from headway.service.runnable import Runnable
@@ -66,10 +65,9 @@ class RunnerCore(msgspec.Struct):
     """The parts of a runner that do not depend on where its replicas are."""
 
     specs: dict[str, MethodSpec]
-    limits: dict[str, MethodLimits]
-    scheduler: Scheduler
+    methods: dict[str, BatchingConfig]
     dispatcher: Dispatcher
-    inbox: RunnerReceiver
+    receiver: RunnerReceiver
     tracing: Tracing | None
 
 
@@ -106,21 +104,12 @@ def build_runner_core(
 ) -> RunnerCore:
     """Return the queue, the scheduler and what feeds them."""
     specs = {name: method.spec for name, method in runner.methods.items()}
-    limits = {name: _method_limits(spec, config) for name, spec in specs.items()}
-    batching = config.batching
-    wait_ms = batching.max_wait_ms
-    scheduler = Scheduler(
-        limits=SchedulerLimits(
-            max_queue_rows=batching.max_queue_rows,
-            max_queue_bytes=batching.max_queue_bytes,
-            max_wait_s=None if wait_ms is None else wait_ms / 1000,
-        ),
-        replicas=0,
-    )
+    methods = _method_batching(specs, config)
+    scheduler = Scheduler(config=config.batching, replicas=0)
     costs = {
-        name: (scheduler.cost(name), limit.max_rows)
-        for name, limit in limits.items()
-        if limit.joins
+        name: (scheduler.cost(name), batching.max_batch_size)
+        for name, batching in methods.items()
+        if batching.enabled
     }
     dispatcher = Dispatcher(
         name=runner.name,
@@ -137,34 +126,37 @@ def build_runner_core(
         if tracing is None
         else BatchSpans(runner=runner.name, tracing=tracing),
     )
-    inbox = RunnerReceiver(
+    receiver = RunnerReceiver(
         ready=ReadyFrame(runner=runner.name, pid=os.getpid()),
-        limits=limits,
+        methods=methods,
         sink=dispatcher,
     )
-    return RunnerCore(specs, limits, scheduler, dispatcher, inbox, tracing)
+    return RunnerCore(specs, methods, dispatcher, receiver, tracing)
 
 
-def _method_limits(spec: MethodSpec, config: RunnerConfig) -> MethodLimits:
-    batching = config.batching_of(spec.name)
-    joins = spec.batchable and batching.enabled
-    return MethodLimits(
-        max_rows=batching.max_batch_size,
-        max_latency_s=batching.max_latency_ms / 1000 if joins else math.inf,
-        joins=joins,
-    )
+def _method_batching(
+    specs: Mapping[str, MethodSpec], config: RunnerConfig
+) -> dict[str, BatchingConfig]:
+    """Return the batching of each method: off if it is not batchable."""
+    methods = {name: config.batching_of(name) for name in specs}
+    return {
+        name: batching
+        if specs[name].batchable
+        else msgspec.structs.replace(batching, enabled=False)
+        for name, batching in methods.items()
+    }
 
 
 def warm_core(core: RunnerCore, name: str, runnable: Runnable, clock: Clock) -> None:
     """Run the model on warm-up batches, which seeds the scheduler's cost model."""
-    warm_up(
+    costs = warm_up(
         runner=name,
         runnable=runnable,
         specs=core.specs,
-        limits=core.limits,
-        scheduler=core.scheduler,
+        methods=core.methods,
         clock=clock,
     )
+    core.dispatcher.seed(costs)
 
 
 def build_runner_server(
@@ -196,7 +188,7 @@ def build_runner_server(
         ]
         return RunnerServer(
             listening=listening,
-            inbox=core.inbox,
+            receiver=core.receiver,
             dispatcher=core.dispatcher,
             links=links,
             tracing=core.tracing,
@@ -204,7 +196,7 @@ def build_runner_server(
     runnable = load_model(runner)
     warm_core(core, runner.name, runnable, clock)
     executor = InlineExecutor(
-        isolation=Isolation(
+        isolation=FailureIsolation(
             runner=runner.name,
             runnable=runnable,
             specs=core.specs,
@@ -214,9 +206,9 @@ def build_runner_server(
     )
     return RunnerServer(
         listening=listening,
-        inbox=core.inbox,
+        receiver=core.receiver,
         dispatcher=core.dispatcher,
-        attach=lambda: core.dispatcher.add_replica(executor),
+        executor=executor,
         tracing=core.tracing,
     )
 
@@ -236,21 +228,18 @@ def build_replica(
     """
     specs = {name: method.spec for name, method in runner.methods.items()}
     runnable = load_model(runner)
-    scheduler = Scheduler(limits=SchedulerLimits())
-    warm_up(
+    costs = warm_up(
         runner=runner.name,
         runnable=runnable,
         specs=specs,
-        limits={name: _method_limits(spec, config) for name, spec in specs.items()},
-        scheduler=scheduler,
+        methods=_method_batching(specs, config),
         clock=clock,
     )
-    costs = {name: scheduler.cost(name).samples for name in specs}
     return ReplicaServer(
         listening=listening,
-        replica=Replica(
+        owner=Replica(
             ready=ReadyFrame(runner=runner.name, pid=os.getpid(), costs=costs),
-            isolation=Isolation(
+            isolation=FailureIsolation(
                 runner=runner.name,
                 runnable=runnable,
                 specs=specs,

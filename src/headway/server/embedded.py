@@ -23,8 +23,7 @@ from headway.ipc.channel import LocalChannel
 from headway.metrics import MetricsRegistry
 from headway.observability.live.recorder import Recorder
 from headway.runner.dispatcher import Dispatcher
-from headway.runner.executor import ThreadExecutor
-from headway.runner.isolation import Isolation
+from headway.runner.executor import FailureIsolation, ThreadExecutor
 from headway.runner.receiver import RunnerReceiver
 from headway.server.assembly import (
     RunnerCore,
@@ -265,7 +264,7 @@ def _link(
     runnable = load_model(runner)
     warm_core(core, runner.name, runnable, clock)
     executor = ThreadExecutor(
-        isolation=Isolation(
+        isolation=FailureIsolation(
             runner=runner.name,
             runnable=runnable,
             specs=core.specs,
@@ -277,7 +276,7 @@ def _link(
     )
     return LocalLink(
         client=client,
-        inbox=core.inbox,
+        inbox=core.receiver,
         dispatcher=core.dispatcher,
         executor=executor,
         loop=loop,

@@ -1,32 +1,21 @@
-"""Cohorts are cut into pieces without losing, doubling or reordering a row."""
+"""Groups are cut into slices without losing, doubling or reordering a row."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.scheduling.call_group import BatchSlice, CallGroup
+from headway.scheduling.queue import BatchSlice, CallGroup
+from tests.scheduling.builders import group
 
 
-def group(*rows: int, max_rows: int = 10, alone: bool = False) -> CallGroup:
-    return CallGroup(
-        key=b"k",
-        method="predict",
-        rows=rows,
-        due=1.0,
-        arrived_at=0.0,
-        max_rows=max_rows,
-        alone=alone,
-    )
-
-
-def shape(piece: BatchSlice) -> tuple[int, int, int, int]:
-    return (piece.first, piece.end, piece.skip, piece.rows)
+def shape(part: BatchSlice) -> tuple[int, int, int, int]:
+    return (part.first, part.end, part.skip, part.rows)
 
 
 def cut(one: CallGroup, *most: int) -> list[list[tuple[int, int, int, int]]]:
-    return [[shape(piece) for piece in one.take(n)] for n in most]
+    return [[shape(part) for part in one.take(n)] for n in most]
 
 
-def test_a_cohort_that_fits_goes_whole() -> None:
+def test_a_group_that_fits_goes_whole() -> None:
     one = group(3, 2, 4)
     assert one.next_rows == 3
     assert cut(one, 9) == [[(0, 3, 0, 9)]]
@@ -41,18 +30,18 @@ def test_calls_are_not_split_for_want_of_room() -> None:
 
 def test_a_call_larger_than_a_batch_is_split_in_order() -> None:
     one = group(2, 25, 1)
-    pieces = [list(one.take(10)) for _ in range(3)]
-    assert [list(map(shape, batch)) for batch in pieces] == [
+    slices = [one.take(10) for _ in range(3)]
+    assert [list(map(shape, batch)) for batch in slices] == [
         [(0, 1, 0, 2), (1, 2, 0, 8)],
         [(1, 2, 8, 10)],
         [(1, 2, 18, 7), (2, 3, 0, 1)],
     ]
-    first, middle, last = pieces[0][1], pieces[1][0], pieces[2][0]
+    first, middle, last = slices[0][1], slices[1][0], slices[2][0]
     assert [first.start_row, middle.start_row, last.start_row] == [2, 10, 20]
-    assert [piece.is_partial for piece in (first, middle, last)] == [True] * 3
-    assert [piece.answered for piece in (first, middle, last)] == [0, 0, 1]
-    assert not pieces[2][1].is_partial
-    assert pieces[2][1].answered == 1
+    assert [part.is_partial for part in (first, middle, last)] == [True] * 3
+    assert [part.answered for part in (first, middle, last)] == [0, 0, 1]
+    assert not slices[2][1].is_partial
+    assert slices[2][1].answered == 1
 
 
 def test_a_call_that_goes_alone_goes_whole() -> None:
@@ -80,17 +69,17 @@ def test_the_rest_of_a_split_call_can_be_withdrawn() -> None:
     assert cut(one, 10) == [[(1, 2, 0, 1)]]
 
 
-def check_piece(piece: BatchSlice, taken: dict[int, int]) -> None:
-    """Check a piece against what was taken before, and note it."""
-    one = piece.group
-    for call in range(piece.first, piece.end):
-        assert piece.skip == taken.get(call, 0)
-        part = piece.rows if piece.end - piece.first == 1 else one.rows[call]
-        taken[call] = taken.get(call, 0) + part
-    if piece.end - piece.first == 1:
-        assert piece.answered == (taken[piece.first] == one.rows[piece.first])
-    if piece.is_partial:
-        assert one.rows[piece.first] > one.max_rows
+def check_slice(part: BatchSlice, taken: dict[int, int]) -> None:
+    """Check a slice against what was taken before, and note it."""
+    one = part.group
+    for call in range(part.first, part.end):
+        assert part.skip == taken.get(call, 0)
+        rows = part.rows if part.end - part.first == 1 else one.rows[call]
+        taken[call] = taken.get(call, 0) + rows
+    if part.end - part.first == 1:
+        assert part.answered == (taken[part.first] == one.rows[part.first])
+    if part.is_partial:
+        assert one.rows[part.first] > one.max_rows
         assert not one.alone
 
 
@@ -116,16 +105,16 @@ def test_every_row_goes_once_and_in_order(
             assert one.withdraw(call) == expected
             withdrawn[call] = withdrawn.get(call, 0) + expected
         most = data.draw(st.integers(1, max_rows), label="most")
-        pieces = list(one.take(most))
-        total = sum(piece.rows for piece in pieces)
+        slices = one.take(most)
+        total = sum(part.rows for part in slices)
         if alone:
-            assert len(pieces) <= 1
+            assert len(slices) <= 1
         else:
             assert total <= most
-        for piece in pieces:
-            assert (piece.first, piece.skip) >= at
-            at = (piece.first, piece.skip)
-            check_piece(piece, taken)
+        for part in slices:
+            assert (part.first, part.skip) >= at
+            at = (part.first, part.skip)
+            check_slice(part, taken)
         left = sum(
             rows[call] - taken.get(call, 0) - withdrawn.get(call, 0)
             for call in range(len(rows))

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.scheduling.arrivals import GatherWindow
 from headway.scheduling.cost_model import CostModel
-from headway.scheduling.gather_window import GatherWindow, Waiting
-from headway.scheduling.scheduler import SchedulerLimits
 from tests.scheduling.simulation import Simulation, mean
 
 SECONDS = 2.0
@@ -31,7 +30,7 @@ def soon(random_: random.Random) -> Callable[[], float]:
 def simulate(
     load: Load,
     *,
-    max_wait_s: float | None = None,
+    max_wait_ms: float | None = None,
     seconds_of: Callable[[int], float] = constant,
     replicas: int = 1,
     seconds: float = SECONDS,
@@ -39,7 +38,7 @@ def simulate(
     simulation = Simulation(
         seconds_of=seconds_of,
         replicas=replicas,
-        limits=SchedulerLimits(max_wait_s=max_wait_s),
+        max_wait_ms=max_wait_ms,
     )
     load(simulation, random.Random(7))
     simulation.run(seconds)
@@ -53,7 +52,7 @@ def test_a_closed_loop_opens_the_window(clients: int, replicas: int) -> None:
         simulation.clients(clients, soon(random_))
 
     gathered = simulate(load, replicas=replicas, seconds=1.0)
-    at_once = simulate(load, replicas=replicas, max_wait_s=0, seconds=1.0)
+    at_once = simulate(load, replicas=replicas, max_wait_ms=0, seconds=1.0)
     assert mean(at_once.latencies) > 0.0052
     assert mean(gathered.latencies) < 0.0048
     assert len(gathered.latencies) > 1.3 * len(at_once.latencies)
@@ -65,7 +64,7 @@ def test_poisson_arrivals_keep_the_window_shut(rate: int) -> None:
         simulation.arrivals(rate, SECONDS, random_)
 
     gathered = simulate(load)
-    at_once = simulate(load, max_wait_s=0)
+    at_once = simulate(load, max_wait_ms=0)
     # It may try now and then, as an estimate is never certain.
     assert gathered.held_s < 0.03 * SECONDS
     assert mean(gathered.latencies) < 1.03 * mean(at_once.latencies)
@@ -116,14 +115,14 @@ def test_a_bound_of_zero_never_waits() -> None:
     def load(simulation: Simulation, random_: random.Random) -> None:
         simulation.clients(64, soon(random_))
 
-    assert simulate(load, max_wait_s=0).waits == 0
+    assert simulate(load, max_wait_ms=0).waits == 0
 
 
 def test_a_bound_is_kept() -> None:
     def load(simulation: Simulation, random_: random.Random) -> None:
         simulation.clients(16, lambda: random_.uniform(0.0, 0.002))
 
-    bounded = simulate(load, max_wait_s=0.0004)
+    bounded = simulate(load, max_wait_ms=0.4)
     assert 0 < bounded.held_s < 0.0004 * len(bounded.batches)
     assert bounded.held_s < simulate(load).held_s
 
@@ -159,9 +158,7 @@ def price() -> CostModel:
 
 
 def ask(window: GatherWindow, now: float, waiting: int = 1) -> float | None:
-    return window.wait_until(
-        Waiting(rows=waiting, room=84, start_s=0.004), price(), now
-    )
+    return window.wait_until(waiting, 84, 0.004, price(), now)
 
 
 def test_nothing_is_waited_for_before_it_is_known() -> None:

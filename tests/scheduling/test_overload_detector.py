@@ -2,7 +2,7 @@
 
 import pytest
 
-from headway.scheduling.overload_detector import OverloadDetector
+from headway.scheduling.arrivals import OverloadDetector
 
 BUDGET_S = 1.0
 

@@ -1,9 +1,21 @@
 """The scheduler when more comes than it can do: who is refused, and who makes room."""
 
+from typing import Any
+
 import pytest
 
-from headway.scheduling.scheduler import Evict, Scheduler, Wait
-from tests.scheduling.asking import NOW, dispatched, group, scheduler, teach
+from headway.scheduling.queue import CallGroup
+from headway.scheduling.scheduler import Scheduler, Wait
+from tests.scheduling.builders import (
+    NOW,
+    dispatch,
+    dispatched,
+    drop_head,
+    group,
+    rejected,
+    scheduler,
+    teach,
+)
 
 
 def test_a_burst_may_queue_for_longer_than_a_backlog_that_stands() -> None:
@@ -27,7 +39,6 @@ def test_a_burst_may_queue_for_longer_than_a_backlog_that_stands() -> None:
 
 def taken_of_burst(made: Scheduler, now: float) -> int:
     """Return how many of 200 full batches, due in a second, are let in."""
-    made.started(1, "predict", 10, now)
     return sum(
         made.arrive(group(10, due=now + 1, arrived_at=now), now) is None
         for _ in range(200)
@@ -53,24 +64,24 @@ def test_a_full_queue_gives_the_places_of_less_urgent_ones_away() -> None:
         group(2, priority=3),
         max_queue_rows=10,
     )
-    refusal = made.arrive(group(3, priority=5, due=NOW + 1), NOW)
-    assert refusal is not None
-    assert refusal.reason == "queue_full"
+    rejection = made.arrive(group(3, priority=5, due=NOW + 1), NOW)
+    assert rejection is not None
+    assert rejection.reason == "queue_full"
     assert made.arrive(group(3, priority=4, due=NOW + 8), NOW) is None
-    evict = made.decide(NOW)
-    assert isinstance(evict, Evict)
+    evict = rejected(made)
+    assert evict.reason == "evicted"
     assert [one.due for one in evict.groups] == [NOW + 9], "that would go last"
     assert dispatched(made) == [2, 3, 4]
-    assert made.decide(NOW) is None
+    assert made.schedule(NOW) is None
 
 
 def test_what_never_fits_evicts_nobody() -> None:
     limits = {"max_queue_rows": 10, "max_queue_bytes": 100}
     made = scheduler(group(1, priority=5, nbytes=1), **limits)
     for oversize in (group(11, priority=0), group(1, priority=0, nbytes=101)):
-        refusal = made.arrive(oversize, NOW)
-        assert refusal is not None
-        assert refusal.reason == "queue_full"
+        rejection = made.arrive(oversize, NOW)
+        assert rejection is not None
+        assert rejection.reason == "queue_full"
     assert dispatched(made) == [1]
 
 
@@ -79,9 +90,7 @@ def test_the_bytes_of_less_urgent_ones_are_given_away_too() -> None:
         *(group(1, priority=5, nbytes=40) for _ in range(2)), max_queue_bytes=100
     )
     assert made.arrive(group(1, priority=0, nbytes=90), NOW) is None
-    evict = made.decide(NOW)
-    assert isinstance(evict, Evict)
-    assert len(evict.groups) == 2
+    assert len(rejected(made).groups) == 2
     assert made.queue.nbytes == 90
 
 
@@ -100,46 +109,56 @@ def test_a_class_waits_for_its_turn_at_the_longest() -> None:
     assert made.arrive(group(1, priority=1, due=NOW + 0.3), NOW) is None
 
 
+def row_s(made: Scheduler, **options: Any) -> float:
+    """Return what the answers of a batch say that each row ahead adds."""
+    assert made.arrive(group(30, **options), NOW) is None
+    return made.update(dispatch(made).number, None, NOW)[1]
+
+
 def test_a_row_adds_its_share_of_a_batch_to_the_backlog() -> None:
-    made = scheduler(group(30))
-    (piece,) = made.decide(NOW).pieces  # type: ignore[union-attr]
-    assert made.row_s(piece) == 0.0, "nothing is known"
+    assert row_s(scheduler()) == 0.0, "nothing is known"
+    made = scheduler()
     teach(made, 10, 0.1)
-    one = made.row_s(piece)
+    one = row_s(made)
     assert one == pytest.approx(1.4 * 0.01, rel=0.1)
     made.replicas = 4
-    assert made.row_s(piece) == pytest.approx(one / 4)
-    alone = scheduler(group(30, alone=True))
+    assert row_s(made) == pytest.approx(one / 4)
+    alone = scheduler()
     teach(alone, 30, 0.1)
-    (piece,) = alone.decide(NOW).pieces  # type: ignore[union-attr]
-    assert alone.row_s(piece) == pytest.approx(1.4 * 0.1 / 30, rel=0.1)
+    assert row_s(alone, alone=True) == pytest.approx(1.4 * 0.1 / 30, rel=0.1)
 
 
-def test_the_backlog_that_an_answer_tells_is_what_goes_before_one_like_it() -> None:
+def next_s(*behind: CallGroup) -> float:
+    """Return what the answers of a batch say about the queue behind it."""
     made = scheduler(group(10, due=NOW + 2, priority=5))
     teach(made, 10, 0.1)
-    pieces = made.decide(NOW).pieces  # type: ignore[union-attr]
-    assert made.next_s(pieces, NOW) == 0.0
-    for _ in range(3):
-        assert made.arrive(group(10, due=NOW + 2, priority=5), NOW) is None
-    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.3 + 0.1)
-    # Those of a less urgent class, or with more time left, go after it.
-    for behind in ({"priority": 6}, {"priority": 5, "due": NOW + 9}):
-        made.arrive(group(10, **{"due": NOW + 2, **behind}), NOW)
-    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.3 + 0.1)
-    made.arrive(group(10, priority=4), NOW)
-    assert made.next_s(pieces, NOW) == pytest.approx(1.4 * 0.4 + 0.1)
-    made.arrive(group(1, method="other", key=b"o", due=NOW + 9), NOW)
-    assert made.next_s(pieces, NOW) == 0.0, "of another method nothing is known"
+    batch = dispatch(made)
+    for one in behind:
+        assert made.arrive(one, NOW) is None
+    return made.update(batch.number, None, NOW)[0]
+
+
+def test_answers_report_the_queue_delay_of_a_call_like_theirs() -> None:
+    assert next_s() == 0.0
+    ahead = [group(10, due=NOW + 2, priority=5) for _ in range(3)]
+    assert next_s(*ahead) == pytest.approx(1.4 * 0.3 + 0.1)
+    ahead = [group(10, due=NOW + 2, priority=5) for _ in range(3)]
+    less_urgent = group(10, due=NOW + 2, priority=6)
+    due_later = group(10, due=NOW + 9, priority=5)
+    assert next_s(*ahead, less_urgent, due_later) == pytest.approx(1.4 * 0.3 + 0.1)
+    ahead = [group(10, due=NOW + 2, priority=5) for _ in range(3)]
+    assert next_s(*ahead, group(10, priority=4)) == pytest.approx(1.4 * 0.4 + 0.1)
+    other = group(1, method="other", key=b"o", due=NOW + 9)
+    assert next_s(group(10, priority=5), other) == 0.0, "another method is unknown"
 
 
 def test_nobody_makes_room_for_one_who_will_be_late() -> None:
     before = group(10, priority=5, due=NOW + 0.15)
     made = scheduler(before, group(10, priority=9), max_queue_rows=20)
     teach(made, 10, 0.1)
-    refusal = made.arrive(group(10, priority=5, due=NOW + 0.15), NOW)
-    assert refusal is not None
-    assert refusal.reason == "predicted_late"
+    rejection = made.arrive(group(10, priority=5, due=NOW + 0.15), NOW)
+    assert rejection is not None
+    assert rejection.reason == "predicted_late"
     assert made.queue.rows == 20
 
 
@@ -157,10 +176,10 @@ def test_a_full_batch_does_not_wait_for_a_share_of_another() -> None:
     for step in range(500):  # 9,000 rows a second
         now = NOW + step / 1000
         assert made.arrive(group(9, arrived_at=now), now) is None
-        made.queue.drop(made.queue.next_lane())  # type: ignore[arg-type]
+        drop_head(made)
     first = group(1, due=now + 1, arrived_at=now)
     assert made.arrive(first, now) is None
-    assert isinstance(made.decide(now), Wait)
+    assert isinstance(made.schedule(now), Wait)
     other = group(10, key=b"other", due=now + 2, arrived_at=now)
     assert made.arrive(other, now) is None
     assert dispatched(made, now) == [1]
@@ -179,5 +198,5 @@ def test_calls_of_a_quick_method_count_as_quick_before_one_of_a_slow() -> None:
     for _ in range(10):
         made.arrive(group(10, due=NOW + 2), NOW)
     quick = group(10, key=b"q", method="quick", due=NOW + 2)
-    refusal = made.arrive(quick, NOW + 0.9)
-    assert refusal is not None, "behind ten slow batches it is late"
+    rejection = made.arrive(quick, NOW + 0.9)
+    assert rejection is not None, "behind ten slow batches it is late"

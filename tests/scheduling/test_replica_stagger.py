@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.scheduling.arrivals import ReplicaStagger
 from headway.scheduling.cost_model import CostModel
-from headway.scheduling.replica_stagger import ReplicaStagger
 
 NOW = 100.0
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.scheduling.offered_load import OfferedLoad
+from headway.scheduling.arrivals import OfferedLoad
 
 
 def steady(load: float, seconds: float) -> OfferedLoad:
