@@ -7,20 +7,22 @@ The runner's own parts serve groups whose model does nothing.
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import uvloop
 
 import headway
-from headway.config.schema import RunnerConfig
+from headway.config.resolution import ResolvedConfig
 from headway.core.clock import MonotonicClock
 from headway.core.method_spec import MethodSpec
+from headway.core.run_dir import RunDir
 from headway.ipc.call import CallEncoder
 from headway.ipc.frames import RESULTS, Buffer, encode_calls, kind_of_frame
 from headway.metrics import MetricsRegistry
-from headway.runner.executor import FailureIsolation, InlineExecutor
-from headway.server.assembly import build_runner_core, warm_core
+from headway.runner.executor import InlineExecutor
+from headway.server.assembly import Assembly
 
 _BATCHES = 3000
 _REPEATS = 7
@@ -66,22 +68,22 @@ async def _serve(calls: int) -> float:
     registry = MetricsRegistry(None)
     registry.start()
     runner = headway.Runner(Nothing, name="nothing")
-    core = build_runner_core(
-        runner=runner, config=RunnerConfig(), registry=registry, clock=clock, loop=loop
-    )
-    runnable = Nothing()
-    warm_core(core, "nothing", runnable, clock)
-    isolation = FailureIsolation(
-        runner="nothing",
-        runnable=runnable,
-        specs=core.specs,
+    assembly = Assembly(
+        process="bench",
+        service=headway.Service("bench", runners=[runner]),
+        config=ResolvedConfig(),
         registry=registry,
+        run_dir=RunDir(path=Path()),
         clock=clock,
+        loop=loop,
     )
-    core.dispatcher.start(core.receiver)
-    core.dispatcher.add_replica(InlineExecutor(isolation=isolation))
+    dispatcher, receiver = assembly.dispatcher(runner)
+    isolation, costs = assembly.load(runner)
+    dispatcher.seed(costs)
+    dispatcher.start(receiver)
+    dispatcher.add_replica(InlineExecutor(isolation=isolation))
     worker = Worker()
-    core.receiver.channel_opened(worker)
+    receiver.channel_opened(worker)
     row = np.array([[5.1, 3.5, 1.4, 0.2]])
     encoder = CallEncoder()
     call = encoder.encode(MethodSpec("predict", batchable=True), (row,), {})
@@ -102,7 +104,7 @@ async def _serve(calls: int) -> float:
             deadline=now + 60,
             sent_at=now,
         )
-        core.receiver.frame_received(worker, memoryview(b"".join(frame)))
+        receiver.frame_received(worker, memoryview(b"".join(frame)))
 
     done = asyncio.Event()
 
@@ -120,7 +122,7 @@ async def _serve(calls: int) -> float:
         loop.call_soon(receive)
         await done.wait()
         took.append((time.process_time() - began) / _BATCHES * 1e6)
-    core.dispatcher.close()
+    dispatcher.close()
     return min(took)
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from headway import xgboost as xgboost
     from headway.models.model import Model as Model
     from headway.models.record import Tag as Tag
+    from headway.server.asgi_app import Service as Service
     from headway.server.asgi_app import asgi_app as asgi_app
-    from headway.server.service_app import Service as Service
     from headway.service.context import Context as Context
     from headway.service.runnable import Runnable as Runnable
     from headway.service.runner import Runner as Runner
@@ -53,7 +53,7 @@ _HOMES = {
     "Model": "headway.models.model",
     "Runnable": "headway.service.runnable",
     "Runner": "headway.service.runner",
-    "Service": "headway.server.service_app",
+    "Service": "headway.server.asgi_app",
     "Tag": "headway.models.record",
     "asgi_app": "headway.server.asgi_app",
 }

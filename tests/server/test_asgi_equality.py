@@ -16,9 +16,8 @@ from headway.config.resolution import ResolvedConfig, resolve
 from headway.core.clock import MonotonicClock
 from headway.core.run_dir import RunDir
 from headway.io import JSON, NumpyNdarray, Text
-from headway.metrics import MetricsRegistry
 from headway.server.asgi_app import ServiceApp
-from headway.server.embedded import build_embedded
+from headway.server.embedded import EmbeddedServer
 from tests.http.edge import Client, bound_socket
 
 MAX_BODY = 300
@@ -94,22 +93,17 @@ class Native:
 
     def __init__(self, *, with_middleware: bool) -> None:
         self._service = make_service(with_middleware=with_middleware)
-        self._run_dir = RunDir.create()
-        self._registry = MetricsRegistry(None)
-        self._registry.start()
         self._listener = bound_socket()
+        self._server = EmbeddedServer(
+            service=self._service,
+            config=config_of(self._service),
+            run_dir=RunDir.create(),
+            clock=MonotonicClock(),
+        )
         self._worker: ApiWorker
 
     async def start(self) -> None:
-        self._worker = build_embedded(
-            service=self._service,
-            config=config_of(self._service),
-            listener=self._listener,
-            registry=self._registry,
-            run_dir=self._run_dir,
-            clock=MonotonicClock(),
-            loop=asyncio.get_running_loop(),
-        )
+        self._worker = self._server.load(self._listener)
         await self._worker.start()
         await self._worker.wait_ready()
 
@@ -135,10 +129,8 @@ class Native:
 
     async def close(self) -> None:
         await self._worker.drain(5)
-        await self._worker.aclose()
+        await self._server.aclose()
         self._listener.close()
-        self._registry.close()
-        self._run_dir.remove()
 
 
 async def ask_asgi(app: ServiceApp, asked: Asked) -> Answered:

@@ -140,9 +140,8 @@ def _serve_embedded(
         config=config,
         run_dir=RunDir.create(),
         clock=MonotonicClock(),
-        announce=options.progress,
     )
-    uvloop.run(server.run())
+    uvloop.run(server.run(options.progress))
 
 
 def _reload(service: str, working_dir: Path, production: bool) -> None:

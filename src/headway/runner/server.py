@@ -5,17 +5,18 @@ server/assembly builds it; the process starts, drains and closes it.
 
 import logging
 import socket
-from asyncio import timeout
+from asyncio import AbstractEventLoop, timeout
 from collections.abc import Sequence
 
+from headway.ipc.channel import ChannelOwner, LocalChannel
 from headway.ipc.unix import UnixLink, UnixListener
 from headway.observability.tracing import Tracing
 from headway.runner.dispatcher import Dispatcher
-from headway.runner.executor import Executor
+from headway.runner.executor import Executor, ThreadExecutor
 from headway.runner.receiver import RunnerReceiver
 from headway.runner.replica import Replica
 
-__all__ = ["ReplicaServer", "RunnerServer"]
+__all__ = ["LocalRunner", "ReplicaServer", "RunnerServer"]
 
 _log = logging.getLogger(__name__)
 
@@ -110,3 +111,46 @@ class RunnerServer(ReplicaServer):
         self._dispatcher.close()
         if self._tracing is not None:
             await self._tracing.aclose()
+
+
+class LocalRunner:
+    """A runner in the process of its only client.
+
+    Args:
+        client: The API worker's end of the connection.
+        receiver: The runner's end.
+        dispatcher: Computes and answers.
+        executor: The replica.
+        loop: Delivers frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: ChannelOwner,
+        receiver: RunnerReceiver,
+        dispatcher: Dispatcher,
+        executor: ThreadExecutor,
+        loop: AbstractEventLoop,
+    ) -> None:
+        self._client = client
+        self._receiver = receiver
+        self._dispatcher = dispatcher
+        self._executor = executor
+        self._loop = loop
+        self._channel: LocalChannel | None = None
+
+    def start(self) -> None:
+        """Connect."""
+        self._dispatcher.start(self._receiver)
+        self._dispatcher.add_replica(self._executor)
+        self._channel, _ = LocalChannel.connect(
+            self._client, self._receiver, self._loop
+        )
+
+    async def aclose(self) -> None:
+        """Disconnect, after the batch at hand."""
+        if self._channel is not None:
+            self._channel.close()
+        await self._executor.aclose()
+        self._dispatcher.close()

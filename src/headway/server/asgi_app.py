@@ -1,10 +1,10 @@
-"""A service as an ASGI application, for any ASGI server: `headway.asgi_app`.
+"""A service as an ASGI application: `headway.asgi_app`, and `headway.Service`.
 
-Its lifespan loads the models into the server's own process, with the queue, scheduler
-and batching of `headway serve`; embedded builds them.
+Its lifespan loads the models into the ASGI server's own process, as an EmbeddedServer:
+with the queue, scheduler and batching of `headway serve`.
 """
 
-import asyncio
+import functools
 import os
 from collections.abc import Awaitable
 from pathlib import Path
@@ -20,13 +20,29 @@ from headway.http.asgi.application import send_answer
 from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
 from headway.http.asgi.server import AsgiServer
 from headway.http.request import render_error
-from headway.metrics import MetricsRegistry
-from headway.observability.live.recorder import Recorder
-from headway.server.embedded import build_embedded, make_recorder, open_registry
+from headway.server.embedded import EmbeddedServer
 from headway.server.placement import describe
 from headway.service.service import ServiceDefinition
 
-__all__ = ["ServiceApp", "asgi_app"]
+__all__ = ["Service", "ServiceApp", "asgi_app"]
+
+
+class Service(ServiceDefinition):
+    """A set of API functions, the runners that they call, and its ASGI application.
+
+    Args:
+        name: Shown in the documentation and the logs.
+        runners: Each has its own processes.
+        models: Saved models that API functions use without a runner, for listing.
+
+    Raises:
+        ConfigError: If the name is malformed or two runners share a name.
+    """
+
+    @functools.cached_property
+    def asgi_app(self) -> "ServiceApp":
+        """This service as an ASGI application; see `headway.asgi_app`."""
+        return asgi_app(self)
 
 
 def asgi_app(
@@ -37,9 +53,9 @@ def asgi_app(
     Each process that starts it has a copy of every model.
 
     Args:
-        service: What to serve.
+        service: The service.
         config: A configuration file; None: $HEADWAY_CONFIG, else headway.yaml in the
-            current folder, if it is there.
+            current folder, if it exists.
 
     Raises:
         ConfigError: If a setting is wrong.
@@ -58,10 +74,10 @@ def asgi_app(
 class ServiceApp:
     """An ASGI application, started by its lifespan or by `async with`.
 
-    Mounted in another application it needs the latter, as a mount hears of no lifespan.
+    Mounted in another application it needs the latter, as mounts get no lifespan.
 
     Args:
-        service: What to serve.
+        service: The service.
         config: Its settings; those of the server itself, like `port`, have no effect.
     """
 
@@ -69,15 +85,13 @@ class ServiceApp:
         self._service = service
         self._config = config
         self._app: AsgiApp | None = None
+        self._server: EmbeddedServer | None = None
         self._worker: ApiWorker | None = None
-        self._registry: MetricsRegistry | None = None
-        self._recorder: Recorder | None = None
-        self._run_dir: RunDir | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or live through a lifespan."""
+        """Serve a request, or a lifespan."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._serve_lifespan(receive, send)
         elif self._app is not None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -96,32 +110,21 @@ class ServiceApp:
         Raises:
             StartError: If the service cannot start.
         """
-        loop = asyncio.get_running_loop()
-        self._run_dir = RunDir.create()
-        self._registry = open_registry(self._config, self._run_dir)
-        clock = MonotonicClock()
+        self._server = EmbeddedServer(
+            service=self._service,
+            config=self._config,
+            run_dir=RunDir.create(),
+            clock=MonotonicClock(),
+        )
         try:
-            if self._config.config.api_server.live:
-                recorder = make_recorder(self._service, self._run_dir, clock)
-                self._recorder = recorder
-                recorder.start()
-            self._worker = build_embedded(
-                service=self._service,
-                config=self._config,
-                listener=None,
-                registry=self._registry,
-                run_dir=self._run_dir,
-                clock=clock,
-                loop=loop,
-            )
-            await self._worker.start()
-            await self._worker.wait_ready()
+            self._worker = worker = self._server.load(None)
+            await worker.start()
+            await worker.wait_ready()
         except BaseException:
-            await self._close()
+            await self._server.aclose()
             raise
-        server = self._worker.server
-        assert isinstance(server, AsgiServer)
-        self._app = server.app
+        assert isinstance(worker.server, AsgiServer)
+        self._app = worker.server.app
         return self
 
     async def __aexit__(
@@ -131,39 +134,27 @@ class ServiceApp:
         traceback: TracebackType | None,
     ) -> None:
         """Run the shutdown hooks and let the models go."""
+        assert self._server is not None
         assert self._worker is not None
         try:
-            settings = self._config.config.api_server
-            await self._worker.drain(settings.shutdown_timeout_s)
+            await self._worker.drain(self._config.config.api_server.shutdown_timeout_s)
         finally:
-            await self._close()
+            self._app = None
+            await self._server.aclose()
 
-    async def _close(self) -> None:
-        self._app = None
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            await worker.aclose()
-        if self._recorder is not None:
-            await self._recorder.aclose()
-        if self._registry is not None:
-            self._registry.close()
-        if self._run_dir is not None:
-            self._run_dir.remove()
-
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        if await _told(self.__aenter__(), "startup", send):
+        if await _report(self.__aenter__(), "startup", send):
             await receive()
-            await _told(self.__aexit__(None, None, None), "shutdown", send)
+            await _report(self.__aexit__(None, None, None), "shutdown", send)
 
 
-async def _told(step: Awaitable[object], name: str, send: Send) -> bool:
-    """Tell the ASGI server whether a step of the lifespan succeeds."""
+async def _report(step: Awaitable[object], name: str, send: Send) -> bool:
+    """Report to the ASGI server whether a step of the lifespan succeeds."""
     try:
         await step
     except HeadwayError as error:
-        failed = {"type": f"lifespan.{name}.failed", "message": error.message}
-        await send(failed)
+        await send({"type": f"lifespan.{name}.failed", "message": error.message})
         return False
     await send({"type": f"lifespan.{name}.complete"})
     return True

@@ -1,7 +1,7 @@
-"""The only place where objects are wired together.
+"""The place where the parts of a process are wired together.
 
-embedded and worker (the main module of a process) call it; docs/design/architecture.md
-follows a request through the objects that are built here.
+process and embedded call it; docs/design/architecture.md follows a request through the
+parts. edge_assembly wires the HTTP server, telemetry_assembly the telemetry.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import math
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -22,9 +22,8 @@ from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.api.worker import ApiWorker, Part
 from headway.config.resolution import ResolvedConfig
-from headway.config.schema import BatchingConfig, RunnerConfig
+from headway.config.schema import BatchingConfig
 from headway.core.clock import Clock
-from headway.core.method_spec import MethodSpec
 from headway.core.run_dir import RunDir
 from headway.core.version import __version__
 from headway.errors import HeadwayError, RunnerStartError
@@ -34,45 +33,22 @@ from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import BUILD_INFO, REFUSED, WASTED_ROWS
 from headway.metrics.meters import EndpointMeters, RunnerMeters
-from headway.observability.tracing import Tracing
 from headway.runner.batch_spans import BatchSpans
 from headway.runner.dispatcher import Dispatcher
-from headway.runner.executor import FailureIsolation, InlineExecutor
+from headway.runner.executor import FailureIsolation, InlineExecutor, ThreadExecutor
 from headway.runner.receiver import RunnerReceiver
 from headway.runner.replica import Replica
 from headway.runner.replica_link import ReplicaLink
-from headway.runner.server import ReplicaServer, RunnerServer
+from headway.runner.server import LocalRunner, ReplicaServer, RunnerServer
 from headway.runner.warmup import warm_up
 from headway.scheduling.scheduler import Scheduler
-from headway.server.edge_assembly import build_server
-from headway.server.telemetry_assembly import build_telemetry
+from headway.server.edge_assembly import build_balancer, build_server
+from headway.server.telemetry_assembly import build_telemetry, build_tracing
 from headway.service.runnable import Runnable
 from headway.service.runner import Runner
 from headway.service.service import ServiceDefinition
 
-__all__ = [
-    "RunnerCore",
-    "build_api_worker",
-    "build_clients",
-    "build_replica",
-    "build_runner_core",
-    "build_runner_server",
-    "load_model",
-]
-
-
-class RunnerCore(msgspec.Struct):
-    """The parts of a runner that do not depend on where its replicas are."""
-
-    specs: dict[str, MethodSpec]
-    methods: dict[str, BatchingConfig]
-    dispatcher: Dispatcher
-    receiver: RunnerReceiver
-    tracing: Tracing | None
-
-
-def _or_infinite(seconds: float | None) -> float:
-    return math.inf if seconds is None else seconds
+__all__ = ["Assembly", "load_model"]
 
 
 def load_model(runner: Runner) -> Runnable:
@@ -93,271 +69,316 @@ def load_model(runner: Runner) -> Runnable:
         ) from error
 
 
-def build_runner_core(
-    *,
-    runner: Runner,
-    config: RunnerConfig,
-    registry: MetricsRegistry,
-    clock: Clock,
-    loop: asyncio.AbstractEventLoop,
-    tracing: Tracing | None = None,
-) -> RunnerCore:
-    """Return the queue, the scheduler and what feeds them."""
-    specs = {name: method.spec for name, method in runner.methods.items()}
-    methods = _method_batching(specs, config)
-    scheduler = Scheduler(config=config.batching, replicas=0)
-    costs = {
-        name: (scheduler.cost(name), batching.max_batch_size)
-        for name, batching in methods.items()
-        if batching.enabled
-    }
-    dispatcher = Dispatcher(
-        name=runner.name,
-        scheduler=scheduler,
-        meters=RunnerMeters(
-            registry=registry,
-            runner=runner.name,
-            methods=list(specs),
-            costs=costs,
-        ),
-        clock=clock,
-        loop=loop,
-        spans=None
-        if tracing is None
-        else BatchSpans(runner=runner.name, tracing=tracing),
-    )
-    receiver = RunnerReceiver(
-        ready=ReadyFrame(runner=runner.name, pid=os.getpid()),
-        methods=methods,
-        sink=dispatcher,
-    )
-    return RunnerCore(specs, methods, dispatcher, receiver, tracing)
+def _or_infinite(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
 
 
-def _method_batching(
-    specs: Mapping[str, MethodSpec], config: RunnerConfig
-) -> dict[str, BatchingConfig]:
-    """Return the batching of each method: off if it is not batchable."""
-    methods = {name: config.batching_of(name) for name in specs}
-    return {
-        name: batching
-        if specs[name].batchable
-        else msgspec.structs.replace(batching, enabled=False)
-        for name, batching in methods.items()
-    }
+class Assembly:
+    """Builds the parts of one process, which share what is given here.
 
-
-def warm_core(core: RunnerCore, name: str, runnable: Runnable, clock: Clock) -> None:
-    """Run the model on warm-up batches, which seeds the scheduler's cost model."""
-    costs = warm_up(
-        runner=name,
-        runnable=runnable,
-        specs=core.specs,
-        methods=core.methods,
-        clock=clock,
-    )
-    core.dispatcher.seed(costs)
-
-
-def build_runner_server(
-    *,
-    core: RunnerCore,
-    runner: Runner,
-    config: RunnerConfig,
-    listening: socket.socket,
-    replica_paths: Sequence[str],
-    registry: MetricsRegistry,
-    clock: Clock,
-) -> RunnerServer:
-    """Return a runner's process: with its one model, or with links to replicas.
-
-    Raises:
-        RunnerStartError: If its model cannot be loaded or warmed.
+    Args:
+        process: The name of the process.
+        service: What the server serves.
+        config: Its settings.
+        registry: Counts; it has been started.
+        run_dir: Has the files and sockets of the server's processes.
+        clock: For everything that decides by time.
+        loop: Runs all of it.
     """
-    if replica_paths:
-        links = [
-            UnixLink(
-                path=path,
-                owner=ReplicaLink(
-                    dispatcher=core.dispatcher, clock=clock, number=number
-                ),
-                memory_bytes=config.shared_memory_bytes,
-                share_from=config.shared_memory_from_bytes,
+
+    def __init__(
+        self,
+        *,
+        process: str,
+        service: ServiceDefinition,
+        config: ResolvedConfig,
+        registry: MetricsRegistry,
+        run_dir: RunDir,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._service = service
+        self._config = config
+        self._registry = registry
+        self._run_dir = run_dir
+        self._clock = clock
+        self._loop = loop
+        self._tracing = build_tracing(
+            config=config.config, service=service.name, process=process, clock=clock
+        )
+
+    # The parts of a runner.
+
+    def runner(
+        self, runner: Runner, *, listening: socket.socket, replica_paths: Sequence[str]
+    ) -> RunnerServer:
+        """Return a runner with its own model, or with links to replicas.
+
+        Raises:
+            RunnerStartError: If the model cannot be loaded or warmed.
+        """
+        dispatcher, receiver = self.dispatcher(runner)
+        settings = self._config.runner(runner.name)
+        links, executor = [], None
+        for number, path in enumerate(replica_paths):
+            owner = ReplicaLink(dispatcher=dispatcher, clock=self._clock, number=number)
+            links.append(
+                UnixLink(
+                    path=path,
+                    owner=owner,
+                    memory_bytes=settings.shared_memory_bytes,
+                    share_from=settings.shared_memory_from_bytes,
+                )
             )
-            for number, path in enumerate(replica_paths)
-        ]
+        if not links:
+            isolation, costs = self.load(runner)
+            dispatcher.seed(costs)
+            executor = InlineExecutor(isolation=isolation)
         return RunnerServer(
             listening=listening,
-            receiver=core.receiver,
-            dispatcher=core.dispatcher,
+            receiver=receiver,
+            dispatcher=dispatcher,
             links=links,
-            tracing=core.tracing,
+            executor=executor,
+            tracing=self._tracing,
         )
-    runnable = load_model(runner)
-    warm_core(core, runner.name, runnable, clock)
-    executor = InlineExecutor(
-        isolation=FailureIsolation(
+
+    def replica(self, runner: Runner, *, listening: socket.socket) -> ReplicaServer:
+        """Return a replica, which computes for a runner in another process.
+
+        Raises:
+            RunnerStartError: If the model cannot be loaded or warmed.
+        """
+        isolation, costs = self.load(runner)
+        ready = ReadyFrame(runner=runner.name, pid=os.getpid(), costs=costs)
+        return ReplicaServer(
+            listening=listening, owner=Replica(ready=ready, isolation=isolation)
+        )
+
+    def dispatcher(self, runner: Runner) -> tuple[Dispatcher, RunnerReceiver]:
+        """Return a runner's queue with its scheduler, and its end of connections."""
+        methods = self._batching(runner)
+        scheduler = Scheduler(
+            config=self._config.runner(runner.name).batching, replicas=0
+        )
+        costs = {
+            name: (scheduler.cost(name), batching.max_batch_size)
+            for name, batching in methods.items()
+            if batching.enabled
+        }
+        spans = None
+        if self._tracing is not None:
+            spans = BatchSpans(runner=runner.name, tracing=self._tracing)
+        dispatcher = Dispatcher(
+            name=runner.name,
+            scheduler=scheduler,
+            meters=RunnerMeters(
+                registry=self._registry,
+                runner=runner.name,
+                methods=list(methods),
+                costs=costs,
+            ),
+            clock=self._clock,
+            loop=self._loop,
+            spans=spans,
+        )
+        receiver = RunnerReceiver(
+            ready=ReadyFrame(runner=runner.name, pid=os.getpid()),
+            methods=methods,
+            sink=dispatcher,
+        )
+        return dispatcher, receiver
+
+    def load(
+        self, runner: Runner
+    ) -> tuple[FailureIsolation, dict[str, list[tuple[int, float]]]]:
+        """Load a model; return it with the seconds of its warm-up batches.
+
+        Raises:
+            RunnerStartError: If the model cannot be loaded or warmed.
+        """
+        specs = {name: method.spec for name, method in runner.methods.items()}
+        runnable = load_model(runner)
+        costs = warm_up(
             runner=runner.name,
             runnable=runnable,
-            specs=core.specs,
-            registry=registry,
-            clock=clock,
+            specs=specs,
+            methods=self._batching(runner),
+            clock=self._clock,
         )
-    )
-    return RunnerServer(
-        listening=listening,
-        receiver=core.receiver,
-        dispatcher=core.dispatcher,
-        executor=executor,
-        tracing=core.tracing,
-    )
+        isolation = FailureIsolation(
+            runner=runner.name,
+            runnable=runnable,
+            specs=specs,
+            registry=self._registry,
+            clock=self._clock,
+        )
+        return isolation, costs
 
+    def _batching(self, runner: Runner) -> dict[str, BatchingConfig]:
+        """Return the batching of each method: off if it is not batchable."""
+        methods = {}
+        for name, method in runner.methods.items():
+            batching = self._config.runner(runner.name).batching_of(name)
+            if not method.spec.batchable:
+                batching = msgspec.structs.replace(batching, enabled=False)
+            methods[name] = batching
+        return methods
 
-def build_replica(
-    *,
-    runner: Runner,
-    config: RunnerConfig,
-    listening: socket.socket,
-    registry: MetricsRegistry,
-    clock: Clock,
-) -> ReplicaServer:
-    """Return a replica's process.
+    # The parts of an API worker.
 
-    Raises:
-        RunnerStartError: If its model cannot be loaded or warmed.
-    """
-    specs = {name: method.spec for name, method in runner.methods.items()}
-    runnable = load_model(runner)
-    costs = warm_up(
-        runner=runner.name,
-        runnable=runnable,
-        specs=specs,
-        methods=_method_batching(specs, config),
-        clock=clock,
-    )
-    return ReplicaServer(
-        listening=listening,
-        owner=Replica(
-            ready=ReadyFrame(runner=runner.name, pid=os.getpid(), costs=costs),
-            isolation=FailureIsolation(
-                runner=runner.name,
-                runnable=runnable,
-                specs=specs,
-                registry=registry,
-                clock=clock,
+    def api_worker(
+        self, *, listener: socket.socket, index: int, workers: int
+    ) -> ApiWorker:
+        """Return an API worker that is connected to runners in other processes.
+
+        Raises:
+            ConfigError: If a file of TLS cannot be used.
+        """
+        balancer = build_balancer(
+            settings=self._config.config.api_server,
+            index=index,
+            workers=workers,
+            registry=self._registry,
+            run_dir=self._run_dir,
+        )
+
+        def connect(number: int, client: RunnerClient) -> UnixLink:
+            settings = self._config.runner(client.name)
+            return UnixLink(
+                path=self._run_dir.runner_socket(number),
+                owner=client,
+                memory_bytes=settings.shared_memory_bytes,
+                share_from=settings.shared_memory_from_bytes,
+            )
+
+        return self._api_worker(connect, listener, balancer, workers)
+
+    def embedded_api_worker(self, listener: socket.socket | None) -> ApiWorker:
+        """Load all models; return an API worker that is connected to them.
+
+        Args:
+            listener: Bound; None if another ASGI server serves the worker.
+
+        Raises:
+            StartError: If a model cannot be loaded or warmed, or a setting not be kept.
+        """
+
+        def connect(number: int, client: RunnerClient) -> LocalRunner:
+            runner = self._service.runners[number]
+            dispatcher, receiver = self.dispatcher(runner)
+            isolation, costs = self.load(runner)
+            dispatcher.seed(costs)
+            executor = ThreadExecutor(
+                isolation=isolation, loop=self._loop, name=f"headway-{runner.name}"
+            )
+            return LocalRunner(
+                client=client,
+                receiver=receiver,
+                dispatcher=dispatcher,
+                executor=executor,
+                loop=self._loop,
+            )
+
+        return self._api_worker(connect, listener, balancer=None, workers=1)
+
+    def _api_worker(
+        self,
+        connect: Callable[[int, RunnerClient], Part],
+        listener: socket.socket | None,
+        balancer: ConnectionBalancer | None,
+        workers: int,
+    ) -> ApiWorker:
+        service, settings = self._service, self._config.config.api_server
+        build_info = (__version__, platform.python_version())
+        self._registry.gauge(BUILD_INFO, build_info).set(1)
+        state: dict[str, Any] = {}
+        pool = ThreadPool(
+            threads=settings.threads,
+            refused=self._registry.counter(REFUSED, ("threads",)),
+        )
+        watch = DeadlineWatch(clock=self._clock, loop=self._loop)
+        clients = [self._client(runner, watch) for runner in service.runners]
+        telemetry = build_telemetry(
+            config=self._config.config,
+            routes=[api.route for api in service.apis.values()],
+            tracing=self._tracing,
+            registry=self._registry,
+            clock=self._clock,
+            loop=self._loop,
+        )
+        built: list[ApiWorker] = []
+        application = ApiApplication(
+            endpoints=self._endpoints(pool, watch, state, workers),
+            pages=make_pages(
+                service=service,
+                clients=clients,
+                metrics_dir=self._run_dir.metrics if settings.metrics.enabled else None,
+                history=self._run_dir.history if settings.live else None,
+                is_draining=lambda: built[0].is_draining,
             ),
-        ),
-    )
-
-
-def build_clients(
-    *,
-    service: ServiceDefinition,
-    config: ResolvedConfig,
-    registry: MetricsRegistry,
-    watch: DeadlineWatch,
-) -> list[RunnerClient]:
-    """Return a client for each runner of the service, in order."""
-    clients = []
-    for runner in service.runners:
-        settings = config.runner(runner.name)
-        clients.append(
-            RunnerClient(
-                name=runner.name,
-                timeout_s=_or_infinite(settings.timeout),
-                max_bytes=settings.batching.max_queue_bytes,
+            loop=self._loop,
+        )
+        server = build_server(
+            service=service,
+            application=application,
+            telemetry=telemetry,
+            settings=settings,
+            listener=listener,
+            balancer=balancer,
+            clock=self._clock,
+            loop=self._loop,
+        )
+        links = [connect(number, client) for number, client in enumerate(clients)]
+        built.append(
+            ApiWorker(
+                service=service,
+                server=server,
+                clients=clients,
+                parts=[part for part in (self._tracing, telemetry, *links) if part],
                 watch=watch,
-                wasted_rows=registry.counter(WASTED_ROWS, (runner.name,)),
-                refused=lambda reason: registry.counter(REFUSED, (reason,)),
+                pool=pool,
+                state=state,
             )
         )
-    return clients
+        return built[0]
 
-
-def build_api_worker(  # noqa: PLR0913 - the parts that production and embedded differ in
-    *,
-    service: ServiceDefinition,
-    config: ResolvedConfig,
-    workers: int,
-    listener: socket.socket | None,
-    balancer: ConnectionBalancer | None,
-    clients: Sequence[RunnerClient],
-    links: Sequence[Part],
-    registry: MetricsRegistry,
-    run_dir: RunDir,
-    watch: DeadlineWatch,
-    clock: Clock,
-    loop: asyncio.AbstractEventLoop,
-    tracing: Tracing | None,
-) -> ApiWorker:
-    """Return an API worker; if it listens nowhere, one that another ASGI server serves.
-
-    Raises:
-        ConfigError: If a file of TLS cannot be used.
-    """
-    registry.gauge(BUILD_INFO, (__version__, platform.python_version())).set(1)
-    settings = config.config.api_server
-    state: dict[str, Any] = {}
-    pool = ThreadPool(
-        threads=settings.threads, refused=registry.counter(REFUSED, ("threads",))
-    )
-    limit, most = None, settings.max_concurrency
-    if most is not None:
-        limit = ConcurrencyLimit(
-            most=math.ceil(most / workers),
-            refused=lambda reason: registry.counter(REFUSED, (reason,)),
-        )
-    telemetry = build_telemetry(
-        config=config.config,
-        routes=[api.route for api in service.apis.values()],
-        tracing=tracing,
-        registry=registry,
-        clock=clock,
-        loop=loop,
-    )
-    built: list[ApiWorker] = []
-    is_draining: Callable[[], bool] = lambda: built[0].is_draining  # noqa: E731
-    application = ApiApplication(
-        endpoints={
+    def _endpoints(
+        self,
+        pool: ThreadPool,
+        watch: DeadlineWatch,
+        state: dict[str, Any],
+        workers: int,
+    ) -> dict[str, Endpoint]:
+        settings = self._config.config.api_server
+        limit = None
+        if settings.max_concurrency is not None:
+            limit = ConcurrencyLimit(
+                most=math.ceil(settings.max_concurrency / workers),
+                refused=lambda reason: self._registry.counter(REFUSED, (reason,)),
+            )
+        return {
             api.route: Endpoint(
                 api=api,
                 admission=Admission(
                     timeout_s=_or_infinite(settings.timeout), limit=limit, watch=watch
                 ),
                 pool=pool,
-                meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
+                meters=EndpointMeters(
+                    registry=self._registry, endpoint=api.route, loop=self._loop
+                ),
                 state=state,
             )
-            for api in service.apis.values()
-        },
-        pages=make_pages(
-            service=service,
-            clients=clients,
-            metrics_dir=run_dir.metrics if settings.metrics.enabled else None,
-            history=run_dir.history if settings.live else None,
-            is_draining=is_draining,
-        ),
-        loop=loop,
-    )
-    server = build_server(
-        service=service,
-        application=application,
-        telemetry=telemetry,
-        settings=settings,
-        listener=listener,
-        balancer=balancer,
-        clock=clock,
-        loop=loop,
-    )
-    built.append(
-        ApiWorker(
-            service=service,
-            server=server,
-            clients=clients,
-            parts=[part for part in (tracing, telemetry, *links) if part],
+            for api in self._service.apis.values()
+        }
+
+    def _client(self, runner: Runner, watch: DeadlineWatch) -> RunnerClient:
+        settings = self._config.runner(runner.name)
+        return RunnerClient(
+            name=runner.name,
+            timeout_s=_or_infinite(settings.timeout),
+            max_bytes=settings.batching.max_queue_bytes,
             watch=watch,
-            pool=pool,
-            state=state,
+            wasted_rows=self._registry.counter(WASTED_ROWS, (runner.name,)),
+            refused=lambda reason: self._registry.counter(REFUSED, (reason,)),
         )
-    )
-    return built[0]

@@ -1,7 +1,12 @@
-"""The main module of the supervisor's processes: API workers, runners, replicas.
+"""The main module of the supervisor's processes.
 
 `python -m headway.server.process NAME CONTROL_FD SUPERVISOR_PID`: the first message on
-the control socket is a ProcessSpec, whose role decides what assembly builds.
+the control socket is a ProcessSpec with the role of the process:
+
+- describe: imports the service, describes it and ends.
+- api: an API worker; serves HTTP and runs the API functions.
+- runner: one runner's queue and scheduler and, if it has one replica, its model.
+- replica: one of several replicas of a runner; has a copy of its model.
 """
 
 import asyncio
@@ -15,7 +20,6 @@ from typing import Protocol
 
 import uvloop
 
-from headway.api.admission import DeadlineWatch
 from headway.api.worker import ApiWorker
 from headway.core.clock import MonotonicClock
 from headway.core.gc_tuning import tune_gc
@@ -23,21 +27,11 @@ from headway.core.log import configure
 from headway.core.parent_death import die_with_parent
 from headway.core.run_dir import RunDir
 from headway.errors import HeadwayError
-from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
-from headway.server.assembly import (
-    build_api_worker,
-    build_clients,
-    build_replica,
-    build_runner_core,
-    build_runner_server,
-)
+from headway.server.assembly import Assembly
 from headway.server.control import ControlChannel, Described, Failed, ProcessSpec, Ready
-from headway.server.edge_assembly import build_balancer
 from headway.server.placement import describe
-from headway.server.telemetry_assembly import build_tracing
 from headway.service.loader import load_service
-from headway.service.runner import Runner
 from headway.service.service import ServiceDefinition
 
 __all__ = ["build", "main"]
@@ -48,7 +42,7 @@ _SUPERVISOR_GRACE_S = 0.2
 
 
 class _Serving(Protocol):
-    """Any of the things that a process can be."""
+    """An API worker, a runner or a replica."""
 
     async def start(self) -> None: ...
 
@@ -71,8 +65,8 @@ async def _run(name: str, connection: socket.socket) -> int:
     spec = await control.receive()
     if not isinstance(spec, ProcessSpec):
         return 1
-    logging_config = spec.config.config.logging
-    configure(name, logging_config.level, logging_config.format)
+    settings = spec.config.config
+    configure(name, settings.logging.level, settings.logging.format)
     try:
         service = load_service(spec.service, Path(spec.working_dir))
         if spec.role == "describe":
@@ -80,8 +74,8 @@ async def _run(name: str, connection: socket.socket) -> int:
             return 0
         if spec.role == "api":
             # Where they compete for a core, the model goes first: it sets the
-            # throughput, and what it does not get is lost (benchmarks/overload.py,
-            # four times the capacity).
+            # throughput, and it cannot catch up (benchmarks/overload.py, four times
+            # the capacity).
             os.nice(_API_NICENESS)
         serving = build(spec, service)
         await serving.start()
@@ -90,43 +84,34 @@ async def _run(name: str, connection: socket.socket) -> int:
         _log.debug("cannot start", exc_info=True)
         await control.send(Failed(error.message))
         return 1
-    told = asyncio.get_running_loop().create_task(_until_told(control))
+    stopping = asyncio.get_running_loop().create_task(_until_stopped(control))
     if isinstance(serving, ApiWorker):
-        await _until_ready(serving, told)
-    if not told.done():
+        # Ready when the runners are, unless the worker must end before.
+        ready = asyncio.get_running_loop().create_task(serving.wait_ready())
+        await asyncio.wait((ready, stopping), return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        await asyncio.wait((ready,))
+    if not stopping.done():
         await control.send(Ready())
-    await told
-    await serving.drain(spec.config.config.api_server.shutdown_timeout_s)
+    await stopping
+    await serving.drain(settings.api_server.shutdown_timeout_s)
     await serving.aclose()
     await control.aclose()
     return 0
 
 
-async def _until_ready(worker: ApiWorker, told: asyncio.Task[None]) -> None:
-    """Return when the runners are ready, or when the worker is to end first."""
-    ready = asyncio.get_running_loop().create_task(worker.wait_ready())
-    await asyncio.wait((ready, told), return_when=asyncio.FIRST_COMPLETED)
-    ready.cancel()
-    await asyncio.wait((ready,))
-
-
-async def _until_told(control: ControlChannel) -> None:
-    """Return when the supervisor says so or is gone, or on SIGTERM."""
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, told.set)
-
-    async def listen() -> None:
-        await control.receive()
-        told.set()
-
-    listening = loop.create_task(listen())
-    await told.wait()
+async def _until_stopped(control: ControlChannel) -> None:
+    """Return on a message of the supervisor, on its death, or on SIGTERM."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    message = loop.create_task(control.receive())
+    message.add_done_callback(lambda _: stop.set())
+    await stop.wait()
     # SIGTERM for a whole process group reaches the supervisor too, whose message comes
     # once the kernel refuses new connections: none may be queued after the drain.
-    await asyncio.wait([listening], timeout=_SUPERVISOR_GRACE_S)
-    listening.cancel()
-    await asyncio.wait([listening])
+    await asyncio.wait([message], timeout=_SUPERVISOR_GRACE_S)
+    message.cancel()
+    await asyncio.wait([message])
 
 
 def build(spec: ProcessSpec, service: ServiceDefinition) -> _Serving:
@@ -135,84 +120,32 @@ def build(spec: ProcessSpec, service: ServiceDefinition) -> _Serving:
     Raises:
         StartError: If a model cannot be loaded or warmed, or a setting not be kept.
     """
-    loop = asyncio.get_running_loop()
-    clock = MonotonicClock()
     run_dir = RunDir(path=Path(spec.run_dir))
-    sockets = [socket.socket(fileno=fd) for fd in spec.sockets]
+    [listening] = [socket.socket(fileno=fd) for fd in spec.sockets]
     registry = MetricsRegistry(
         run_dir.metrics_file(spec.name),
         duration_bounds_s=spec.config.config.api_server.metrics.duration_buckets_s,
     )
     registry.start()
-    if spec.role == "replica":
-        return build_replica(
-            runner=_runner(service, spec.runner),
-            config=spec.config.runner(spec.runner),
-            listening=sockets[0],
-            registry=registry,
-            clock=clock,
-        )
-    tracing = build_tracing(
-        config=spec.config.config, service=service.name, process=spec.name, clock=clock
-    )
-    if spec.role == "runner":
-        index = [runner.name for runner in service.runners].index(spec.runner)
-        runner = _runner(service, spec.runner)
-        core = build_runner_core(
-            runner=runner,
-            config=spec.config.runner(spec.runner),
-            registry=registry,
-            clock=clock,
-            loop=loop,
-            tracing=tracing,
-        )
-        return build_runner_server(
-            core=core,
-            runner=runner,
-            config=spec.config.runner(spec.runner),
-            listening=sockets[0],
-            replica_paths=run_dir.replica_sockets(index, spec.replicas),
-            registry=registry,
-            clock=clock,
-        )
-    watch = DeadlineWatch(clock=clock, loop=loop)
-    clients = build_clients(
-        service=service, config=spec.config, registry=registry, watch=watch
-    )
-    return build_api_worker(
+    assembly = Assembly(
+        process=spec.name,
         service=service,
         config=spec.config,
-        workers=spec.workers,
-        listener=sockets[0],
-        balancer=build_balancer(
-            settings=spec.config.config.api_server,
-            index=spec.index,
-            workers=spec.workers,
-            registry=registry,
-            run_dir=run_dir,
-        ),
-        clients=clients,
-        links=[
-            UnixLink(
-                path=run_dir.runner_socket(index),
-                owner=client,
-                memory_bytes=settings.shared_memory_bytes,
-                share_from=settings.shared_memory_from_bytes,
-            )
-            for index, client in enumerate(clients)
-            for settings in [spec.config.runner(client.name)]
-        ],
         registry=registry,
         run_dir=run_dir,
-        watch=watch,
-        clock=clock,
-        loop=loop,
-        tracing=tracing,
+        clock=MonotonicClock(),
+        loop=asyncio.get_running_loop(),
     )
-
-
-def _runner(service: ServiceDefinition, name: str) -> Runner:
-    return next(runner for runner in service.runners if runner.name == name)
+    if spec.role == "api":
+        return assembly.api_worker(
+            listener=listening, index=spec.index, workers=spec.workers
+        )
+    index = [runner.name for runner in service.runners].index(spec.runner)
+    runner = service.runners[index]
+    if spec.role == "replica":
+        return assembly.replica(runner, listening=listening)
+    paths = run_dir.replica_sockets(index, spec.replicas)
+    return assembly.runner(runner, listening=listening, replica_paths=paths)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The service that a user writes: a name, runners and API functions.
 
 loader imports it; http/openapi describes it; api/endpoint calls its functions. Users'
-services are of the sub-class `headway.Service`, which server/service_app adds, because
+services are of the sub-class `headway.Service`, which server/asgi_app adds, because
 it is an ASGI application too and layers below must not import what builds that.
 """
 
