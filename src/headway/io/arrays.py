@@ -3,6 +3,7 @@
 io/numpy makes one reader and one rule per descriptor and calls them for every body.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ _OPENING = re.compile(rb"[\s\[]*")
 _MAX_STRINGS_BYTES = 256 * 1024 * 1024
 _MAX_EXPLAINED = 100_000
 _NUMBERS = "biuf"
+_decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 
 
 class ArrayReader:
@@ -36,12 +38,11 @@ class ArrayReader:
         dtype: The dtype to give the array if all values fit; None lets numpy choose.
     """
 
-    __slots__ = ("_decode_any", "_dtype", "_exact", "_fast", "_strings")
+    __slots__ = ("_dtype", "_exact", "_fast", "_strings")
 
     def __init__(self, dtype: np.dtype[Any] | None) -> None:
         self._dtype = dtype
         self._strings = dtype is not None and dtype.kind == "U"
-        self._decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
         self._exact = _decoders(str if self._strings else int | float | bool | None)
         self._fast: _Decoders = ()
         if not self._strings:
@@ -66,23 +67,15 @@ class ArrayReader:
             return self._read_slowly(body)
         return array if array.dtype is not _OBJECTS else self._read_slowly(body)
 
-    def _read_typed(self, body: bytes, dimensions: int) -> Array | None:
-        if not self._fast:
-            return None
-        try:
-            values = self._fast[dimensions](body)
-            array = np.array(values, dtype=self._dtype)
-        except (ValueError, OverflowError, RecursionError):
-            return None
-        return array if array.dtype.kind != "O" else None
-
     def _read_slowly(self, body: bytes) -> Array:
         opening = _OPENING.match(body)
         brackets = opening.group().count(b"[") if opening else 0
         dimensions = min(brackets, _MAX_DIMENSIONS)
-        array = self._read_typed(body, dimensions)
-        if array is not None:
-            return array
+        if self._fast:
+            with contextlib.suppress(ValueError, OverflowError, RecursionError):
+                typed = np.array(self._fast[dimensions](body), dtype=self._dtype)
+                if typed.dtype.kind != "O":
+                    return typed
         try:
             values = self._exact[dimensions](body)
             return _array_of_strings(values) if self._strings else _array(values)
@@ -91,7 +84,7 @@ class ArrayReader:
 
     def _bad_input(self, body: bytes) -> BadInputError:
         try:
-            values = self._decode_any(body)
+            values = _decode_any(body)
         except JSON_ERRORS as error:
             return bad_json(error, body)
         return BadInputError(_explain(values, strings=self._strings))

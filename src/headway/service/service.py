@@ -93,19 +93,7 @@ class ServiceDefinition:
     @overload
     def api(
         self,
-        *,
         input: IODescriptor | None = None,
-        output: IODescriptor | None = None,
-        route: str | None = None,
-        name: str | None = None,
-        doc: str | None = None,
-    ) -> Callable[[_F], _F]: ...
-
-    @overload
-    def api(
-        self,
-        input: IODescriptor | None,
-        /,
         output: IODescriptor | None = None,
         *,
         route: str | None = None,
