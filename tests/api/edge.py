@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter as Tally
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ __all__ = ["Edge"]
 
 
 class Edge:
-    """Serves one function, and counts the answers by their status.
+    """Serves one function, counts the answers by status, and keeps the last bodies.
 
     Args:
         function: What the API does.
@@ -46,6 +47,7 @@ class Edge:
     ) -> None:
         self.clock = clock or MonotonicClock()
         self.statuses: Tally[int] = Tally()
+        self.bodies: deque[bytes] = deque(maxlen=10)
         self._open = 0
         self._answered = asyncio.Event()
         self._registry = MetricsRegistry(None)
@@ -119,6 +121,7 @@ class Edge:
     ) -> None:
         """Note an answer; the endpoint's."""
         self.statuses[status] += 1
+        self.bodies.append(body)
         self._open -= 1
         self._answered.set()
 

@@ -1,12 +1,13 @@
 """An endpoint: early rejection, the concurrency limit and each request's deadline."""
 
+import asyncio
 from typing import Any
 
 import numpy as np
 import pytest
 
 from headway.api.request_options import REQUEST_OPTIONS
-from headway.errors import OverloadedError
+from headway.errors import DeadlineExceededError, HeadwayError, OverloadedError
 from tests.api.edge import Edge
 from tests.api.wire import PREDICT, Wire
 
@@ -97,4 +98,92 @@ async def test_a_request_may_have_less_time_than_configured_but_not_more() -> No
         deadlines[-1] -= sent.received_at
     await edge.answered()
     assert deadlines == pytest.approx([0.5, 0.3, 0.5])
+    edge.close()
+
+
+async def test_more_requests_than_the_limit_are_refused() -> None:
+    gate = asyncio.Event()
+    edge = Edge(lambda _: gate.wait(), max_concurrency=2)
+    for _ in range(5):
+        edge.send(b"1")
+    assert edge.statuses == {429: 3}
+    gate.set()
+    await edge.answered()
+    assert edge.statuses == {429: 3, 200: 2}
+    assert edge.limit.serving == 0
+    edge.close()
+
+
+async def call(wire: Wire) -> Any:
+    return (await wire.client.call(PREDICT, (np.ones((1, 2)),), {})).tolist()
+
+
+async def test_a_deadline_answers_the_request_and_cancels_its_call() -> None:
+    wire = Wire()
+    edge = Edge(lambda _: call(wire), timeout_s=0.05, clock=wire.clock)
+    edge.send(b"1")
+    calls = await wire.calls()
+    wire.clock.time += 1
+    await edge.answered()
+    assert edge.statuses == {504: 1}
+    assert await wire.cancelled() == (0,)
+    wire.answer(calls, [1.0])
+    assert wire.counted("headway_wasted_rows_total") == 1
+    edge.close()
+
+
+async def test_a_call_outlives_its_request_but_not_the_deadline() -> None:
+    wire = Wire()
+    background: list[asyncio.Task[Any]] = []
+
+    async def detach(_: Any) -> None:
+        background.append(asyncio.create_task(call(wire)))
+
+    edge = Edge(detach, timeout_s=0.05, clock=wire.clock)
+    edge.send(b"1")
+    await edge.answered()
+    assert edge.statuses == {200: 1}
+    await wire.calls()
+    wire.clock.time += 1
+    with pytest.raises(DeadlineExceededError):
+        await background[0]
+    assert await wire.cancelled() == (0,)
+    edge.close()
+
+
+async def test_a_runner_timeout_fails_the_call_before_its_request() -> None:
+    wire = Wire(timeout_s=0.05)
+
+    async def predict(_: Any) -> str:
+        try:
+            await call(wire)
+        except DeadlineExceededError:
+            return "the usual"
+        return "the result"
+
+    edge = Edge(predict, timeout_s=10.0, clock=wire.clock)
+    edge.send(b"1")
+    await wire.calls()
+    wire.clock.time += 1
+    await edge.answered()
+    assert edge.statuses == {200: 1}
+    edge.close()
+
+
+async def test_a_users_error_class_may_take_other_arguments() -> None:
+    class ModelDriftError(HeadwayError):
+        code = "model_drift"
+
+        def __init__(self, feature: str, *, score: float) -> None:
+            super().__init__(f"{feature} has drifted by {score}")
+
+    async def predict(_: Any) -> None:
+        raise ModelDriftError("age", score=0.5)
+
+    edge = Edge(predict)
+    edge.send(b"1")
+    await edge.answered()
+    assert edge.statuses == {500: 1}
+    assert b'"code":"model_drift"' in edge.bodies[0]
+    assert b"age has drifted by 0.5; the log has the traceback" in edge.bodies[0]
     edge.close()

@@ -10,6 +10,7 @@ import anyio
 import numpy as np
 import pytest
 
+from headway.api import function_task
 from headway.api.call_future import CallFuture
 from headway.api.function_task import FunctionTask
 from headway.api.request_options import REQUEST_OPTIONS
@@ -56,6 +57,12 @@ def future() -> CallFuture:
     return made
 
 
+@pytest.fixture(params=["own", "plain"])
+def _any_task(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run functions in a task of our own, and in an asyncio.Task."""
+    monkeypatch.setattr(function_task, "HAS_OWN_TASK", request.param == "own")
+
+
 async def test_it_begins_at_once_and_goes_on_at_once() -> None:
     answer = future()
     seen = []
@@ -99,6 +106,7 @@ async def test_it_is_the_current_task_from_start_to_end() -> None:
     assert (task.get_coro(), task.get_context()) == (None, None)
 
 
+@pytest.mark.usefixtures("_any_task")
 async def test_context_variables_are_its_own() -> None:
     async def function(name: str) -> str:
         assert PLACE.get() == "nowhere"
@@ -148,6 +156,7 @@ async def _wait_for() -> Any:
     ]
 
 
+@pytest.mark.usefixtures("_any_task")
 @pytest.mark.parametrize(
     "function", [_gather, _group, _anyio_group, _thread, _wait_for]
 )
@@ -157,6 +166,7 @@ async def test_what_is_built_on_tasks_works(
     assert await start(function).outcome() == [1, 2]
 
 
+@pytest.mark.usefixtures("_any_task")
 async def test_time_outs_work_whatever_it_waits_for() -> None:
     async def ours(answer: CallFuture) -> str:
         try:
@@ -180,6 +190,7 @@ async def test_time_outs_work_whatever_it_waits_for() -> None:
     assert other.cancelled()
 
 
+@pytest.mark.usefixtures("_any_task")
 async def test_a_failing_group_cancels_it() -> None:
     async def fail() -> None:
         raise ValueError("no")
@@ -195,7 +206,7 @@ async def test_a_failing_group_cancels_it() -> None:
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
-async def test_cancelled_it_hears_of_it_where_it_waits(is_ours: bool) -> None:
+async def test_cancel_raises_in_the_function_where_it_waits(is_ours: bool) -> None:
     loop = asyncio.get_running_loop()
     waited: asyncio.Future[None] = future() if is_ours else loop.create_future()
     cleaned = []
@@ -214,7 +225,7 @@ async def test_cancelled_it_hears_of_it_where_it_waits(is_ours: bool) -> None:
     assert cleaned == [True]
 
 
-async def test_cancelled_while_it_runs_it_hears_of_it_when_it_waits() -> None:
+async def test_cancel_while_it_runs_raises_when_it_waits() -> None:
     async def function(waited: CallFuture | None) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -226,6 +237,7 @@ async def test_cancelled_while_it_runs_it_hears_of_it_when_it_waits() -> None:
             await start(function, waited).outcome()
 
 
+@pytest.mark.usefixtures("_any_task")
 async def test_it_may_go_on_after_a_cancellation() -> None:
     async def function() -> str:
         try:
@@ -238,11 +250,28 @@ async def test_it_may_go_on_after_a_cancellation() -> None:
         return "went on"
 
     task = start(function)
+    await asyncio.sleep(0)
     task.cancel()
     assert await task.outcome() == "went on"
     assert task.uncancel() == 0
 
 
+async def test_a_plain_task_may_be_cancelled_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(function_task, "HAS_OWN_TASK", False)
+
+    async def function() -> None:
+        raise AssertionError("it never begins")
+
+    task = start(function)
+    assert task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task.outcome()
+    assert task.done()
+
+
+@pytest.mark.usefixtures("_any_task")
 async def test_what_it_raises_is_its_outcome() -> None:
     async def function() -> None:
         raise ValueError("no")
@@ -251,8 +280,9 @@ async def test_what_it_raises_is_its_outcome() -> None:
         await start(function).outcome()
 
 
+@pytest.mark.usefixtures("_any_task")
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
-def test_an_end_of_the_program_goes_on_but_first_to_the_neighbours(
+def test_an_end_of_the_program_comes_after_the_other_answers_of_the_turn(
     end: type[BaseException],
 ) -> None:
     tasks: list[Task] = []
@@ -291,6 +321,7 @@ async def test_what_cannot_be_awaited_is_an_error_in_the_function() -> None:
         await start(function).outcome()
 
 
+@pytest.mark.usefixtures("_any_task")
 async def test_functions_may_return_any_awaitable() -> None:
     def function() -> asyncio.Future[int]:
         result: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -309,6 +340,7 @@ async def test_a_wake_after_the_end_does_nothing() -> None:
     assert task.result == 1
 
 
+@pytest.mark.usefixtures("_any_task")
 async def test_calls_of_its_child_tasks_are_answered_like_its_own() -> None:
     wire = Wire(timeout_s=10.0)
 
