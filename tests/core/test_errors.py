@@ -26,7 +26,8 @@ def test_a_copy_is_equal_without_traceback_and_cause() -> None:
     assert (copied.message, copied.error_id, copied.retry_after_s) == ("busy", "abc", 2)
     assert (str(copied), copied.args) == ("busy", ("busy",))
     assert copied is not error
-    assert copied.__traceback__ is copied.__cause__ is None
+    assert copied.__traceback__ is None
+    assert copied.__cause__ is None
 
 
 def test_a_users_class_is_copied_without_calling_it() -> None:

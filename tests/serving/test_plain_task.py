@@ -1,4 +1,4 @@
-"""A Python without asyncio's `_enter_task` and `_leave_task`: it serves all the same."""
+"""Without asyncio's private task functions, API functions run in plain tasks."""
 
 import asyncio
 from collections.abc import Iterator
