@@ -1,7 +1,7 @@
 """Finds the fenced code blocks of a Markdown page; document_run executes them.
 
-A block's info string is its language and options: ```python file=service.py. A block
-that is not to be run is preceded by a comment that says why:
+The info string of a block is its language and options: ```python file=service.py. A
+comment before a block that cannot be run says why:
 
     <!-- run: skip, because it takes minutes -->
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple
 RUN = frozenset({"bash", "json", "python", "toml", "yaml"})
 """Languages that are executed or parsed."""
 SHOWN = frozenset({"console", "http", "mermaid", "text"})
-"""Languages that are only to be looked at."""
+"""Languages that are only shown."""
 
 _FENCE = re.compile(r"^ *(?P<fence>`{3,}|~{3,}) *(?P<info>[^`]*)$")
 _SKIP = re.compile(r"<!-- run: skip, because (?P<reason>\S.*) -->")
@@ -35,7 +35,7 @@ class Block(NamedTuple):
 
 
 def read_blocks(page: Path) -> list[Block]:
-    """Return the blocks of a page that are to be run, in order.
+    """Return the blocks of a page that can be run, in order.
 
     Raises:
         ValueError: If a fence is not closed, a language unknown, an option unknown or

@@ -1,15 +1,16 @@
-"""Runs the code blocks of one page as a reader would; test_readme calls it.
+"""Runs the code blocks of one page like a reader; test_readme and others call it.
 
-All blocks of a page share a folder and a model store of their own:
+All blocks of a page share a folder and a model store:
 
 - a block with file=NAME is written there, not executed;
 - `python` blocks share one namespace, like the cells of a notebook;
-- `bash` blocks must succeed; one that begins a line with `headway serve` is started in
-  the background, awaited on /readyz and stopped at the next of its kind or at the end;
+- `bash` blocks must succeed; a block with a line that begins with `headway serve` is
+  started in the background, awaited on /readyz, and stopped at the next such block or
+  at the end;
 - `yaml` blocks (not written to another file) must be valid as headway.yaml;
 - `json` and `toml` blocks must parse.
 
-The port 3000 that pages speak of is replaced by a free one.
+Port 3000 is replaced by a free port.
 """
 
 import json
@@ -27,7 +28,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from headway.config.resolution import resolve
-from tests.docs.document_blocks import Block
+from tests.docs.document_blocks import Block, read_blocks
 
 METHODS = ["predict", "predict_proba"]
 RUNNERS = {"credit_risk_model": METHODS, "forest": METHODS, "ranker": METHODS}
@@ -37,10 +38,10 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 BASH_TIMEOUT_S = 60.0
 
-# What a reader only asks of the command, without a server.
+# Not --print-config and --help, which start no server.
 _SERVE = re.compile(r"^headway serve (?!.*--(print-config|help))", re.MULTILINE)
 
-# Reads a JSON line [file name, code], runs it, answers with the traceback or "".
+# Reads JSON lines [file name, code], runs each, and prints the traceback or "".
 _NOTEBOOK = """
 import json, sys, traceback
 answers, sys.stdout = sys.stdout, sys.stderr
@@ -61,7 +62,7 @@ class DocumentRun:
 
     Args:
         folder: An empty folder.
-        port: What the page's port 3000 becomes.
+        port: Replaces the port 3000 of the page.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -81,19 +82,19 @@ class DocumentRun:
         traceback: TracebackType | None,
     ) -> None:
         if self._notebook is not None:
-            with self._notebook as notebook:  # closes its input, which ends it
+            with self._notebook as notebook:  # closing its input ends it
                 if exc is not None:
                     notebook.kill()
         if self._server is not None and exc is not None:
-            with suppress(ProcessLookupError):  # it ended by itself
+            with suppress(ProcessLookupError):  # it has ended
                 os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait()
 
     def run(self, block: Block) -> None:
-        """Do what the block says.
+        """Run or check a block.
 
         Raises:
-            AssertionError: If it fails; the message has the place and the output.
+            AssertionError: If it fails; the message has the line and the output.
         """
         text = re.sub(r"\b3000\b", str(self._port), block.text)
         if block.file is not None:
@@ -117,7 +118,7 @@ class DocumentRun:
                 tomllib.loads(text)
 
     def finish(self) -> None:
-        """Stop the server; it must end cleanly."""
+        """Stop the server, which must end with status 0."""
         if self._server is None:
             return
         self._server.send_signal(signal.SIGTERM)
@@ -172,7 +173,7 @@ class DocumentRun:
     def _serve(self, block: Block, text: str) -> None:
         with self._log.open("wb") as log:
             self._server = subprocess.Popen(
-                # exec: so that the signal that stops it reaches headway, not bash.
+                # exec: the signal that stops it must reach headway, not bash.
                 [
                     "bash",
                     "-euo",
@@ -194,7 +195,7 @@ class DocumentRun:
             assert time.monotonic() < give_up_at, (
                 f"{block} is not ready after {START_TIMEOUT_S} s\n{self._server_log()}"
             )
-            time.sleep(0.05)  # another program's readiness can only be asked for
+            time.sleep(0.05)  # another process can only be polled
 
     def _ready(self) -> bool:
         url = f"http://127.0.0.1:{self._port}/readyz"
@@ -208,6 +209,25 @@ class DocumentRun:
         if not self._log.exists():
             return ""
         return "the server wrote:\n" + self._log.read_text("utf-8", errors="replace")
+
+
+def follow(page: Path, folder: Path, port: int) -> None:
+    """Run the blocks of a page in order.
+
+    Args:
+        page: A Markdown file.
+        folder: Where the page's files go; it must not exist.
+        port: A free port.
+
+    Raises:
+        AssertionError: If a block fails.
+        ValueError: If the page has a block that cannot be understood.
+    """
+    folder.mkdir()
+    with DocumentRun(folder, port) as reader:
+        for block in read_blocks(page):
+            reader.run(block)
+        reader.finish()
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:
