@@ -106,16 +106,19 @@ def cli_page() -> str:
 
 
 def _commands(group: click.Group, prefix: str) -> Iterator[str]:
-    for name, command in group.commands.items():
+    outer = click.Context(group, info_name=prefix, **group.context_settings)
+    for name in group.list_commands(outer):
+        command = group.get_command(outer, name)
+        assert command is not None
         path = f"{prefix} {name}"
-        context = click.Context(command, info_name=path)
+        context = click.Context(command, info_name=path, parent=outer)
         yield f"\n## {path}\n\n"
         if isinstance(command, click.Group):
             yield f"{_paragraphs(command)}\n"
             yield from _commands(command, path)
             continue
-        usage = " ".join(command.collect_usage_pieces(context))
-        yield f"```text\n{path} {usage}\n```\n\n{_paragraphs(command)}\n"
+        usage = " ".join([path, *command.collect_usage_pieces(context)])
+        yield f"```text\n{usage}\n```\n\n{_paragraphs(command)}\n"
         options = [
             param
             for param in command.params
