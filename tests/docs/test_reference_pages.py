@@ -73,7 +73,7 @@ def test_every_error_code_has_advice() -> None:
     text = (DOCS / "reference" / "errors.md").read_text("utf-8")
     advice = text.partition("\n## What to do\n")[2]
     codes = {kind.code for kind in tree(HeadwayError)}
-    tools_only = {"traffic", "wrong_question"}
+    tools_only = {"traffic", "sample_request_failed"}
     assert not [code for code in codes - tools_only if f"`{code}`" not in advice]
 
 
