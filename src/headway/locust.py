@@ -4,5 +4,12 @@ from headway.tools.load.arrivals import Arrivals, Bursts, Constant, Poisson, Tra
 from headway.tools.load.open_loop_sender import OpenLoopRequest as Request
 from headway.tools.load.open_loop_user import OpenLoopUser
 
-__all__ = ["Arrivals", "Bursts", "Constant", "OpenLoopUser", "Poisson", "Request"]
-__all__ += ["Trace"]
+__all__ = [
+    "Arrivals",
+    "Bursts",
+    "Constant",
+    "OpenLoopUser",
+    "Poisson",
+    "Request",
+    "Trace",
+]

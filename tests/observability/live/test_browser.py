@@ -82,7 +82,7 @@ def test_it_draws_what_is_counted(server: Server, browser: Browser) -> None:
         )
         assert len(said) == len(CHARTS)
         assert all(said)
-        assert "requests a second" in page.inner_text("#spoken")
+        assert "requests per second" in page.inner_text("#spoken")
     with urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
         metrics = Metrics.parse(answer.read().decode())
     answered = metrics.total("headway_requests_total", endpoint="/crawl", code="200")

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.observability.charts import chart_script
 from headway.observability.live.history import HistoryWriter
 from headway.observability.live.page import (
     ASSETS,
     LiveFile,
     asset_file,
     chart_file,
+    chart_script,
     data_file,
     has_charts,
     page_file,

@@ -1,13 +1,12 @@
-"""The last 15 minutes in a file: one process writes a second, all others read.
+"""The last 15 minutes in a file, as a ring of slots: one writer, many readers.
 
-    header      8 int64: magic, run, number of the newest second, the rest spare
-    slots       for second number N at N modulo the number of slots:
-                8 int64 of which 3 are used: number, bytes of the second, bytes of the
+    header      8 int64: magic, run, number of the newest second, the rest unused
+    slots       second number N is in slot N modulo the number of slots:
+                8 int64, of which 3 are used: number, bytes of the second, bytes of the
                 totals; then the JSON of both
 
-The recorder writes; the live page of any API worker reads. It outlives both, until the
-folder of the run is removed. A slot is whole once the header names it, and is not
-written again for a while, so readers need no lock.
+The recorder writes; the live page of any API worker reads. A slot is complete once the
+header names it, and is overwritten much later, so readers need no lock.
 """
 
 import mmap
@@ -24,33 +23,28 @@ KEPT_SECONDS = 900
 _MAGIC = int.from_bytes(b"HDWYLIV1", "little")
 _HEADER_BYTES = 64
 _SLOT_BYTES = 32 * 1024
-"""Most of it is a hole in the file, which takes no room."""
+"""Mostly a hole in the file, which uses no disk space."""
 _SLOTS = KEPT_SECONDS + 30
-"""Who begins to read the oldest second has half a minute until it is overwritten."""
+"""The oldest second is overwritten 30 s after it has expired."""
 _NEWEST_AT = 16
 _WORDS = struct.Struct("<3q")
 
 
 class Excerpt(msgspec.Struct, frozen=True):
-    """What a reader got."""
+    """Seconds read from the history."""
 
     run: int
-    """Differs from one start of the server to the next."""
+    """Differs between starts of the server."""
     newest: int
     """Number of the newest second, from 1; 0 if there is none yet."""
     seconds: list[bytes]
-    """The JSON of those asked for, oldest first."""
+    """JSON of each second, oldest first."""
     totals: bytes
-    """The JSON of the newest second's totals."""
+    """JSON of the newest totals."""
 
 
 class HistoryWriter:
-    """Writes the file.
-
-    Args:
-        path: The file.
-        run: What readers know this run by.
-    """
+    """Writes the history of one run of the server, which `run` identifies."""
 
     def __init__(self, *, path: Path, run: int) -> None:
         self._path = path
@@ -58,7 +52,7 @@ class HistoryWriter:
         self._file = -1
 
     def start(self) -> None:
-        """Make the file.
+        """Create the file.
 
         Raises:
             OSError: If it cannot be written.
@@ -68,18 +62,17 @@ class HistoryWriter:
         os.pwrite(self._file, _WORDS.pack(_MAGIC, self._run, 0), 0)
 
     def write(self, number: int, second: bytes, totals: bytes) -> None:
-        """Add a second, whose number is that of the last one and 1.
+        """Add the next second.
 
         Raises:
             OSError: If the disk is full.
-            ValueError: If it is too large.
+            ValueError: If the second is too large.
         """
         words = _WORDS.pack(number, len(second), len(totals))
         slot = words.ljust(_HEADER_BYTES, b"\0") + second + totals
         if len(slot) > _SLOT_BYTES:
             raise ValueError(f"{len(slot):,} bytes do not fit into {_SLOT_BYTES:,}")
-        # Not through a mapping: a store that a full disk has no room for would end the
-        # process, while a write fails.
+        # Not through a mapping: on a full disk, a store would kill the process.
         os.pwrite(self._file, slot, _place(number))
         os.pwrite(self._file, number.to_bytes(8, "little"), _NEWEST_AT)
 
@@ -95,12 +88,11 @@ def _place(number: int) -> int:
 
 
 def read_history(path: Path, since: int) -> Excerpt:
-    """Return the seconds after the one of that number, at most the last 15 minutes.
+    """Return the seconds after number `since`, at most the last 15 minutes.
 
     Args:
         path: The file.
-        since: A number; one that is not reached yet, as from before the server was
-            started again, counts as 0.
+        since: A number; a future one, from before a restart of the server, counts as 0.
 
     Raises:
         OSError: If the file cannot be read.
@@ -118,7 +110,7 @@ def read_history(path: Path, since: int) -> Excerpt:
             place = _place(number)
             is_number, second_bytes, totals_bytes = _WORDS.unpack_from(memory, place)
             if is_number != number:
-                continue  # it could not be written
+                continue  # its write failed
             at = place + _HEADER_BYTES
             seconds.append(memory[at : at + second_bytes])
             if number == newest:

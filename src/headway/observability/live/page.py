@@ -1,6 +1,6 @@
-"""The live page's files: the page itself, its style and scripts, and its data.
+"""The live page's files: HTML, style, scripts and data.
 
-api/pages serves them beneath LIVE_PATH.
+api/pages serves them beneath LIVE_PATH; reports embed the style and the scripts.
 """
 
 import gzip
@@ -8,12 +8,13 @@ import html
 import importlib.util
 import os
 import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
-from headway.observability.charts import chart_script
+from headway.errors import MissingExtraError
 from headway.observability.live.history import read_history
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LiveFile",
     "asset_file",
     "chart_file",
+    "chart_script",
     "data_file",
     "has_charts",
     "page_file",
@@ -29,33 +31,28 @@ __all__ = [
 
 LIVE_PATH = "/-/live"
 
-ASSETS = {
-    "page.css": b"text/css; charset=utf-8",
-    "live.css": b"text/css; charset=utf-8",
-    "theme.js": b"text/javascript; charset=utf-8",
-    "live.js": b"text/javascript; charset=utf-8",
-    "charts.js": b"text/javascript; charset=utf-8",
-}
-"""Beneath LIVE_PATH, with their types."""
+ASSETS = ("page.css", "live.css", "theme.js", "live.js", "charts.js")
+"""Files beneath LIVE_PATH."""
 
 _SINCE = re.compile(r"(?:^|&)since=([0-9]{1,18})(?:&|$)")
+_CSS = b"text/css; charset=utf-8"
 _HTML = b"text/html; charset=utf-8"
 _SCRIPT = b"text/javascript; charset=utf-8"
 _JSON = b"application/json"
-# Nothing is loaded or asked for but from this server. The chart library sets styles of
-# elements, which is what 'unsafe-inline' is for; scripts are only those of files.
+# The page loads from this server only, and scripts from files only. The chart library
+# sets styles of elements, which needs 'unsafe-inline'.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     b"frame-ancestors 'none'"
 )
-_NO_CHARTS = """<p class="notice" role="note">There are no charts, as plotly is not
-installed: <code>pip install 'headway[charts]'</code>. The figures are all here.</p>"""
+_NO_CHARTS = """<p class="notice" role="note">The charts are missing because plotly is
+not installed: <code>pip install 'headway[charts]'</code>. All figures are here.</p>"""
 _CHARTS = '<script src="live/plotly.js" defer></script>'
 
 
 class LiveFile(msgspec.Struct, frozen=True):
-    """What is sent for one path."""
+    """A response for one path."""
 
     content_type: bytes
     body: bytes
@@ -68,12 +65,7 @@ def has_charts() -> bool:
 
 
 def page_file(title: str, *, charts: bool) -> LiveFile:
-    """Return the page.
-
-    Args:
-        title: The service's name.
-        charts: Whether there is a script to draw them.
-    """
+    """Return the page; the title is the service's name."""
     text = _read("live.html").decode()
     text = text.replace("{{title}}", html.escape(title))
     text = text.replace("{{notice}}", "" if charts else _NO_CHARTS)
@@ -84,37 +76,55 @@ def page_file(title: str, *, charts: bool) -> LiveFile:
 
 def asset_file(name: str) -> LiveFile:
     """Return one of ASSETS."""
-    return LiveFile(ASSETS[name], _read(name), ((b"cache-control", b"no-cache"),))
+    kind = _CSS if name.endswith(".css") else _SCRIPT
+    return LiveFile(kind, _read(name), ((b"cache-control", b"no-cache"),))
 
 
-def chart_file(cache: Path) -> LiveFile:
+@cache
+def chart_script() -> str:
+    """Return plotly's JavaScript, a few MB, from its package: no page needs a network.
+
+    Raises:
+        MissingExtraError: If plotly is not installed.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise MissingExtraError(
+            "charts need plotly: pip install 'headway[charts]'"
+        ) from error
+    script: str = get_plotlyjs()
+    return script
+
+
+def chart_file(cache_file: Path) -> LiveFile:
     """Return plotly's script, compressed.
 
     Args:
-        cache: Where the compressed script is kept for all processes of the server;
-            the first that is asked makes it.
+        cache_file: File with the compressed script, shared by all processes; the first
+            request creates it.
 
     Raises:
         MissingExtraError: If plotly is not installed.
         OSError: If the file cannot be written.
     """
-    if not cache.exists():
-        fresh = cache.with_name(f"{cache.name}.{os.getpid()}")
+    if not cache_file.exists():
+        fresh = cache_file.with_name(f"{cache_file.name}.{os.getpid()}")
         fresh.write_bytes(gzip.compress(chart_script().encode(), 6, mtime=0))
-        fresh.replace(cache)
+        fresh.replace(cache_file)
     headers = (
         (b"content-encoding", b"gzip"),
         (b"cache-control", b"public, max-age=86400"),
     )
-    return LiveFile(_SCRIPT, cache.read_bytes(), headers)
+    return LiveFile(_SCRIPT, cache_file.read_bytes(), headers)
 
 
 def data_file(history: Path, query: str) -> LiveFile:
-    """Return the seconds after the one that the query names, and the totals.
+    """Return the seconds since the number in the query, and the totals.
 
     Args:
-        history: What the recorder writes.
-        query: `since=NUMBER`; without it, all that is kept.
+        history: File of the recorder.
+        query: `since=NUMBER`; without it, the whole history.
 
     Raises:
         OSError: If the history cannot be read.

@@ -1,6 +1,6 @@
-"""Once a second: reads what all processes count, and adds a second to the history.
+"""Records the live page's history: once a second, from the counters of all processes.
 
-The supervisor runs it, or the only process.
+The supervisor runs it, or the only process. Any API worker serves the file.
 """
 
 import asyncio
@@ -13,28 +13,26 @@ import msgspec
 
 from headway.core.clock import Clock
 from headway.metrics import read_samples
+from headway.observability.live.figures import Snapshot, make_second, make_totals
 from headway.observability.live.history import HistoryWriter
-from headway.observability.live.second import make_second
-from headway.observability.live.snapshot import Snapshot
-from headway.observability.live.totals import make_totals
 
 __all__ = ["Recorder"]
 
 _log = logging.getLogger(__name__)
 _PERIOD_S = 1.0
 _SHORTEST_S = 0.5
-"""Rates over less would be noise."""
+"""Rates over shorter intervals would be noise."""
 
 
 class Recorder:
     """Writes the history of a server.
 
     Args:
-        metrics_dir: Holds a slot for each process.
-        history: The file.
+        metrics_dir: Folder with the counters of each process.
+        history: The file to write.
         runners: Names of the service's runners.
-        clock: What rates are computed by.
-        wall_time: Unix time, for people.
+        clock: Measures the intervals.
+        wall_time: Unix time, for display.
     """
 
     def __init__(
@@ -51,14 +49,13 @@ class Recorder:
         self._runners = runners
         self._clock = clock
         self._wall_time = wall_time
-        self._encoder = msgspec.json.Encoder()
         self._number = 0
         self._has_failed = False
         self._before = Snapshot((), clock.now())
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Make the file, and record from now on.
+        """Create the file and start to record.
 
         Raises:
             OSError: If the file cannot be written.
@@ -68,7 +65,7 @@ class Recorder:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def aclose(self) -> None:
-        """Record no more."""
+        """Stop recording."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
@@ -78,33 +75,25 @@ class Recorder:
         due = self._clock.now()
         while True:
             now = self._clock.now()
-            # Seconds that were missed are not made up for.
+            # Missed seconds are skipped.
             due = max(due + _PERIOD_S, now + _SHORTEST_S)
             await asyncio.sleep(due - now)
             self.record()
 
     def record(self) -> None:
-        """Add what was counted since the last time."""
-        before, after = self._before, self._snapshot()
-        self._before = after
+        """Record what was counted since the last time."""
+        before, self._before = self._before, self._snapshot()
         self._number += 1
-        second = make_second(
-            before,
-            after,
-            number=self._number,
-            time=self._wall_time(),
-            runners=self._runners,
+        figures = make_second(
+            before, self._before, time=self._wall_time(), runners=self._runners
         )
-        totals = make_totals(after, self._runners)
+        second = {"number": self._number, **figures}
+        totals = make_totals(self._before, self._runners)
+        encode = msgspec.json.encode
         try:
-            self._history.write(
-                self._number,
-                self._encoder.encode(second),
-                self._encoder.encode(totals),
-            )
+            self._history.write(self._number, encode(second), encode(totals))
         except (OSError, ValueError) as error:
-            # The server serves on; one line is enough.
-            if not self._has_failed:
+            if not self._has_failed:  # logged once; the server keeps serving
                 self._has_failed = True
                 _log.warning("the live page misses a second: %s", error)
 

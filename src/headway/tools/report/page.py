@@ -17,8 +17,7 @@ from pathlib import Path
 import msgspec
 
 from headway.errors import TrafficError
-from headway.observability.charts import chart_script
-from headway.observability.live.page import asset_file, has_charts
+from headway.observability.live.page import asset_file, chart_script, has_charts
 from headway.tools.report.chart_text import data_table, describe
 from headway.tools.report.document import Chart, Report, Section, Table
 

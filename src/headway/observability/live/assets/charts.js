@@ -1,5 +1,5 @@
-// Draws the charts: makes plotly's traces of the seconds that live.js holds.
-// Each drawing returns {traces, layout, text}; the text says what the chart shows.
+// Draws the charts: turns the seconds that live.js holds into plotly traces.
+// Each drawing returns {traces, layout, text}; the text describes the chart.
 
 import { colour, colours, dress, format, line } from "./theme.js";
 
@@ -7,7 +7,7 @@ const MOST_BATCHES = 1200;
 
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-// Plotly shows times as UTC; so they are shifted to read as local time.
+// Plotly shows times as UTC, so they are shifted to local time.
 function times(seconds) {
   const shift = new Date().getTimezoneOffset() * 60;
   return seconds.map((second) => new Date((second.time - shift) * 1000).toISOString().slice(0, -1));
@@ -15,13 +15,13 @@ function times(seconds) {
 
 function describe(what, values, unit) {
   const known = values.filter((value) => value != null);
-  if (!known.length) return `${what}: nothing in the last 15 minutes.`;
+  if (!known.length) return `${what}: no data in the last 15 minutes.`;
   const last = values[values.length - 1];
-  const now = last == null ? "nothing" : `${format(last)}${unit}`;
+  const now = last == null ? "no data" : `${format(last)}${unit}`;
   return `${what}: now ${now}, highest ${format(Math.max(...known))}${unit}.`;
 }
 
-// Stacked areas of {label: per second}, for all labels that occurred.
+// Stacked areas of {label: per second}, for all labels with a value.
 function stacked(seconds, field, what) {
   const labels = [...new Set(seconds.flatMap((second) =>
     Object.keys(second[field]).filter((label) => second[field][label])))].sort();
@@ -31,17 +31,17 @@ function stacked(seconds, field, what) {
       { stackgroup: "all" }));
   if (!traces.length) traces.push(line("none", 0, x, seconds.map(() => 0)));
   const totals = seconds.map((second) => sum(Object.values(second[field])));
-  return { traces, layout: {}, text: describe(what, totals, " a second") };
+  return { traces, layout: {}, text: describe(what, totals, " per second") };
 }
 
 // Median, 90th and 99th percentile of a spread [mean, p50, p90, p99].
 function percentiles(seconds, spreadOf, what) {
   const x = times(seconds);
   const spreads = seconds.map(spreadOf);
-  const names = ["median", "90 %", "99 %"];
+  const names = ["p50", "p90", "p99"];
   const traces = names.map((name, index) =>
     line(name, index, x, spreads.map((spread) => spread && spread[index + 1])));
-  const text = describe(`${what}, 99th percentile`,
+  const text = describe(`${what}, p99`,
     spreads.map((spread) => spread && spread[3]), " ms");
   return { traces, layout: {}, text };
 }
@@ -63,9 +63,9 @@ export const drawings = {
   refused: (data) => stacked(data.seconds, "refused", "Calls refused"),
   latency: (data) => percentiles(data.seconds, (second) => second.latency_ms, "Latency"),
   wait: (data, at) =>
-    percentiles(data.seconds, (second) => second.runners[at].wait_ms, "Wait in the queue"),
+    percentiles(data.seconds, (second) => second.runners[at].wait_ms, "Queue wait"),
   compute: (data, at) =>
-    percentiles(data.seconds, (second) => second.runners[at].compute_ms, "Time of a batch"),
+    percentiles(data.seconds, (second) => second.runners[at].compute_ms, "Batch time"),
 
   sizes(data, at) {
     const sizes = data.seconds.map((second) => second.runners[at].sizes);
@@ -80,7 +80,7 @@ export const drawings = {
       hovertemplate: "%{y} rows: %{z} batches<extra></extra>",
     }];
     const layout = { yaxis: { type: "category" }, hovermode: "closest" };
-    return { traces, layout, text: describe("Rows in a batch, mean", means, "") };
+    return { traces, layout, text: describe("Mean batch size", means, "") };
   },
 
   distribution(data, at) {
@@ -92,7 +92,7 @@ export const drawings = {
       type: "bar", x: names, y: counts, name: "batches", marker: { color: colour(0) },
     }];
     const text = sum(counts)
-      ? `${format(sum(counts))} batches in the last 15 minutes, most of ${most} rows.`
+      ? `${format(sum(counts))} batches in the last 15 minutes, most often of ${most} rows.`
       : "No batch in the last 15 minutes.";
     return { traces, layout: { xaxis: { type: "category" } }, text };
   },
@@ -100,7 +100,7 @@ export const drawings = {
   queue(data, at) {
     const rows = data.seconds.map((second) => second.runners[at].queue);
     const trace = line("rows", 0, times(data.seconds), rows, { fill: "tozeroy" });
-    return { traces: [trace], layout: {}, text: describe("Rows that wait", rows, "") };
+    return { traces: [trace], layout: {}, text: describe("Queued rows", rows, "") };
   },
 
   busy(data, at) {
@@ -142,22 +142,22 @@ export const drawings = {
         ...line(`${prefix}mean`, 2 * index, rows, curve.map(([, mean]) => mean)),
         mode: "lines+markers",
       });
-      traces.push(line(`${prefix}seldom above`, 2 * index + 1, rows,
+      traces.push(line(`${prefix}p95`, 2 * index + 1, rows,
         curve.map(([, , tail]) => tail)));
       const [size, mean] = curve[curve.length - 1];
       most += `${method}: a batch of ${size} rows takes ${format(mean)} ms. `;
     });
     const layout = {
       xaxis: { type: "log", dtick: Math.log10(2), tickformat: "d" },
-      // A few batches that took very long would make a line of all the others.
+      // Clip outliers: a few long batches would flatten the others.
       yaxis: { range: [0, 1.2 * Math.max(0.001, ...shown)] },
       hovermode: "closest",
     };
-    return { traces, layout, text: most || "Nothing is learned of batches yet." };
+    return { traces, layout, text: most || "No batch time is learned yet." };
   },
 };
 
-// Draws one chart, into an element that has been given its name and runner.
+// Draws one chart into an element whose dataset names the chart and the runner.
 export function draw(element, data) {
   const at = Number(element.dataset.runner ?? 0);
   const { traces, layout, text } = drawings[element.dataset.chart](data, at);

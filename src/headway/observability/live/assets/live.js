@@ -1,4 +1,4 @@
-// The live page: asks for each new second, writes the figures, has the charts drawn.
+// The live page: fetches each new second, writes the figures, and draws the charts.
 
 import { draw, sum } from "./charts.js";
 import { format, readColours } from "./theme.js";
@@ -28,7 +28,7 @@ function setStatus(text, isLost = false) {
   byId("status").classList.toggle("lost", isLost);
 }
 
-// Rows of cells; a table is made anew only if something in it changed.
+// Rows of cells; a table is rebuilt only if something in it changed.
 function fill(body, rows) {
   const key = JSON.stringify(rows);
   if (body.dataset.key === key) return;
@@ -102,9 +102,9 @@ function writeRunner(section, second, totals) {
   table("counts", [
     ["batches", exact(totals.batches)],
     ["rows", exact(totals.rows)],
-    ["rows computed for nobody", exact(totals.wasted_rows)],
-    ["rows taken out, caller gone", exact(totals.cancelled_rows)],
-    ["calls more, to isolate bad inputs", exact(totals.isolation_calls)],
+    ["wasted rows", exact(totals.wasted_rows)],
+    ["cancelled rows", exact(totals.cancelled_rows)],
+    ["extra calls for isolation", exact(totals.isolation_calls)],
   ]);
 }
 
@@ -127,14 +127,14 @@ function writeFigures() {
   fill(byId("restart-totals"), counted(totals.restarts));
 }
 
-function speak() {
+function announce() {
   const second = data.seconds[data.seconds.length - 1];
   const replicas = data.totals.runners.flatMap((runner) => runner.replicas);
   const up = replicas.filter((replica) => replica.is_up).length;
   write(byId("spoken"), [
-    `${format(total(second.answered))} requests a second`,
+    `${format(total(second.answered))} requests per second`,
     `median latency ${milliseconds(second.latency_ms?.[1])}`,
-    `${format(total(second.refused))} refused a second`,
+    `${format(total(second.refused))} refused per second`,
     `${up} of ${replicas.length} replicas up`,
   ].join(", "));
 }
@@ -146,7 +146,7 @@ function drawVisible() {
 
 function take(answer) {
   if (answer.run !== data.run) {
-    // The server was started again: what was asked for is not all that there is.
+    // The server was restarted: the answer lacks the seconds before `newest`.
     const isFirst = !data.run;
     Object.assign(data, { run: answer.run, newest: 0, seconds: [], totals: null });
     if (!isFirst) return;
@@ -158,12 +158,12 @@ function take(answer) {
   data.seconds = [...data.seconds, ...answer.seconds].slice(-KEPT_SECONDS);
   if (isFirst) makeRunners();
   writeFigures();
-  if (rounds % SPOKEN_EVERY === 0) speak();
+  if (rounds % SPOKEN_EVERY === 0) announce();
   if (!calm.matches || rounds % CALM_EVERY === 0) drawVisible();
   rounds += 1;
 }
 
-async function ask() {
+async function update() {
   clearTimeout(timer);
   try {
     const answer = await fetch(`live/data?since=${data.newest}`, {
@@ -177,11 +177,11 @@ async function ask() {
   } catch (error) {
     if (isPaused) return;
     console.warn(error);
-    setStatus("The server does not answer; trying again", true);
+    setStatus("The server does not answer; retrying", true);
   }
-  // A page that nobody sees asks for nothing, and catches up when it is seen again.
+  // A hidden page fetches nothing, and catches up when it is visible again.
   clearTimeout(timer);
-  if (!document.hidden) timer = setTimeout(ask, PERIOD_MS);
+  if (!document.hidden) timer = setTimeout(update, PERIOD_MS);
 }
 
 byId("pause").addEventListener("click", () => {
@@ -190,10 +190,10 @@ byId("pause").addEventListener("click", () => {
   if (isPaused) {
     clearTimeout(timer);
     setStatus("Paused");
-  } else ask();
+  } else update();
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && !isPaused) ask();
+  if (!document.hidden && !isPaused) update();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   readColours();
@@ -201,4 +201,4 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 });
 document.body.classList.toggle("no-charts", !hasCharts);
 readColours();
-ask();
+update();

@@ -1,4 +1,4 @@
-// How charts look on all pages: their colours, lines and axes. Reports embed it, too.
+// The look of charts on all pages: colours, lines and axes. Reports embed it, too.
 
 const LINES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
@@ -7,7 +7,7 @@ export const format = (value) => (value == null ? "–" : number.format(value));
 export const colours = { text: "", line: "", card: "", series: [] };
 export const colour = (index) => colours.series[index % colours.series.length];
 
-// Colours are those of the style sheet, which follow the reader's scheme.
+// The colours come from the style sheet, which follows the reader's colour scheme.
 export function readColours() {
   const style = getComputedStyle(document.documentElement);
   const named = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -17,18 +17,18 @@ export function readColours() {
   colours.series = [1, 2, 3, 4, 5, 6].map((n) => named(`c${n}`));
 }
 
-// What sets one of many apart from those of its colour.
+// Distinguishes series of the same colour.
 export function nth(kinds, index) {
   return kinds[(index + Math.floor(index / colours.series.length)) % kinds.length];
 }
 
-// A line differs from the others by its dashes too, not by colour alone.
+// Lines differ by dashes as well as colour.
 export function line(name, index, x, y, more) {
   const style = { color: colour(index), width: 2, dash: nth(LINES, index) };
   return { type: "scatter", mode: "lines", name, x, y, line: style, ...more };
 }
 
-// A chart's layout: that which is given, and what all have.
+// A chart's layout: the given one, with the common defaults.
 export function dress(layout, height, legendRows) {
   const axis = {
     gridcolor: colours.line, zerolinecolor: colours.line, fixedrange: true, automargin: false,

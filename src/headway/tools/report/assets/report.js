@@ -1,5 +1,5 @@
-// Draws a report's charts of the data that the page has in it, and saves that data.
-// It follows theme.js in the same script, as a page that is one file cannot import.
+// Draws a report's charts from the data embedded in the page, and saves that data.
+// It follows theme.js in the same script, because a single file cannot import.
 
 const SYMBOLS = ["circle", "x", "diamond", "square", "cross", "triangle-up"];
 const SHAPES = ["", "/", "\\", "x", "-", "."];
@@ -23,7 +23,7 @@ function trace({ kind }, { name, xs, ys }, index) {
 const shortened = (name) =>
   name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name;
 
-// As many rows as the names need in this width, and no more than fit.
+// Rows of the legend: as many as the names need in this width, up to 8.
 function legendRows({ series }, width) {
   if (series.length < 2) return 0;
   const longest = Math.max(...series.map(({ name }) => name.length));
@@ -31,7 +31,7 @@ function legendRows({ series }, width) {
   return Math.min(8, Math.ceil(series.length / each));
 }
 
-// On a logarithmic axis 1, 2 and 5 of each decade are named if there is room for so many.
+// A logarithmic axis labels 1, 2 and 5 of each decade if there is room.
 function scale(values, isLog, text, room) {
   const title = { text, standoff: 6 };
   if (!isLog) return { title, type: "linear" };
@@ -51,7 +51,7 @@ function xAxis({ series, log_x: isLog, x_label: text }, width) {
   };
 }
 
-// Who points precisely may zoom; a finger on a chart scrolls the page.
+// A mouse may zoom; a finger on a chart scrolls the page.
 const mayZoom = matchMedia("(pointer: fine)").matches;
 
 function draw(chart, element) {
