@@ -14,7 +14,7 @@ from headway.errors import HeadwayError
 
 __all__ = ["main"]
 
-_COMMANDS = ("check", "load", "models", "serve", "tune", "walk")
+_COMMANDS = ("serve", "check", "models", "load", "tune", "walk")
 
 
 class _Commands(click.Group):

@@ -142,7 +142,7 @@ export const drawings = {
         ...line(`${prefix}mean`, 2 * index, rows, curve.map(([, mean]) => mean)),
         mode: "lines+markers",
       });
-      traces.push(line(`${prefix}p95`, 2 * index + 1, rows,
+      traces.push(line(`${prefix}p99, estimated`, 2 * index + 1, rows,
         curve.map(([, , tail]) => tail)));
       const [size, mean] = curve[curve.length - 1];
       most += `${method}: a batch of ${size} rows takes ${format(mean)} ms. `;
