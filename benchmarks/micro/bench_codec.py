@@ -1,6 +1,6 @@
 """From which size on does a view of an array beat a copy of its bytes?
 
-payload.call.raw_bytes copies small arrays; this is the measurement behind its bound.
+raw_bytes of ipc/rows copies small arrays; this measurement sets its bound.
 `python -m benchmarks.micro.bench_codec`
 """
 

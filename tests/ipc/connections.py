@@ -1,4 +1,4 @@
-"""Two connected owners over each kind of channel, for tests that hold for all."""
+"""Two connected owners over each kind of channel."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ def frame(body: bytes) -> bytes:
 
 
 class Owner:
-    """Keeps what its channels tell it."""
+    """Records the callbacks of its channels."""
 
     def __init__(self) -> None:
         self.opened: list[Channel] = []

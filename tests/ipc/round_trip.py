@@ -1,4 +1,4 @@
-"""A hop without sockets: calls encoded, batched, computed and answered in one go."""
+"""A round trip without sockets: calls are encoded, batched, computed and answered."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ Model = Callable[..., Any]
 
 
 class Recorder:
-    """A channel that keeps what is sent."""
+    """A channel that records everything sent."""
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -63,7 +63,7 @@ def arrays(*calls: Sequence[float]) -> list[Arguments]:
 
 
 def isolate(runnable: object, specs: Mapping[str, MethodSpec]) -> FailureIsolation:
-    """Return what computes batches, for those who do not ask how often."""
+    """Return a FailureIsolation with a registry of its own."""
     registry = MetricsRegistry(None)
     registry.start()
     return FailureIsolation(
@@ -178,7 +178,7 @@ def run(
 
 
 def run_each(model: Model, calls: Sequence[Arguments], **options: Any) -> list[Any]:
-    """Return what `run` does for each call by itself: the unbatched results."""
+    """Return the unbatched results: those of `run` for each call alone."""
     return [run(model, [call], **options)[0] for call in calls]
 
 

@@ -136,7 +136,7 @@ def test_arrays_share_a_key_if_and_only_if_they_concatenate(
     assert (one == other) == ((dtype, shape) == (other_dtype, other_shape))
 
 
-def test_the_key_says_what_the_call_holds() -> None:
+def test_the_key_describes_the_arguments() -> None:
     encoded = CallEncoder().encode(spec(), (np.ones((2, 3)), 7), {"w": np.ones(2)})
     key = decode_call_key(encoded.key)
     assert key.arguments == (
@@ -184,14 +184,14 @@ class Broken:
     [((Broken(),), False), (([Broken()],), True), ((np.ones(2), Broken()), True)],
     ids=["whole", "rows", "constant"],
 )
-def test_what_does_not_pickle_is_the_callers_mistake(
+def test_arguments_that_do_not_pickle_are_a_usage_error(
     args: tuple[Any, ...], batchable: bool
 ) -> None:
     with pytest.raises(UsageError, match="cannot be sent to its runner: not me"):
         CallEncoder().encode(spec(batchable=batchable), args, {})
 
 
-def test_the_memory_of_keys_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_keys_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headway.ipc.call._KEYS_KEPT", 3)
     encoder = CallEncoder()
     for width in range(10):
@@ -211,13 +211,13 @@ def test_large_arrays_travel_as_views() -> None:
     assert bytes(raw_bytes(large[::-2])) == large[::-2].tobytes()
 
 
-def test_a_key_that_is_none_is_a_wire_error() -> None:
+def test_bytes_that_are_not_a_key_are_a_wire_error() -> None:
     with pytest.raises(WireError, match="a call's key does not parse"):
         decode_call_key(b"\xff")
 
 
 @pytest.mark.parametrize("dtype", ["O", "O8", "", ",", "V4", "S0", "i4,f8", "?x", "T"])
-def test_only_raw_dtypes_are_taken_from_the_wire(dtype: str) -> None:
+def test_only_raw_dtypes_are_decoded(dtype: str) -> None:
     with pytest.raises(WireError):
         raw_dtype(dtype)
 
@@ -258,5 +258,5 @@ def test_the_kind_of_a_value(value: Any, kind: str | None) -> None:
     assert kind_of(value) == kind
 
 
-def test_a_call_key_is_told_apart_by_its_mode() -> None:
+def test_keys_of_different_modes_differ() -> None:
     assert CallKey("a", ARRAYS) != CallKey("a", OPAQUE)

@@ -1,4 +1,4 @@
-"""What holds for every kind of channel, under every event loop."""
+"""Channels of every kind, under every event loop."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ LOOPS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {
     params=[f"{kind}-{loop}" for kind in ("unix", "memory", "local") for loop in LOOPS]
 )
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    """Return what runs a scenario over one kind of channel."""
+    """Return a function that runs a scenario over one kind of channel."""
     kind, loop = request.param.split("-")
 
     def run_scenario(scenario: Scenario) -> None:
@@ -39,7 +39,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     return run_scenario
 
 
-def test_frames_come_in_order_both_ways(run: Run) -> None:
+def test_frames_arrive_in_order_both_ways(run: Run) -> None:
     async def scenario(client: Owner, server: Owner) -> None:
         random_ = random.Random(5)
         sent = [frame(random_.randbytes(random_.randrange(3000))) for _ in range(300)]
@@ -52,7 +52,7 @@ def test_frames_come_in_order_both_ways(run: Run) -> None:
     run(scenario)
 
 
-def test_large_frames_and_their_parts_come_whole(run: Run) -> None:
+def test_large_frames_arrive_whole(run: Run) -> None:
     async def scenario(client: Owner, server: Owner) -> None:
         body = random.Random(1).randbytes(24 * 2**20)
         whole = frame(body)
@@ -65,7 +65,7 @@ def test_large_frames_and_their_parts_come_whole(run: Run) -> None:
     run(scenario)
 
 
-def test_closing_sends_first_and_both_hear_of_it_once(run: Run) -> None:
+def test_close_sends_everything_and_is_reported_once(run: Run) -> None:
     async def scenario(client: Owner, server: Owner) -> None:
         channel = client.channel
         for _ in range(100):
@@ -89,7 +89,7 @@ def test_closing_sends_first_and_both_hear_of_it_once(run: Run) -> None:
 @pytest.mark.parametrize(
     "bad", [frame(REFUSED), LENGTH.pack(3) + bytes(12)], ids=["refused", "no frame"]
 )
-def test_what_is_no_frame_ends_the_channel(run: Run, bad: bytes) -> None:
+def test_a_bad_frame_ends_the_channel(run: Run, bad: bytes) -> None:
     async def scenario(client: Owner, server: Owner) -> None:
         client.channel.send([frame(b"good"), bad, frame(b"lost")])
         await server.until(lambda: bool(server.lost))

@@ -42,7 +42,7 @@ def test_byte_by_byte() -> None:
     ]
 
 
-def test_a_short_frame_after_a_long_one_is_not_kept_waiting() -> None:
+def test_a_short_frame_after_a_long_one_does_not_wait() -> None:
     cutter = FrameCutter()
     long, short = frame(b"x" * 1000), frame(b"")
     stream = long + short
@@ -57,7 +57,7 @@ def test_a_frame_within_a_chunk_is_a_view_of_it() -> None:
     assert [view.obj for view in views] == [chunk, chunk]
 
 
-def test_what_is_not_whole_is_kept_back() -> None:
+def test_an_incomplete_frame_waits() -> None:
     cutter = FrameCutter()
     assert feed_all(cutter, [frame(b"whole") + frame(b"part")[:-1]]) == [
         frame(b"whole")
@@ -67,7 +67,7 @@ def test_what_is_not_whole_is_kept_back() -> None:
 
 @pytest.mark.parametrize("length", [0, 7, MAX_FRAME_BYTES + 1, 2**32 - 1])
 @pytest.mark.parametrize("chunk_bytes", [1, 100])
-def test_a_length_that_cannot_be_is_refused(length: int, chunk_bytes: int) -> None:
+def test_an_impossible_length_is_refused(length: int, chunk_bytes: int) -> None:
     stream = frame(b"fine") + LENGTH.pack(length) + bytes(20)
     cutter = FrameCutter()
     with pytest.raises(WireError, match=f"says that it is {length} bytes long"):

@@ -1,4 +1,4 @@
-"""Frames: what goes in comes out, and what is no frame raises WireError."""
+"""Frames decode to what was encoded; other bytes raise WireError."""
 
 import contextlib
 import struct
@@ -86,7 +86,7 @@ def results_fields(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def whole(buffers: Sequence[Buffer], kind: int) -> memoryview:
-    """Return the frame, after checking what all frames have in common."""
+    """Return the frame, after checking its head and length."""
     frame = b"".join(buffers)
     assert wire.LENGTH.unpack_from(frame)[0] == len(frame)
     assert len(frame) % 8 == 0
@@ -95,7 +95,7 @@ def whole(buffers: Sequence[Buffer], kind: int) -> memoryview:
 
 
 @given(calls_fields())
-def test_calls_come_back(fields: dict[str, Any]) -> None:
+def test_calls_decode_as_encoded(fields: dict[str, Any]) -> None:
     frame = whole(encode_calls(**fields), wire.CALLS)
     calls = decode_calls(frame)
     payload = b"".join(fields["parts"])
@@ -112,7 +112,7 @@ def test_calls_come_back(fields: dict[str, Any]) -> None:
 
 
 @given(results_fields())
-def test_results_come_back(fields: dict[str, Any]) -> None:
+def test_results_decode_as_encoded(fields: dict[str, Any]) -> None:
     frame = whole(encode_results(**fields), wire.RESULTS)
     results = decode_results_frame(frame)
     assert results.payload == b"".join(fields["parts"])
@@ -126,7 +126,7 @@ def test_results_come_back(fields: dict[str, Any]) -> None:
 
 
 @given(u32, u32, u32, errors)
-def test_failures_come_back(
+def test_failures_decode_as_encoded(
     group_id: int, first: int, calls: int, error: ErrorRecord
 ) -> None:
     encoded = encode_record_frame(FailureFrame(group_id, first, calls, error))
@@ -140,7 +140,7 @@ def test_failures_come_back(
 
 
 @given(u32, st.lists(u32, max_size=9))
-def test_cancellations_come_back(group_id: int, calls: list[int]) -> None:
+def test_cancellations_decode_as_encoded(group_id: int, calls: list[int]) -> None:
     frame = whole(
         [encode_record_frame(CancelFrame(group_id, tuple(calls)))], wire.CANCEL
     )
@@ -149,7 +149,7 @@ def test_cancellations_come_back(group_id: int, calls: list[int]) -> None:
 
 
 @given(st.builds(ReadyFrame, runner=texts, pid=st.integers(0, 2**31)))
-def test_readiness_comes_back(record: ReadyFrame) -> None:
+def test_ready_frames_decode_as_encoded(record: ReadyFrame) -> None:
     assert (
         decode_record(whole([encode_record_frame(record)], wire.READY), ReadyFrame)
         == record
@@ -202,7 +202,7 @@ def test_a_frame_without_its_head_is_refused(
         decode(memoryview(bytes(8)))
 
 
-def test_rows_that_are_missing_are_refused() -> None:
+def test_missing_rows_are_refused() -> None:
     fields = {
         "group_id": 1,
         "key": b"k",
@@ -220,7 +220,7 @@ def test_rows_that_are_missing_are_refused() -> None:
             decode_calls(memoryview(frame[:cut]))
 
 
-def test_spans_that_are_missing_are_refused() -> None:
+def test_missing_spans_are_refused() -> None:
     frame = b"".join(
         encode_calls(
             group_id=1,
@@ -240,7 +240,7 @@ def test_spans_that_are_missing_are_refused() -> None:
 
 
 class Endless(bytes):
-    """Claims to be longer than any frame, without taking the memory."""
+    """Claims to be longer than any frame, without using the memory."""
 
     def __len__(self) -> int:
         return wire.MAX_FRAME_BYTES

@@ -1,4 +1,4 @@
-"""Frames that were damaged on their way: a frame or a WireError, and nothing else."""
+"""Damaged frames decode as a frame or raise WireError, nothing else."""
 
 import itertools
 import struct
@@ -137,7 +137,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def check(frame: memoryview) -> None:
-    """Decode it as each kind: what is decoded fits into the frame."""
+    """Decode it as each kind, and check that the content fits into the frame."""
     for decode in DECODERS.values():
         try:
             found: Any = decode(frame)
@@ -167,7 +167,7 @@ def check_call_key(key: bytes) -> None:
 
 
 def check_result(frame: ResultsFrame) -> None:
-    """Read the arrays; pickles are not for damaged bytes, whoever reads them."""
+    """Decode arrays only: damaged pickles are not safe to read."""
     try:
         form = msgspec.msgpack.decode(frame.key, type=ResultKey)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The handshake: memory comes across, or the connection goes without or ends."""
+"""The handshake shares memory, goes without it, or ends the connection."""
 
 import asyncio
 import fcntl
@@ -67,7 +67,7 @@ async def test_without_memory(sockets: Sockets) -> None:
     assert memory_fds() == []
 
 
-async def test_what_follows_is_left_in_the_socket(sockets: Sockets) -> None:
+async def test_bytes_after_the_handshake_stay_in_the_socket(sockets: Sockets) -> None:
     near, far = sockets
     offer(near, half_bytes=PAGE, share_from=100)
     near.sendall(b"after")
@@ -84,7 +84,7 @@ async def test_a_peer_may_take_its_time(sockets: Sockets) -> None:
     assert await task is not None
 
 
-async def test_a_peer_that_says_nothing(
+async def test_a_silent_peer_times_out(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_memory, "_HELLO_S", 0.01)
@@ -92,7 +92,7 @@ async def test_a_peer_that_says_nothing(
         await accept(sockets[1])
 
 
-async def test_a_peer_that_goes_away(sockets: Sockets) -> None:
+async def test_a_peer_that_disconnects_is_an_error(sockets: Sockets) -> None:
     sockets[0].close()
     with pytest.raises(ConnectionResetError):
         await accept(sockets[1])
@@ -115,7 +115,7 @@ def _sealed(nbytes: int, seals: int) -> int:
         pytest.param(PAGE, -1, 0, "unusable", id="no memory at all"),
     ],
 )
-async def test_memory_that_is_not_as_it_should_be(
+async def test_unusable_memory_is_refused(
     sockets: Sockets, half_bytes: int, nbytes: int | None, seals: int, message: str
 ) -> None:
     near, far = sockets
@@ -131,13 +131,13 @@ async def test_memory_that_is_not_as_it_should_be(
     assert memory_fds() == []
 
 
-async def test_a_stranger_that_begins_otherwise(sockets: Sockets) -> None:
+async def test_a_peer_that_begins_otherwise_is_refused(sockets: Sockets) -> None:
     sockets[0].sendall(b"GET / HTTP/1.1"[:9])
     with pytest.raises(WireError, match="began with b'GET / HTT'"):
         await accept(sockets[1])
 
 
-async def test_where_there_is_no_memory_the_socket_does(
+async def test_without_memory_the_socket_is_used(
     sockets: Sockets,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

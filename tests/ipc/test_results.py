@@ -1,4 +1,4 @@
-"""Results: what cannot be read is an error of the wire or of the output."""
+"""Results decode as encoded; others raise WireError or OutputError."""
 
 import pickle
 from typing import Any
@@ -36,7 +36,7 @@ def test_rows_are_cut_by_call() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["i8", object])
-def test_the_axis_is_put_back_unless_it_is_to_stay(dtype: Any) -> None:
+def test_rows_return_to_their_axis_unless_kept_first(dtype: Any) -> None:
     array = np.arange(6).reshape(3, 2).astype(dtype)
     if dtype is object:
         form, blobs = encode_pickles([array], 1)
@@ -102,13 +102,13 @@ def test_rows_are_counted_on_their_axis() -> None:
         rows_first(array, 0, 5, "predict")
 
 
-def test_what_has_no_rows_cannot_be_joined() -> None:
+def test_values_without_rows_cannot_be_joined() -> None:
     with pytest.raises(OutputError, match=r"rows of 2 parts \(int, str\)"):
         join([1, "a"])
 
 
 @given(st.lists(st.lists(st.integers(), min_size=1), min_size=1))
-def test_taking_what_was_joined_gives_the_parts(parts: list[list[int]]) -> None:
+def test_take_undoes_join(parts: list[list[int]]) -> None:
     whole = join([{"a": part, "b": (np.array(part, object),)} for part in parts])
     at = 0
     for part in parts:

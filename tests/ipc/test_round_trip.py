@@ -1,4 +1,4 @@
-"""A batched call gives what the unbatched one does, in every container of rows."""
+"""Batched and unbatched calls have equal results, in every container of rows."""
 
 from collections import namedtuple
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def same(left: Any, right: Any) -> bool:
 def check(
     model: Callable[..., Any], calls: list[Arguments], **options: Any
 ) -> list[Any]:
-    """Check that batches of all sizes give what single calls do; return that."""
+    """Check that batches of all sizes give the results of single calls; return them."""
     alone = run_each(model, calls, **options)
     for max_rows in (10_000, 7, 2, 1):
         together = run(model, calls, max_rows=max_rows, **options)
@@ -248,12 +248,12 @@ def test_lists_beside_arrays_and_constants() -> None:
         *("constants", "empty frame"),
     ],
 )
-def test_arguments_without_rows_go_alone_and_whole(arguments: Arguments) -> None:
+def test_arguments_without_rows_are_not_batched(arguments: Arguments) -> None:
     (answer,) = run(lambda *args, **kwargs: (args, kwargs), [arguments])
     assert same(answer, arguments)
 
 
-def test_what_is_not_batchable_is_passed_as_it_is() -> None:
+def test_arguments_of_other_methods_arrive_unchanged() -> None:
     value = {"frame": frame(2), "set": {1, 2}}
     (answer,) = run(
         lambda given, **kwargs: [given, kwargs],
@@ -328,7 +328,7 @@ class Rude(list[int]):
         raise RuntimeError("do not count me")
 
 
-def test_a_result_that_raises_when_looked_at_fails() -> None:
+def test_a_result_that_raises_in_len_fails() -> None:
     (answer,) = run(lambda x: Rude(), [((np.ones(3),), {})])
     assert isinstance(raised(answer), ModelCallError)
 

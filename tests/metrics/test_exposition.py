@@ -1,4 +1,4 @@
-"""What `/metrics` renders is what Prometheus' own parser reads."""
+"""The parser of Prometheus reads `/metrics` as rendered."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,7 +91,7 @@ def test_every_family_is_rendered() -> None:
     ),
     rows=st.lists(st.integers(0, 4000), min_size=1, max_size=20),
 )
-def test_prometheus_reads_back_what_was_counted(
+def test_prometheus_reads_the_counts(
     counts: dict[tuple[str, str], int], rows: list[int]
 ) -> None:
     registry = MetricsRegistry()

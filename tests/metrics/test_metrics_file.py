@@ -1,4 +1,4 @@
-"""Metrics files: what a reader sees of a half-written, foreign or damaged file."""
+"""Reading a metrics file that is half-written, foreign or damaged."""
 
 import threading
 from pathlib import Path

@@ -200,7 +200,9 @@ _BY_CODE: dict[str, type[HeadwayError]] = {code: kind for kind, code in _CODES.i
 
 def record_of(error: HeadwayError) -> ErrorRecord:
     """Return an error as it travels; a user's subclass keeps its status and code."""
-    base = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+    base = _CODES.get(type(error))
+    if base is None:
+        base = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
     return ErrorRecord(
         error.code,
         error.message or str(error),

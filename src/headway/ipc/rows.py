@@ -2,7 +2,7 @@
 
 ipc/call, runner/ and api/runner_client use it; tools/check compares by it. Arrays come
 with their rows on axis 0. Frames and sparse matrices are recognised by their module, so
-that nothing is imported for users who do not have them.
+that their packages need not be imported.
 """
 
 import pickle

@@ -1,6 +1,6 @@
 """What API workers send to a runner, on every channel: call groups and cancellations.
 
-ipc/unix and ipc/local call it; it hands groups to the dispatcher.
+ipc/unix and ipc/channel call it; it hands groups to the dispatcher.
 """
 
 import asyncio
