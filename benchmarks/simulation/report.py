@@ -21,17 +21,17 @@ __all__ = ["cases_page", "replace_part", "summary", "write_text"]
 _FAMILIES: Final = {
     "poisson": "Poisson arrivals, no deadline",
     "closed": "clients that send again at once",
-    "thinking": "clients that think between",
+    "thinking": "clients that pause between requests",
     "bursty": "a Poisson process that changes its rate at random (MMPP)",
-    "onoff": "arrivals for a while, then none",
-    "diurnal": "days, replayed in half a minute each",
-    "mixed": "several kinds of traffic at a time, or requests of several rows",
-    "changing": "traffic that changes after a third of the time and back after two",
-    "drifting": "a model that takes four times as long, for a third of the time",
-    "replicas": "4 or 64 replicas, each a load or clients per replica",
-    "overload": "1.2 to 10 times the capacity, and the deadline",
-    "tight": "deadlines that a full batch can hardly keep, or not at all",
-    "priority": "three classes of 5, 5 and 0.2 times the capacity",
+    "onoff": "periods with and without arrivals",
+    "diurnal": "daily cycles, each replayed in half a minute",
+    "mixed": "several kinds of traffic at once, or requests of several rows",
+    "changing": "traffic that changes after a third of the time, and back after two",
+    "drifting": "a model that becomes four times slower, for a third of the time",
+    "replicas": "4 or 64 replicas, with a load or a number of clients for each",
+    "overload": "1.2 to 10 times the capacity, with deadlines",
+    "tight": "deadlines that a full batch can hardly keep, or cannot",
+    "priority": "three priority classes, at 5, 5 and 0.2 times the capacity",
 }
 _BEGIN: Final = "<!-- simulation: written by `scripts/bench simulation report` -->\n"
 _END: Final = "<!-- simulation: end -->\n"
@@ -73,7 +73,7 @@ def summary(outcomes: Outcomes) -> str:
 
 
 def _claims_table(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield "| what | bound | kept | worst | where |"
+    yield "| ratio or share | bound | kept | worst | where |"
     yield "| --- | --- | --- | --- | --- |"
     for claim, meaning in CLAIMS.items():
         mine = [verdict for verdict in verdicts if verdict.claim == claim]

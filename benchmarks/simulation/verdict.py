@@ -16,13 +16,14 @@ from benchmarks.simulation.outcome import Outcome
 __all__ = ["CLAIMS", "Standing", "Verdict", "compare", "judge"]
 
 CLAIMS: Final = {
-    "optimum": "mean latency over the optimum's, Poisson arrivals",
-    "goodput": "goodput over a rival's",
-    "latency": "mean latency over that of a rival who served the same",
-    "gather": "throughput over that of never waiting, closed loop, where the ideal "
-    "gain is 1.6 or more",
-    "overload": "goodput over the best achievable, at twice the capacity and more",
-    "starvation": "least share of a class that is served, at ten times the capacity",
+    "optimum": "mean latency / optimum's mean latency, Poisson arrivals",
+    "goodput": "goodput / another policy's goodput",
+    "latency": "mean latency / another policy's, if both served the same",
+    "gather": "throughput / never-wait's throughput, closed loops with an ideal gain "
+    "of at least 1.6",
+    "overload": "goodput / best achievable goodput, at twice the capacity and more",
+    "starvation": "smallest served share of a priority class, at ten times the "
+    "capacity",
 }
 _SAME: Final = 0.01
 """Goodputs, latencies and shares turned away that differ by less are the same."""
