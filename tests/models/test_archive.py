@@ -30,6 +30,17 @@ def make(root: Path, files: dict[str, bytes], version: str = "1") -> ModelStore:
     return store
 
 
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """Return a store with a model of one file, `w`."""
+    return make(tmp_path, {"w": b"x"})
+
+
+@pytest.fixture
+def archive_path(store: ModelStore, tmp_path: Path) -> Path:
+    return store.export_model("m", tmp_path)
+
+
 @settings(deadline=None, max_examples=25)
 @given(FILES)
 def test_export_and_import_round_trip(
@@ -49,9 +60,9 @@ def test_export_and_import_round_trip(
 
 
 def test_export_adds_the_suffix_and_import_refuses_existing_versions(
+    store: ModelStore,
     tmp_path: Path,
 ) -> None:
-    store = make(tmp_path, {"w": b"x"})
     path = store.export_model("m", tmp_path / "mine")
     assert path == tmp_path / "mine.hwmodel"
     assert store.export_model("m", path) == path
@@ -70,16 +81,16 @@ def test_import_of_an_older_model_does_not_become_latest(tmp_path: Path) -> None
     assert target.resolve("m") == Tag("m", "old")
 
 
-def test_export_refuses_a_corrupt_model(tmp_path: Path) -> None:
-    store = make(tmp_path, {"w": b"x"})
+def test_export_refuses_a_corrupt_model(store: ModelStore, tmp_path: Path) -> None:
     (store.directory(Tag("m", "1")) / "w").write_bytes(b"y")
     with pytest.raises(CorruptModelError, match="w differs"):
         store.export_model("m", tmp_path)
     assert not list(tmp_path.glob("*.hwmodel"))
 
 
-def test_export_to_a_missing_folder_is_a_store_error(tmp_path: Path) -> None:
-    store = make(tmp_path, {"w": b"x"})
+def test_export_to_a_missing_folder_is_a_store_error(
+    store: ModelStore, tmp_path: Path
+) -> None:
     with pytest.raises(StoreError, match=r"cannot write .*gone.*No such file"):
         store.export_model("m", tmp_path / "gone" / "m.hwmodel")
 
@@ -112,43 +123,43 @@ def rewrite(path: Path, change: dict[str, bytes | None], **extra: int) -> None:
         pytest.param("surplus", id="not listed"),
     ],
 )
-def test_import_refuses_unsafe_or_unlisted_entries(tmp_path: Path, name: str) -> None:
-    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
-    rewrite(path, {name: b"evil"})
+def test_import_refuses_unsafe_or_unlisted_entries(
+    tmp_path: Path, archive_path: Path, name: str
+) -> None:
+    rewrite(archive_path, {name: b"evil"})
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(CorruptModelError, match=r"m-1\.hwmodel"):
-        ModelStore(tmp_path / "to").import_model(path)
+        ModelStore(tmp_path / "to").import_model(archive_path)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_import_refuses_unsafe_names_in_the_record(tmp_path: Path) -> None:
-    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
-    with zipfile.ZipFile(path) as archive:
+def test_import_refuses_unsafe_names_in_the_record(
+    tmp_path: Path, archive_path: Path
+) -> None:
+    with zipfile.ZipFile(archive_path) as archive:
         record = archive.read("model.yaml")
     rewrite(
-        path,
+        archive_path,
         {"model.yaml": record.replace(b"  w:", b"  ../w:"), "w": None, "../w": b"x"},
     )
     with pytest.raises(CorruptModelError, match="outside the model's directory"):
-        ModelStore(tmp_path / "to").import_model(path)
+        ModelStore(tmp_path / "to").import_model(archive_path)
 
 
-def test_import_refuses_links(tmp_path: Path) -> None:
-    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
-    rewrite(path, {"w": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777)
+def test_import_refuses_links(tmp_path: Path, archive_path: Path) -> None:
+    rewrite(archive_path, {"w": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777)
     with pytest.raises(CorruptModelError, match="'w' is not a plain file"):
-        ModelStore(tmp_path / "to").import_model(path)
+        ModelStore(tmp_path / "to").import_model(archive_path)
 
 
-def test_import_refuses_duplicate_entries(tmp_path: Path) -> None:
-    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
+def test_import_refuses_duplicate_entries(tmp_path: Path, archive_path: Path) -> None:
     with (
-        zipfile.ZipFile(path, "a") as archive,
+        zipfile.ZipFile(archive_path, "a") as archive,
         pytest.warns(UserWarning, match="Duplicate name"),
     ):
         archive.writestr("w", b"x")
     with pytest.raises(CorruptModelError, match="not the ones listed"):
-        ModelStore(tmp_path / "to").import_model(path)
+        ModelStore(tmp_path / "to").import_model(archive_path)
 
 
 @pytest.mark.parametrize(
@@ -161,13 +172,12 @@ def test_import_refuses_duplicate_entries(tmp_path: Path) -> None:
     ],
 )
 def test_import_refuses_changed_archives(
-    tmp_path: Path, change: dict[str, bytes | None], reason: str
+    tmp_path: Path, archive_path: Path, change: dict[str, bytes | None], reason: str
 ) -> None:
-    path = make(tmp_path, {"w": b"x"}).export_model("m", tmp_path)
-    rewrite(path, change)
+    rewrite(archive_path, change)
     target = ModelStore(tmp_path / "to")
     with pytest.raises(CorruptModelError, match=reason):
-        target.import_model(path)
+        target.import_model(archive_path)
     assert target.records() == []
 
 

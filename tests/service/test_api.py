@@ -24,7 +24,7 @@ from headway.io.base import Nothing
 from headway.service.api import derive_input, derive_output, parameters_of
 from headway.service.context import Context
 
-# Hints are strings in this module; test_derive_eager has them as objects.
+# Hints are strings in this module; test_api_eager_hints has them as objects.
 
 
 class Model(BaseModel):
