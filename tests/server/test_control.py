@@ -16,7 +16,6 @@ from headway.server import control
 from headway.server.control import (
     ControlChannel,
     Described,
-    Drain,
     Failed,
     Message,
     ProcessSpec,
@@ -55,7 +54,7 @@ SPEC = ProcessSpec(
     replicas=2,
     workers=3,
 )
-MESSAGES: list[Message] = [SPEC, Described(PLAN), Ready(), Failed("why\nso"), Drain()]
+MESSAGES: list[Message] = [SPEC, Described(PLAN), Ready(), Failed("why\nso")]
 
 
 @contextlib.asynccontextmanager
@@ -108,7 +107,7 @@ async def test_receive_returns_none_once_the_other_side_is_closed() -> None:
         assert await theirs.receive() == Ready()
         assert await theirs.receive() is None
         for _ in range(3):  # nothing happens, also once the reset has arrived
-            await theirs.send(Drain())
+            await theirs.send(Ready())
 
 
 async def test_receive_returns_none_after_a_partial_line() -> None:

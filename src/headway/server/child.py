@@ -10,13 +10,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from headway.config.schema import RestartConfig
 from headway.core.clock import Clock
 from headway.errors import StartError
-from headway.server.control import ControlChannel, Drain, Failed, ProcessSpec, Ready
+from headway.server.control import ControlChannel, Failed, ProcessSpec, Ready
 
 __all__ = ["Child"]
 
@@ -27,10 +26,7 @@ class Child:
     """A process and its control channel.
 
     Args:
-        spec: The first message to the process.
-        environment: Variables besides the supervisor's own.
-        startup_timeout_s: Seconds from the start to the first message.
-        restart: Back-off between starts.
+        spec: How to start the process, and its only message.
         on_restart: Called before each restart.
         clock: Times the back-off.
     """
@@ -39,16 +35,11 @@ class Child:
         self,
         *,
         spec: ProcessSpec,
-        environment: Mapping[str, str],
-        startup_timeout_s: float,
-        restart: RestartConfig,
         on_restart: Callable[["Child"], None],
         clock: Clock,
     ) -> None:
-        self.spec = spec
-        self._environment = environment
-        self.startup_timeout_s = startup_timeout_s
-        self._restart = restart
+        self.name = spec.name
+        self._spec = spec
         self._on_restart = on_restart
         self._clock = clock
         self._process: asyncio.subprocess.Process | None = None
@@ -58,13 +49,8 @@ class Child:
         self._is_up = False
         self._started_at = 0.0
 
-    @property
-    def name(self) -> str:
-        """The name of the process."""
-        return self.spec.name
-
     async def start(self) -> Any:
-        """Start the process and return its first message: Ready or Described.
+        """Start the process and return its answer: Ready or Described.
 
         Raises:
             StartError: If it fails, ends or takes too long.
@@ -73,28 +59,24 @@ class Child:
         ours, theirs = socket.socketpair()
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "headway.server.process",
-                self.name,
-                str(theirs.fileno()),
-                str(os.getpid()),
-                pass_fds=(theirs.fileno(), *self.spec.sockets),
-                env={**os.environ, **self._environment},
+                *(sys.executable, "-m", "headway.server.process", self.name),
+                *(str(theirs.fileno()), str(os.getpid())),
+                pass_fds=(theirs.fileno(), *self._spec.sockets),
+                env={**os.environ, **self._spec.environment},
                 stdin=asyncio.subprocess.DEVNULL,
             )
         finally:
             theirs.close()
         self._started_at = self._clock.now()
         self._control = await ControlChannel.open(ours)
-        await self._control.send(self.spec)
+        await self._control.send(self._spec)
         try:
-            async with asyncio.timeout(self.startup_timeout_s):
+            async with asyncio.timeout(self._spec.startup_timeout_s):
                 message = await self._control.receive()
         except TimeoutError:
-            self.kill()
+            self._signal(signal.SIGKILL)
             raise StartError(
-                f"{self.name} was not ready within {self.startup_timeout_s:g} s: "
+                f"{self.name} was not ready within {self._spec.startup_timeout_s:g} s: "
                 "look at its log above, or raise startup_timeout_s"
             ) from None
         if isinstance(message, Failed):
@@ -110,19 +92,20 @@ class Child:
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
     async def _keep(self) -> None:
-        delay_s = self._restart.delay_s
+        restart = self._spec.restart
+        delay_s = restart.delay_s
         while True:
             assert self._process is not None
             code = await self._process.wait()
             await self._close_control()
             if self._stopping.is_set():
                 return
-            if self._clock.now() - self._started_at > self._restart.healthy_after_s:
-                delay_s = self._restart.delay_s
+            if self._clock.now() - self._started_at > restart.healthy_after_s:
+                delay_s = restart.delay_s
             self._on_restart(self)
             _log.error("%s %s; it restarts in %.2f s", self.name, _ended(code), delay_s)
             await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, self._restart.max_delay_s)
+            delay_s = min(2 * delay_s, restart.max_delay_s)
             if self._stopping.is_set():
                 return
             try:
@@ -142,10 +125,9 @@ class Child:
             self._keeper.cancel()
         if self._process is None:
             return
-        if self._control is not None:
-            await self._control.send(Drain())
+        await self._close_control()
         if not self._is_up:
-            # It may be loading a model and not read messages.
+            # It may be loading a model and not read the channel.
             self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(timeout_s):
@@ -154,16 +136,11 @@ class Child:
             _log.warning(
                 "%s did not end within %.1f s and is killed", self.name, timeout_s
             )
-            self.kill()
+            self._signal(signal.SIGKILL)
             await self._process.wait()
-        await self._close_control()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-
-    def kill(self) -> None:
-        """End the process at once."""
-        self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         # The process's own methods would reap it if it has just ended, and asyncio

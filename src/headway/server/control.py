@@ -1,7 +1,7 @@
 """Messages between the supervisor and its processes: JSON lines on a socket pair.
 
-The end of the stream shows either side that the other is gone: no process outlives its
-supervisor.
+A process gets its ProcessSpec and answers once: Described, Ready or Failed. The end of
+the stream makes it drain and end, so that no process outlives its supervisor.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from typing import Any, Literal, Self
 import msgspec
 
 from headway.config.resolution import ResolvedConfig
+from headway.config.schema import RestartConfig
 from headway.server.placement import ServicePlan
 
 __all__ = [
     "ControlChannel",
     "Described",
-    "Drain",
     "Failed",
     "Message",
     "ProcessSpec",
@@ -30,15 +30,21 @@ _LONGEST_LINE_BYTES = 4 * 2**20
 
 
 class ProcessSpec(msgspec.Struct, tag="spec", frozen=True, kw_only=True):
-    """The first message to a process: its role and all that it needs."""
+    """A process: how the supervisor starts it, and all that it needs."""
 
     role: Role
     name: str
     """Unique among the processes; its metrics and log lines have it."""
     service: str
     working_dir: str
-    config: ResolvedConfig = ResolvedConfig()
     run_dir: str
+    config: ResolvedConfig = ResolvedConfig()
+    environment: dict[str, str] = {}
+    """Variables besides the supervisor's own."""
+    startup_timeout_s: float = 120.0
+    """Seconds from the start to the answer."""
+    restart: RestartConfig = RestartConfig()
+    """Back-off between starts."""
     runner: str = ""
     """The runner that a runner or replica process serves."""
     sockets: tuple[int, ...] = ()
@@ -67,11 +73,7 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
     message: str
 
 
-class Drain(msgspec.Struct, tag="drain", frozen=True):
-    """The process must finish accepted requests, then end."""
-
-
-Message = ProcessSpec | Described | Ready | Failed | Drain
+Message = ProcessSpec | Described | Ready | Failed
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode

@@ -1,7 +1,7 @@
 """The main module of the supervisor's processes.
 
-`python -m headway.server.process NAME CONTROL_FD SUPERVISOR_PID`: the first message on
-the control socket is a ProcessSpec with the role of the process:
+`python -m headway.server.process NAME CONTROL_FD SUPERVISOR_PID`: the message on the
+control socket is a ProcessSpec with the role of the process:
 
 - describe: imports the service, describes it and ends.
 - api: an API worker; serves HTTP and runs the API functions.
@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Protocol
 
 import uvloop
 
@@ -28,6 +27,8 @@ from headway.core.parent_death import die_with_parent
 from headway.core.run_dir import RunDir
 from headway.errors import HeadwayError
 from headway.metrics import MetricsRegistry
+from headway.models.version_lock import VERSION_LOCK_VARIABLE
+from headway.runner.server import ReplicaServer
 from headway.server.assembly import Assembly
 from headway.server.control import ControlChannel, Described, Failed, ProcessSpec, Ready
 from headway.server.placement import describe
@@ -39,16 +40,6 @@ __all__ = ["build", "main"]
 _log = logging.getLogger(__name__)
 _API_NICENESS = 2
 _SUPERVISOR_GRACE_S = 0.2
-
-
-class _Serving(Protocol):
-    """An API worker, a runner or a replica."""
-
-    async def start(self) -> None: ...
-
-    async def drain(self, timeout_s: float) -> None: ...
-
-    async def aclose(self) -> None: ...
 
 
 def main() -> None:
@@ -67,6 +58,9 @@ async def _run(name: str, connection: socket.socket) -> int:
         return 1
     settings = spec.config.config
     configure(name, settings.logging.level, settings.logging.format)
+    os.environ[VERSION_LOCK_VARIABLE] = str(
+        RunDir(path=Path(spec.run_dir)).version_lock
+    )
     try:
         service = load_service(spec.service, Path(spec.working_dir))
         if spec.role == "describe":
@@ -101,20 +95,21 @@ async def _run(name: str, connection: socket.socket) -> int:
 
 
 async def _until_stopped(control: ControlChannel) -> None:
-    """Return on a message of the supervisor, on its death, or on SIGTERM."""
+    """Return at the end of the control channel, or on SIGTERM."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    message = loop.create_task(control.receive())
-    message.add_done_callback(lambda _: stop.set())
+    end = loop.create_task(control.receive())
+    end.add_done_callback(lambda _: stop.set())
     await stop.wait()
-    # SIGTERM for a whole process group reaches the supervisor too, whose message comes
-    # once the kernel refuses new connections: none may be queued after the drain.
-    await asyncio.wait([message], timeout=_SUPERVISOR_GRACE_S)
-    message.cancel()
-    await asyncio.wait([message])
+    # SIGTERM for a whole process group reaches the supervisor too, which ends the
+    # channel once the kernel refuses new connections: none may be queued after the
+    # drain.
+    await asyncio.wait([end], timeout=_SUPERVISOR_GRACE_S)
+    end.cancel()
+    await asyncio.wait([end])
 
 
-def build(spec: ProcessSpec, service: ServiceDefinition) -> _Serving:
+def build(spec: ProcessSpec, service: ServiceDefinition) -> ApiWorker | ReplicaServer:
     """Return an API worker, a runner or a replica, not started yet.
 
     Raises:

@@ -8,22 +8,22 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from headway.config.resolution import ResolvedConfig
-from headway.config.schema import RestartConfig
+from headway.config.schema import RunnerConfig
 from headway.core.clock import Clock
 from headway.core.run_dir import RunDir
 from headway.errors import StartError
 from headway.metrics import MetricsRegistry, zero_gauges
 from headway.metrics.families import PROCESS_RESTARTS
-from headway.models.version_lock import VERSION_LOCK_VARIABLE
 from headway.observability.live.recorder import Recorder
 from headway.server.child import Child
-from headway.server.control import Described, ProcessSpec, Role
+from headway.server.control import Described, ProcessSpec
 from headway.server.placement import (
     ReplicaPlan,
     RunnerPlan,
@@ -44,7 +44,6 @@ from headway.server.sockets import (
 __all__ = ["Supervisor"]
 
 _log = logging.getLogger(__name__)
-_DESCRIBE_TIMEOUT_S = 120.0
 _RUNNER_STOP_S = 5.0
 
 
@@ -70,8 +69,13 @@ class Supervisor:
         clock: Clock,
         announce: Callable[[str], None],
     ) -> None:
-        self._service = service
-        self._working_dir = working_dir
+        self._spec = ProcessSpec(
+            role="describe",
+            name="describe",
+            service=service,
+            working_dir=str(working_dir),
+            run_dir=str(run_dir.path),
+        )
         self._resolve = resolve
         self._run_dir = run_dir
         self._clock = clock
@@ -112,12 +116,13 @@ class Supervisor:
     async def _start(self) -> None:
         plan = await self._describe()
         config = self._resolve(plan)
+        self._spec = msgspec.structs.replace(self._spec, config=config)
         settings = config.config.api_server
         workers = settings.workers or available_cores()
-        self._listener = listener = bind_http(settings.host, settings.port)
-        self._sockets.append(listener)
+        self._listener = bind_http(settings.host, settings.port)
+        self._sockets.append(self._listener)
         for index, runner in enumerate(plan.runners):
-            self._add_runner(index, runner, config)
+            self._add_runner(index, runner, config.runner(runner.name))
         if settings.live:
             self._recorder = Recorder(
                 metrics_dir=self._run_dir.metrics,
@@ -126,18 +131,20 @@ class Supervisor:
                 clock=self._clock,
             )
             self._recorder.start()
-        # An API worker is ready when the slowest runner is.
-        timeouts_s = [child.startup_timeout_s for child in self._runners]
+        timeouts_s = [config.runner(one.name).startup_timeout_s for one in plan.runners]
         for index in range(workers):
-            spec = self._spec("api", f"api-{index}", config, listener)
-            self._api_workers.append(
-                self._child(
-                    msgspec.structs.replace(spec, workers=workers, index=index),
-                    environment=api_worker_environment(),
-                    startup_timeout_s=max(settings.startup_timeout_s, *timeouts_s, 0.0),
-                    restart=settings.restart,
-                )
+            child = self._child(
+                role="api",
+                name=f"api-{index}",
+                sockets=(self._listener.fileno(),),
+                workers=workers,
+                index=index,
+                environment=api_worker_environment(),
+                # An API worker is ready when the slowest runner is.
+                startup_timeout_s=max(settings.startup_timeout_s, *timeouts_s, 0.0),
+                restart=settings.restart,
             )
+            self._api_workers.append(child)
         children = [*self._runners, *self._api_workers]
         try:
             async with asyncio.TaskGroup() as group:
@@ -148,45 +155,35 @@ class Supervisor:
             raise errors.exceptions[0] from None
         for child in children:
             child.keep()
-        url = url_of(listener, settings.host, tls=settings.ssl_certfile is not None)
+        url = url_of(
+            self._listener, settings.host, tls=settings.ssl_certfile is not None
+        )
         api_workers = _counted(workers, "API worker", "API workers")
         runners = _counted(len(self._runners), "runner process", "runner processes")
         self._announce(f"{plan.name} is ready at {url} ({api_workers}, {runners})")
 
     async def _describe(self) -> ServicePlan:
-        child = self._child(
-            self._spec("describe", "describe", ResolvedConfig()),
-            environment={},
-            startup_timeout_s=_DESCRIBE_TIMEOUT_S,
-            restart=RestartConfig(),
-        )
+        child = self._child()
         try:
             message = await child.start()
         finally:
             await child.stop(_RUNNER_STOP_S)
         if not isinstance(message, Described):
-            raise StartError(f"{self._service}: the service could not be described")
+            raise StartError(f"{self._spec.service}: the service cannot be described")
         return message.plan
 
     def _add_runner(
-        self, index: int, runner: RunnerPlan, config: ResolvedConfig
+        self, index: int, runner: RunnerPlan, settings: RunnerConfig
     ) -> None:
         """Add the processes of a runner: its own and, if there are several, replicas'.
 
         With several replicas, the runner's own process computes nothing.
         """
-        settings = config.runner(runner.name)
         warn_of_ignored(runner, settings)
         replicas = plan_replicas(runner, settings, available_cores())
-        first = replicas[0] if len(replicas) == 1 else ReplicaPlan(1)
-        processes: list[tuple[Role, str, str, ReplicaPlan]] = [
-            (
-                "runner",
-                f"runner-{runner.name}",
-                self._run_dir.runner_socket(index),
-                first,
-            )
-        ]
+        own = replicas[0] if len(replicas) == 1 else ReplicaPlan(1)
+        name, path = f"runner-{runner.name}", self._run_dir.runner_socket(index)
+        processes = [("runner", name, path, own)]
         paths = self._run_dir.replica_sockets(index, len(replicas))
         processes += [
             ("replica", f"replica-{runner.name}-{number}", path, replicas[number])
@@ -195,45 +192,22 @@ class Supervisor:
         for role, name, path, plan in processes:
             listening = bind_unix(path)
             self._sockets.append(listening)
-            spec = self._spec(role, name, config, listening)
-            self._runners.append(
-                self._child(
-                    msgspec.structs.replace(
-                        spec, runner=runner.name, replicas=len(replicas)
-                    ),
-                    environment=plan.environment(),
-                    startup_timeout_s=settings.startup_timeout_s,
-                    restart=settings.restart,
-                )
+            child = self._child(
+                role=role,
+                name=name,
+                sockets=(listening.fileno(),),
+                runner=runner.name,
+                replicas=len(replicas),
+                environment=plan.environment(),
+                startup_timeout_s=settings.startup_timeout_s,
+                restart=settings.restart,
             )
+            self._runners.append(child)
 
-    def _spec(
-        self, role: Role, name: str, config: ResolvedConfig, *sockets: socket.socket
-    ) -> ProcessSpec:
-        return ProcessSpec(
-            role=role,
-            name=name,
-            service=self._service,
-            working_dir=str(self._working_dir),
-            config=config,
-            run_dir=str(self._run_dir.path),
-            sockets=tuple(listening.fileno() for listening in sockets),
-        )
-
-    def _child(
-        self,
-        spec: ProcessSpec,
-        *,
-        environment: Mapping[str, str],
-        startup_timeout_s: float,
-        restart: RestartConfig,
-    ) -> Child:
-        lock = {VERSION_LOCK_VARIABLE: str(self._run_dir.version_lock)}
+    def _child(self, **fields: Any) -> Child:
+        """Return a process whose spec has these fields, and the common ones."""
         return Child(
-            spec=spec,
-            environment={**environment, **lock},
-            startup_timeout_s=startup_timeout_s,
-            restart=restart,
+            spec=msgspec.structs.replace(self._spec, **fields),
             on_restart=self._count_restart,
             clock=self._clock,
         )
@@ -244,7 +218,9 @@ class Supervisor:
 
     async def _stop(self) -> None:
         """End all processes: first those that accept requests, then the runners."""
-        timeout_s = self._drain_timeout_s()
+        # A worker gives up by itself at its own time-out, a little earlier.
+        settings = self._spec.config.config.api_server
+        timeout_s = settings.shutdown_timeout_s + _RUNNER_STOP_S
         for child in self._runners:
             # A signal to the whole process group reaches them as well.
             child.let_end()
@@ -258,13 +234,6 @@ class Supervisor:
             await self._recorder.aclose()
         self._registry.close()
         self._run_dir.remove()
-
-    def _drain_timeout_s(self) -> float:
-        if not self._api_workers:
-            return _RUNNER_STOP_S
-        config = self._api_workers[0].spec.config.config
-        # A worker gives up by itself at its own time-out, a little earlier.
-        return config.api_server.shutdown_timeout_s + _RUNNER_STOP_S
 
 
 def _counted(number: int, one: str, several: str) -> str:
