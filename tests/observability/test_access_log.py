@@ -11,10 +11,16 @@ from typing import Any, TextIO
 
 import pytest
 
+from headway.core.clock import MonotonicClock
 from headway.core.log import configure
+from headway.http.head import parse_head
+from headway.http.limits import HttpLimits
+from headway.http.request import Request
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
 from headway.observability.access_log import AccessEntry, AccessLog
+from headway.observability.request_trace import RequestTrace
+from headway.observability.telemetry import Telemetry
 from tests.metrics.samples import samples_of
 
 Pipe = tuple[TextIO, TextIO]
@@ -233,16 +239,6 @@ async def test_entries_of_a_turn_go_to_the_thread_together() -> None:
     log, _ = make()
     log.start()
 
-    def note(path: str, status: int, request_id: str) -> None:
-        log.note(
-            method="GET",
-            path=path,
-            status=status,
-            length=7,
-            seconds=0.001,
-            request_id=request_id,
-        )
-
     offers: list[int] = []
     offer = log.offer
 
@@ -253,10 +249,30 @@ async def test_entries_of_a_turn_go_to_the_thread_together() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log, "offer", count)
         for _ in range(3):
-            note("/a", 200, "n")
+            log.note(entry(1))
         await asyncio.sleep(0)
-        note("", 400, "")
+        log.note(entry(2))
         await log.aclose()
     assert offers == [3, 1]
-    assert stream.getvalue().count("INFO api-0 [n] GET /a 200 7 bytes 1.000 ms\n") == 3
-    assert stream.getvalue().endswith("INFO api-0 - - 400 7 bytes 1.000 ms\n")
+    assert stream.getvalue().count("[id-1] POST /predict 200 5 bytes 12.500 ms\n") == 3
+    assert stream.getvalue().endswith("[id-2] POST /predict 200 5 bytes 12.500 ms\n")
+
+
+async def test_requests_without_a_readable_head_have_dashes() -> None:
+    stream = io.StringIO()
+    configure("api-0", stream=stream)
+    log, _ = make()
+    log.start()
+    telemetry = Telemetry(
+        clock=MonotonicClock(),
+        id_prefix=None,
+        access_log=log,
+        shows_timing=False,
+        spans=None,
+    )
+    head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", HttpLimits())
+    RequestTrace(Request(None, head, "GET", "", b"", 0.0), telemetry, None).finish(
+        400, 7
+    )
+    await log.aclose()
+    assert " - - 400 7 bytes " in stream.getvalue()

@@ -5,7 +5,12 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.observability.request_trace import CALLS_LISTED, CallRecord, render_timing
+from headway.core.clock import MonotonicClock
+from headway.http.head import parse_head
+from headway.http.limits import HttpLimits
+from headway.http.request import Request
+from headway.observability.request_trace import CALLS_LISTED, CallRecord, RequestTrace
+from headway.observability.telemetry import Telemetry
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"[\t !\x23-\x5b\x5d-\x7e]*"'
@@ -27,6 +32,28 @@ def call(
     record.batch_rows, record.queue_s, record.compute_s = rows, queue_s, compute_s
     record.failed, record.ended_at = failed, 100.25
     return record
+
+
+def render_timing(
+    *,
+    received_at: float,
+    decoded_at: float | None,
+    calls: list[CallRecord],
+    returned_at: float | None,
+    answered_at: float,
+) -> bytes:
+    head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", HttpLimits())
+    telemetry = Telemetry(
+        clock=MonotonicClock(),
+        id_prefix=None,
+        access_log=None,
+        shows_timing=True,
+        spans=None,
+    )
+    request = Request(None, head, "GET", "/", b"", received_at)
+    trace = RequestTrace(request, telemetry, None)
+    trace.decoded_at, trace.returned_at, trace.calls = decoded_at, returned_at, calls
+    return trace.server_timing(answered_at)
 
 
 def test_one_call() -> None:

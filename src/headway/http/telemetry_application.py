@@ -36,12 +36,14 @@ class TelemetryApplication:
         trace = request.trace = RequestTrace(request, self._telemetry, span)
         # The function and the tasks of this request inherit both.
         id_token = REQUEST_ID.set(trace.request_id) if trace.request_id else None
-        span_token = None if spans is None or span is None else spans.enter(span)
+        span_token = (
+            None if spans is None or span is None else spans.tracing.enter(span)
+        )
         try:
             self._application.handle(request)
         finally:
             if spans is not None and span_token is not None:
-                spans.leave(span_token)
+                spans.tracing.leave(span_token)
             if id_token is not None:
                 REQUEST_ID.reset(id_token)
 

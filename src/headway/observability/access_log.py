@@ -7,7 +7,6 @@ per turn of the event loop: a slow log reader never delays requests.
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -77,24 +76,11 @@ class AccessLog:
         """Start the thread."""
         self._thread.start()
 
-    def note(
-        self,
-        *,
-        method: str,
-        path: str,
-        status: int,
-        length: int,
-        seconds: float,
-        request_id: str,
-    ) -> None:
-        """Note an answer; see AccessEntry."""
-        if not path:  # the request was refused before its head could be read
-            method = path = "-"
+    def note(self, entry: AccessEntry) -> None:
+        """Log an answer."""
         if not self._turn:
             self._loop.call_soon(self._hand_over)
-        self._turn.append(
-            AccessEntry(time.time(), method, path, status, length, seconds, request_id)
-        )
+        self._turn.append(entry)
 
     def _hand_over(self) -> None:
         entries, self._turn = self._turn, []

@@ -4,14 +4,18 @@ http/telemetry_application begins one; api/endpoint and api/runner_client record
 and calls; http.request.Request applies it to the answer.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from headway.observability.access_log import CLIENT_CLOSED
-from headway.observability.telemetry import REQUEST_ID_HEADER, HttpRequest, Telemetry
-from headway.observability.trace_context import SpanIds
+import msgspec
 
-__all__ = ["CALLS_LISTED", "CallRecord", "RequestTrace", "render_timing"]
+from headway.observability.access_log import CLIENT_CLOSED, AccessEntry
+from headway.observability.telemetry import REQUEST_ID_HEADER, Telemetry
+from headway.observability.trace_context import SpanIds
+from headway.observability.tracing import HttpRequest
+
+__all__ = ["CALLS_LISTED", "CallRecord", "RequestTrace"]
 
 CALLS_LISTED = 8
 """Calls of one request that Server-Timing lists: a header has to stay small."""
@@ -19,43 +23,22 @@ CALLS_LISTED = 8
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-class CallRecord:
-    """One runner call of a request.
+class CallRecord(msgspec.Struct):
+    """One runner call of a request."""
 
-    Args:
-        runner: The runner's name.
-        method: The method's.
-        began_at: Monotonic seconds.
-
-    Attributes:
-        failed: The code of its error.
-        batch_rows: Rows of the batch that completed it; 0 until then.
-        span: OpenTelemetry's, if the request is sampled.
-    """
-
-    __slots__ = (
-        "batch_rows",
-        "began_at",
-        "compute_s",
-        "ended_at",
-        "failed",
-        "method",
-        "queue_s",
-        "runner",
-        "span",
-        "span_ids",
-    )
-
-    def __init__(self, runner: str, method: str, began_at: float) -> None:
-        self.runner = runner
-        self.method = method
-        self.began_at = began_at
-        self.ended_at = began_at
-        self.failed: str | None = None
-        self.queue_s = self.compute_s = 0.0
-        self.batch_rows = 0
-        self.span: Any = None
-        self.span_ids: SpanIds | None = None
+    runner: str
+    method: str
+    began_at: float
+    ended_at: float = 0.0
+    failed: str | None = None
+    """The code of its error."""
+    batch_rows: int = 0
+    """Rows of the batch that completed it; 0 until then."""
+    queue_s: float = 0.0
+    compute_s: float = 0.0
+    span: Any = None
+    """OpenTelemetry's, if the request is sampled."""
+    span_ids: SpanIds | None = None
 
 
 class RequestTrace:
@@ -67,51 +50,55 @@ class RequestTrace:
         span: OpenTelemetry's; None if the request is not sampled.
 
     Attributes:
+        received_at: Monotonic seconds when the request's last byte came.
+        decoded_at: When its function began; None if it did not.
+        calls: Of runners.
+        returned_at: When its function returned; None if it did not.
         request_id: Empty if requests have no ids.
         records_stages: Whether `decoded`, `returned` and calls are to be recorded.
     """
 
     __slots__ = (
-        "_decoded_at",
         "_method",
         "_path",
-        "_received_at",
-        "_returned_at",
         "_span",
         "_telemetry",
         "calls",
+        "decoded_at",
+        "received_at",
         "records_stages",
         "request_id",
+        "returned_at",
     )
 
     def __init__(self, request: HttpRequest, telemetry: Telemetry, span: Any) -> None:
         # No reference to the request, which refers to its trace.
         self._method = request.method
         self._path = request.path
-        self._received_at = request.received_at
+        self.received_at = request.received_at
         self._telemetry = telemetry
         self._span = span
-        self._decoded_at: float | None = None
-        self._returned_at: float | None = None
+        self.decoded_at: float | None = None
+        self.returned_at: float | None = None
         self.calls: list[CallRecord] = []
         self.request_id = telemetry.request_id(request)
         self.records_stages = telemetry.records_stages
 
     def decoded(self) -> None:
         """Record that the API function begins."""
-        self._decoded_at = self._telemetry.now()
+        self.decoded_at = self._telemetry.now()
 
     def returned(self) -> None:
         """Record that the API function has returned."""
-        self._returned_at = self._telemetry.now()
+        self.returned_at = self._telemetry.now()
 
     def begin_call(self, runner: str, method: str) -> CallRecord:
         """Record that a runner is called; `end_call` must follow."""
         record = CallRecord(runner, method, self._telemetry.now())
         self.calls.append(record)
         if self._span is not None and self._telemetry.spans is not None:
-            spans = self._telemetry.spans
-            record.span, record.span_ids = spans.begin_call(runner, method)
+            tracing = self._telemetry.spans.tracing
+            record.span, record.span_ids = tracing.call_span(runner, method)
         return record
 
     def end_call(self, record: CallRecord) -> None:
@@ -126,7 +113,7 @@ class RequestTrace:
                 "headway.queue_ms": record.queue_s * 1000,
                 "headway.compute_ms": record.compute_s * 1000,
             }
-        self._telemetry.spans.end_call(record.span, attributes, record.failed)
+        self._telemetry.spans.tracing.end(record.span, attributes, record.failed)
 
     def answer_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Headers:
         """Return the headers of the answer, with those of the trace."""
@@ -135,15 +122,24 @@ class RequestTrace:
         if self.request_id and all(name != REQUEST_ID_HEADER for name, _ in headers):
             added = ((REQUEST_ID_HEADER, self.request_id.encode()),)
         if self._telemetry.shows_timing:
-            timing = render_timing(
-                received_at=self._received_at,
-                decoded_at=self._decoded_at,
-                calls=self.calls,
-                returned_at=self._returned_at,
-                answered_at=self._telemetry.now(),
-            )
+            timing = self.server_timing(self._telemetry.now())
             added += ((b"server-timing", timing),)
         return (*headers, *added)
+
+    def server_timing(self, answered_at: float) -> bytes:
+        """Return the value of the header `Server-Timing`: the stages so far."""
+        metrics = []
+        if self.decoded_at is not None:
+            metrics.append(_duration("parse", self.decoded_at - self.received_at))
+        if len(self.calls) == 1:
+            metrics += _call_metrics(self.calls[0], "")
+        else:
+            for call in self.calls[:CALLS_LISTED]:
+                metrics += _call_metrics(call, f"{call.runner}.{call.method}")
+        if self.returned_at is not None:
+            metrics.append(_duration("encode", answered_at - self.returned_at))
+        metrics.append(_duration("total", answered_at - self.received_at))
+        return ", ".join(metrics).encode("ascii", "replace")
 
     def finish(self, status: int, length: int) -> None:
         """Log the answer and end the span.
@@ -155,12 +151,16 @@ class RequestTrace:
         telemetry = self._telemetry
         if telemetry.access_log is not None:
             telemetry.access_log.note(
-                method=self._method,
-                path=self._path,
-                status=status,
-                length=length,
-                seconds=telemetry.now() - self._received_at,
-                request_id=self.request_id,
+                AccessEntry(
+                    time.time(),
+                    # Without a path, it was refused before its head could be read.
+                    self._method if self._path else "-",
+                    self._path or "-",
+                    status,
+                    length,
+                    telemetry.now() - self.received_at,
+                    self.request_id,
+                )
             )
         span, self._span = self._span, None
         if span is not None and telemetry.spans is not None:
@@ -169,37 +169,6 @@ class RequestTrace:
     def finish_unanswered(self) -> None:
         """Log that the client hung up before its answer was complete."""
         self.finish(CLIENT_CLOSED, 0)
-
-
-def render_timing(
-    *,
-    received_at: float,
-    decoded_at: float | None,
-    calls: Sequence[CallRecord],
-    returned_at: float | None,
-    answered_at: float,
-) -> bytes:
-    """Return the value of the header `Server-Timing`: the stages of a request.
-
-    Args:
-        received_at: Monotonic seconds at which its last byte came.
-        decoded_at: When the function began; None if it did not.
-        calls: Of runners.
-        returned_at: When the function returned; None if it did not.
-        answered_at: When its answer was ready.
-    """
-    metrics = []
-    if decoded_at is not None:
-        metrics.append(_duration("parse", decoded_at - received_at))
-    if len(calls) == 1:
-        metrics += _call_metrics(calls[0], "")
-    else:
-        for call in calls[:CALLS_LISTED]:
-            metrics += _call_metrics(call, f"{call.runner}.{call.method}")
-    if returned_at is not None:
-        metrics.append(_duration("encode", answered_at - returned_at))
-    metrics.append(_duration("total", answered_at - received_at))
-    return ", ".join(metrics).encode("ascii", "replace")
 
 
 def _call_metrics(call: CallRecord, name: str) -> Iterator[str]:

@@ -6,15 +6,14 @@ server/telemetry_assembly builds one if any setting asks for it; RequestTrace re
 import re
 from collections.abc import Collection
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from headway.core.clock import Clock
 from headway.observability.access_log import CLIENT_CLOSED, AccessLog
-from headway.observability.sampling import Sampling
-from headway.observability.trace_context import parse_traceparent
-from headway.observability.tracing import Attributes, Tracing
+from headway.observability.trace_context import Sampling, parse_traceparent
+from headway.observability.tracing import HttpRequest, Tracing
 
-__all__ = ["REQUEST_ID_HEADER", "HttpRequest", "RequestSpans", "Telemetry"]
+__all__ = ["REQUEST_ID_HEADER", "RequestSpans", "Telemetry"]
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
 
@@ -23,31 +22,8 @@ _SAFE_ID = re.compile(rb"[A-Za-z0-9._:=+/@-]{1,128}")
 _FAULT = 500
 
 
-class HttpRequest(Protocol):
-    """The parts of http.request.Request that telemetry reads."""
-
-    @property
-    def method(self) -> str:
-        """Upper case."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """Empty if the head could not be read."""
-        ...
-
-    @property
-    def received_at(self) -> float:
-        """Monotonic seconds when the last byte came."""
-        ...
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return the value of a header, by its name in lower case."""
-        ...
-
-
 class RequestSpans:
-    """Makes the OpenTelemetry spans of requests to APIs, and of their runner calls.
+    """Samples requests to APIs, and makes their OpenTelemetry spans.
 
     Args:
         tracing: Records them.
@@ -55,40 +31,26 @@ class RequestSpans:
         routes: Of the APIs; requests to other paths have no spans.
     """
 
-    __slots__ = ("_routes", "_takes", "_tracing", "end_call", "enter", "leave")
+    __slots__ = ("_routes", "_takes", "tracing")
 
     def __init__(
         self, *, tracing: Tracing, sampling: Sampling, routes: Collection[str]
     ) -> None:
-        self._tracing = tracing
+        self.tracing = tracing
         self._takes = sampling.takes
         self._routes = frozenset(routes)
-        self.enter = tracing.enter
-        self.leave = tracing.leave
-        self.end_call = tracing.end
 
     def begin(self, request: HttpRequest) -> Any:
         """Return the span of a request; None if it is not sampled."""
         given = request.header(b"traceparent")
         parent = None if given is None else parse_traceparent(given)
         # Sampling comes first: it excludes most requests at the least cost.
-        if not self._takes(parent):
+        if not self._takes(parent) or request.path not in self._routes:
             return None
-        path = request.path
-        if path not in self._routes:
-            return None
-        state = None if parent is None else request.header(b"tracestate")
-        return self._tracing.server_span(
-            f"{request.method} {path}",
-            parent=None if parent is None else parent.ids,
-            state=None if state is None else state.decode("latin-1"),
-            began_at=request.received_at,
-            attributes={
-                "http.request.method": request.method,
-                "http.route": path,
-                "url.path": path,
-            },
-        )
+        if parent is None:
+            return self.tracing.request_span(request, None, None)
+        state = request.header(b"tracestate")
+        return self.tracing.request_span(request, parent.ids, state)
 
     def end(self, span: Any, status: int, request_id: str) -> None:
         """End the span of a request; `status` may be CLIENT_CLOSED."""
@@ -96,13 +58,7 @@ class RequestSpans:
         if request_id:
             attributes["headway.request_id"] = request_id
         failed = status >= _FAULT or status == CLIENT_CLOSED
-        self._tracing.end(span, attributes, str(status) if failed else None)
-
-    def begin_call(self, runner: str, method: str) -> tuple[Any, Any]:
-        """Return the span of a runner call, and its ids, which batches link to."""
-        attributes: Attributes = {"headway.runner": runner, "headway.method": method}
-        span = self._tracing.client_span(f"{runner}.{method}", attributes)
-        return span, self._tracing.ids_of(span)
+        self.tracing.end(span, attributes, str(status) if failed else None)
 
 
 class Telemetry:

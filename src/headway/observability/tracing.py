@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from headway.config.schema import TracingConfig
 from headway.core.clock import Clock
@@ -18,24 +18,36 @@ from headway.core.version import __version__
 from headway.errors import MissingExtraError
 from headway.observability.trace_context import SpanIds
 
-__all__ = ["Tracing"]
+__all__ = ["HttpRequest", "Tracing"]
 
 _log = logging.getLogger(__name__)
 _FLUSH_S = 3.0
-"""For what is left at the end; a runner's process has 5 s to end."""
+"""For the last spans; a runner's process has 5 s to end."""
 _TRACES_PATH = "/v1/traces"
 
 Attributes = Mapping[str, str | int | float | bool]
 
 
+class HttpRequest(Protocol):
+    """The parts of http.request.Request that telemetry reads."""
+
+    method: str
+    path: str
+    received_at: float
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the value of a header, by its name in lower case."""
+        ...
+
+
 class Tracing:
-    """Spans of one process, all of which are recorded: who asks has sampled before.
+    """Makes the spans of one process; all are recorded, as callers sample first.
 
     Args:
         config: Where to send them.
         service: The service's name, if no variable of OpenTelemetry gives another.
         process: The process's name.
-        clock: What times of spans are given in.
+        clock: The clock of the times that it is given.
     """
 
     def __init__(
@@ -88,13 +100,13 @@ class Tracing:
 
         self._tracer = provide(sampling.ALWAYS_ON).get_tracer("headway", __version__)
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            # For spans of the user's functions: within ours, and nowhere else.
+            # For spans of the user's functions: only within ours.
             trace.set_tracer_provider(
                 provide(sampling.ParentBased(root=sampling.ALWAYS_OFF))
             )
 
     async def aclose(self) -> None:
-        """Export what is left; give up on a collector that does not take it."""
+        """Export the last spans; give up if the collector does not take them."""
         if self._processor is None:
             return
         loop, done = asyncio.get_running_loop(), asyncio.Event()
@@ -104,7 +116,7 @@ class Tracing:
             with contextlib.suppress(RuntimeError):  # the loop did not wait for it
                 loop.call_soon_threadsafe(done.set)
 
-        # Not a thread of the loop's own, for which the process would wait.
+        # Not a thread of the loop, which the process would wait for.
         threading.Thread(target=shut_down, name="headway-otel", daemon=True).start()
         try:
             async with asyncio.timeout(_FLUSH_S):
@@ -112,43 +124,49 @@ class Tracing:
         except TimeoutError:
             _log.warning("the last spans were not exported within %g s", _FLUSH_S)
 
-    def server_span(
-        self,
-        name: str,
-        *,
-        parent: SpanIds | None,
-        state: str | None,
-        began_at: float,
-        attributes: Attributes,
+    def request_span(
+        self, request: HttpRequest, parent: SpanIds | None, state: bytes | None
     ) -> Any:
         """Begin the span of a request.
 
         Args:
-            name: Of the span.
+            request: It began when it was received.
             parent: The caller's span; None if there is none.
             state: The caller's `tracestate`.
-            began_at: Monotonic seconds.
-            attributes: Of the span.
         """
         trace = self._sdk
         # An empty context, as this may run in one with a span of another request.
         context = self._context.Context()
         if parent is not None:
-            states = trace.TraceState.from_header([state]) if state else None
+            header = None if state is None else [state.decode("latin-1")]
+            states = trace.TraceState.from_header(header) if header else None
             span = trace.NonRecordingSpan(self._span_context(parent, states))
             context = trace.set_span_in_context(span, context)
         return self._tracer.start_span(
-            name,
+            f"{request.method} {request.path}",
             context,
             kind=trace.SpanKind.SERVER,
-            attributes=attributes,
-            start_time=self._epoch_ns(began_at),
+            attributes={
+                "http.request.method": request.method,
+                "http.route": request.path,
+                "url.path": request.path,
+            },
+            start_time=self._epoch_ns(request.received_at),
         )
 
-    def client_span(self, name: str, attributes: Attributes) -> Any:
-        """Begin the span of a call, within that of the function that makes it."""
-        kind = self._sdk.SpanKind.CLIENT
-        return self._tracer.start_span(name, kind=kind, attributes=attributes)
+    def call_span(self, runner: str, method: str) -> tuple[Any, SpanIds]:
+        """Begin the span of a runner call, within that of its function.
+
+        Returns:
+            The span, and its ids, which the span of the batch links to.
+        """
+        span = self._tracer.start_span(
+            f"{runner}.{method}",
+            kind=self._sdk.SpanKind.CLIENT,
+            attributes={"headway.runner": runner, "headway.method": method},
+        )
+        context = span.get_span_context()
+        return span, SpanIds(context.trace_id, context.span_id)
 
     def batch_span(
         self,
@@ -159,7 +177,7 @@ class Tracing:
         attributes: Attributes,
         links: Sequence[SpanIds],
     ) -> None:
-        """Make the span of a batch: a trace of its own, linked to its calls'."""
+        """Record the span of a batch: a trace of its own, linked to its calls."""
         trace = self._sdk
         span = self._tracer.start_span(
             name,
@@ -176,8 +194,8 @@ class Tracing:
 
         Args:
             span: Of a request or a call.
-            attributes: What is known by now.
-            error: What went wrong; None if nothing did.
+            attributes: To add.
+            error: Its type; None if there was none.
         """
         for key, value in attributes.items():
             span.set_attribute(key, value)
@@ -186,13 +204,8 @@ class Tracing:
             span.set_status(self._sdk.StatusCode.ERROR)
         span.end()
 
-    def ids_of(self, span: Any) -> SpanIds:
-        """Return what names a span."""
-        context = span.get_span_context()
-        return SpanIds(context.trace_id, context.span_id)
-
     def enter(self, span: Any) -> Any:
-        """Make a span the current one; return what `leave` takes."""
+        """Make a span the current one; return a token for `leave`."""
         return self._context.attach(self._sdk.set_span_in_context(span))
 
     def leave(self, token: Any) -> None:

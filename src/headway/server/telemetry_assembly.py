@@ -13,8 +13,8 @@ from headway.core.clock import Clock
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
 from headway.observability.access_log import AccessLog
-from headway.observability.sampling import sampling_of
 from headway.observability.telemetry import RequestSpans, Telemetry
+from headway.observability.trace_context import sampling_of
 from headway.observability.tracing import Tracing
 
 __all__ = ["build_telemetry", "build_tracing"]

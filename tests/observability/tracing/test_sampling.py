@@ -7,8 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import ConfigError
-from headway.observability.sampling import Sampling, sampling_of
-from headway.observability.trace_context import SpanIds, TraceParent
+from headway.observability.trace_context import (
+    Sampling,
+    SpanIds,
+    TraceParent,
+    sampling_of,
+)
 
 RECORDED = TraceParent(SpanIds(2**127 + 2**63, 1), True)
 UNRECORDED = TraceParent(SpanIds(2**127 + 2**63, 1), False)
