@@ -9,7 +9,7 @@ from headway.io import JSON
 
 
 class CreditApplication(BaseModel):
-    """Who wants to borrow how much, for what."""
+    """The applicant, the loan and its purpose."""
 
     model_config = ConfigDict(
         json_schema_extra={
