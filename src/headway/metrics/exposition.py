@@ -16,12 +16,16 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from headway.metrics.families import Family
 from headway.metrics.metrics_file import Sample
 
 __all__ = ["CONTENT_TYPE", "render"]
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_KINDS = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
 
 
 def render(samples: Iterable[Sample]) -> bytes:
@@ -42,17 +46,12 @@ class _Collector(Collector):
                 continue
             name = sample.family.name
             if name not in metrics:
-                metrics[name] = _metric(sample.family)
+                kind = _KINDS[sample.family.kind]
+                metrics[name] = kind(
+                    name, sample.family.help, labels=sample.family.labels
+                )
             _add(metrics[name], sample)
         yield from metrics.values()
-
-
-def _metric(family: Family) -> Metric:
-    if family.kind == "counter":
-        return CounterMetricFamily(family.name, family.help, labels=family.labels)
-    if family.kind == "gauge":
-        return GaugeMetricFamily(family.name, family.help, labels=family.labels)
-    return HistogramMetricFamily(family.name, family.help, labels=family.labels)
 
 
 def _add(metric: Metric, sample: Sample) -> None:

@@ -8,32 +8,6 @@ from typing import Final, Literal
 
 import msgspec
 
-__all__ = [
-    "ACCESS_LOG_DROPPED",
-    "BATCH_COST_SECONDS",
-    "BATCH_SIZE_ROWS",
-    "BUILD_INFO",
-    "CANCELLED_ROWS",
-    "CONNECTIONS_MOVED",
-    "INFERENCE_SECONDS",
-    "ISOLATION_CALLS",
-    "LOG_EVENTS",
-    "PROCESS_RESTARTS",
-    "QUEUE_ROWS",
-    "QUEUE_WAIT_SECONDS",
-    "RECENT_BATCHES",
-    "REFUSED",
-    "REPLICA_BUSY",
-    "REPLICA_BUSY_SECONDS",
-    "REPLICA_UP",
-    "REQUESTS",
-    "REQUESTS_IN_PROGRESS",
-    "REQUEST_DURATION",
-    "RUNNER_ROWS",
-    "WASTED_ROWS",
-    "Family",
-]
-
 LOG_EVENTS: Final = 64
 """Events that a log keeps."""
 

@@ -1,7 +1,7 @@
 """A process's metrics file: integers that outlive the process.
 
     header      8 int64: magic, bytes of directory in use, the rest spare
-    directory   entries, each 4 bytes of length and a Series in JSON
+    directory   entries, each 4 bytes of length and a SeriesRecord in JSON
     cells       int64, assigned to series from the first on
 
 The file is mapped into its one writer (MetricsRegistry), so that counting is a store to
@@ -25,7 +25,7 @@ from headway.metrics.families import Family
 __all__ = [
     "MetricsFile",
     "Sample",
-    "Series",
+    "SeriesRecord",
     "merge",
     "read_file",
     "read_samples",
@@ -40,7 +40,7 @@ _CELLS_AT = _HEADER_BYTES + _DIRECTORY_BYTES
 _FILE_BYTES = _CELLS_AT + 8 * _CELLS
 
 
-class Series(msgspec.Struct, frozen=True):
+class SeriesRecord(msgspec.Struct, frozen=True):
     """One series of a metrics file."""
 
     family: Family
@@ -56,7 +56,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Series)
+_decoder = msgspec.json.Decoder(SeriesRecord)
 
 
 class MetricsFile:
@@ -75,7 +75,7 @@ class MetricsFile:
         self._memory = memoryview(b"")
         self._header = memoryview(b"")
         self.cells = memoryview(b"")
-        self.series: list[Series] = []
+        self.series: list[SeriesRecord] = []
         self._next_cell = 0
 
     def start(self) -> None:
@@ -104,7 +104,7 @@ class MetricsFile:
         for one in self.series:
             if one.family == family and one.labels == labels:
                 return one.cell
-        new = Series(family, labels, self._next_cell)
+        new = SeriesRecord(family, labels, self._next_cell)
         entry = _encoder.encode(new)
         start = _HEADER_BYTES + self._header[1]
         end = start + 4 + len(entry)
@@ -152,7 +152,7 @@ def _is_sound(path: Path) -> bool:
     return used == sum(4 + len(_encoder.encode(entry)) for entry in _entries(head))
 
 
-def _entries(head: memoryview) -> Iterator[Series]:
+def _entries(head: memoryview) -> Iterator[SeriesRecord]:
     """Yield the published entries, up to the first that makes no sense."""
     used = int.from_bytes(head[8:16], "little", signed=True)
     at = _HEADER_BYTES
@@ -173,7 +173,7 @@ def _entries(head: memoryview) -> Iterator[Series]:
         yield one
 
 
-def read_file(path: Path) -> list[tuple[Series, tuple[int, ...]]]:
+def read_file(path: Path) -> list[tuple[SeriesRecord, tuple[int, ...]]]:
     """Return the series of a metrics file and their cells; its writer may go on.
 
     A file that is absent or of another format has none.
