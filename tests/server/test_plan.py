@@ -12,7 +12,6 @@ from headway.config.schema import ResourcesConfig, RunnerConfig
 from headway.server.placement import (
     ReplicaPlan,
     RunnerPlan,
-    api_worker_environment,
     available_cores,
     describe,
     plan_replicas,
@@ -183,7 +182,7 @@ def test_environment_limits_a_replica_to_its_share() -> None:
     assert variables["OMP_NUM_THREADS"] == variables["MKL_NUM_THREADS"] == "3"
     assert variables["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert ReplicaPlan(1).environment()["CUDA_VISIBLE_DEVICES"] == ""
-    assert api_worker_environment()["OMP_NUM_THREADS"] == "1"
+    assert ReplicaPlan(1).environment()["OMP_NUM_THREADS"] == "1"
 
 
 def test_available_cores_respects_the_affinity(

@@ -28,6 +28,7 @@ from headway.core.run_dir import RunDir
 from headway.core.version import __version__
 from headway.errors import HeadwayError, RunnerStartError
 from headway.http.balancer import ConnectionBalancer
+from headway.ipc.channel import ChannelOwner
 from headway.ipc.records import ReadyFrame
 from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
@@ -118,18 +119,10 @@ class Assembly:
             RunnerStartError: If the model cannot be loaded or warmed.
         """
         dispatcher, receiver = self.dispatcher(runner)
-        settings = self._config.runner(runner.name)
         links, executor = [], None
         for number, path in enumerate(replica_paths):
             owner = ReplicaLink(dispatcher=dispatcher, clock=self._clock, number=number)
-            links.append(
-                UnixLink(
-                    path=path,
-                    owner=owner,
-                    memory_bytes=settings.shared_memory_bytes,
-                    share_from=settings.shared_memory_from_bytes,
-                )
-            )
+            links.append(self._unix_link(path, owner, runner.name))
         if not links:
             isolation, costs = self.load(runner)
             dispatcher.seed(costs)
@@ -225,6 +218,15 @@ class Assembly:
             methods[name] = batching
         return methods
 
+    def _unix_link(self, path: str, owner: ChannelOwner, runner: str) -> UnixLink:
+        settings = self._config.runner(runner)
+        return UnixLink(
+            path=path,
+            owner=owner,
+            memory_bytes=settings.shared_memory_bytes,
+            share_from=settings.shared_memory_from_bytes,
+        )
+
     # The parts of an API worker.
 
     def api_worker(
@@ -244,13 +246,8 @@ class Assembly:
         )
 
         def connect(number: int, client: RunnerClient) -> UnixLink:
-            settings = self._config.runner(client.name)
-            return UnixLink(
-                path=self._run_dir.runner_socket(number),
-                owner=client,
-                memory_bytes=settings.shared_memory_bytes,
-                share_from=settings.shared_memory_from_bytes,
-            )
+            path = self._run_dir.runner_socket(number)
+            return self._unix_link(path, client, client.name)
 
         return self._api_worker(connect, listener, balancer, workers)
 

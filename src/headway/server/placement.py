@@ -1,12 +1,11 @@
-"""What will be served and by how many processes, from a service and its settings.
+"""Describes a service, and plans its replicas and their shares of the machine.
 
 A short-lived process describes the service, so that the supervisor never imports the
-user's code; the supervisor plans replicas from the description.
+user's code. The supervisor plans from the description.
 """
 
 import logging
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -38,31 +37,31 @@ _THREAD_VARIABLES = (
 
 
 class RunnerPlan(msgspec.Struct, frozen=True):
-    """One runner of a service."""
+    """The description of a runner."""
 
     name: str
     methods: dict[str, MethodSpec]
     options: dict[str, Any]
-    """What code gave, as config.resolve takes it."""
+    """The arguments of `to_runner(...)`, for `resolve`."""
     uses_gpu: bool
     multi_threaded: bool
 
 
 class ServicePlan(msgspec.Struct, frozen=True):
-    """A service without its code."""
+    """The description of a service, without its code."""
 
     name: str
     runners: list[RunnerPlan]
 
 
 class ReplicaPlan(msgspec.Struct, frozen=True):
-    """One replica of a runner."""
+    """The share of the machine that a replica may use."""
 
     threads: int
     gpus: tuple[str, ...] = ()
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that hold the model to its share of the machine."""
+        """Return the variables that limit a process to this share."""
         variables = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
         return variables
@@ -73,21 +72,20 @@ def describe(service: ServiceDefinition) -> ServicePlan:
     runners = []
     for runner in service.runners:
         supported = runner.runnable_class.SUPPORTED_RESOURCES
-        options: dict[str, Any] = {}
-        for name, method in runner.options.items():
-            for option, value in msgspec.structs.asdict(method).items():
-                if value is not None:
-                    options[f"methods.{name}.{option}"] = value
-        runners.append(
-            RunnerPlan(
-                name=runner.name,
-                methods={name: method.spec for name, method in runner.methods.items()},
-                options=options,
-                uses_gpu=_GPU
-                in ((supported,) if isinstance(supported, str) else supported),
-                multi_threaded=runner.runnable_class.SUPPORTS_CPU_MULTI_THREADING,
-            )
+        resources = (supported,) if isinstance(supported, str) else supported
+        plan = RunnerPlan(
+            name=runner.name,
+            methods={name: method.spec for name, method in runner.methods.items()},
+            options={
+                f"methods.{name}.{option}": value
+                for name, method in runner.options.items()
+                for option, value in msgspec.structs.asdict(method).items()
+                if value is not None
+            },
+            uses_gpu=_GPU in resources,
+            multi_threaded=runner.runnable_class.SUPPORTS_CPU_MULTI_THREADING,
         )
+        runners.append(plan)
     return ServicePlan(name=service.name, runners=runners)
 
 
@@ -96,10 +94,10 @@ def plan_replicas(
 ) -> list[ReplicaPlan]:
     """Return the replicas of a runner.
 
-    With GPUs there are `workers_per_resource` for each of them (0.5: one replica on
-    two). A model that can use several cores gets its `cpu` as threads, shared by
-    `workers_per_resource` replicas; one that cannot gets a replica for each `cpu`.
-    Without `cpu`, the models of a service leave half of the cores to the rest of it.
+    With GPUs: `workers_per_resource` replicas for each GPU (0.5: one replica on two).
+    Otherwise `cpu` cores, or half of the machine's: a model that uses several threads
+    gets them as threads, shared by `workers_per_resource` replicas; another model gets
+    a replica for each core.
     """
     resources, each = config.resources, config.workers_per_resource
     gpus = _gpu_ids(resources.gpu) if runner.uses_gpu else []
@@ -124,7 +122,7 @@ def plan_replicas(
 
 
 def warn_of_ignored(runner: RunnerPlan, config: RunnerConfig) -> None:
-    """Log which of a runner's resources are given in vain."""
+    """Log which of a runner's resources have no effect."""
     if config.resources.gpu and not runner.uses_gpu:
         _log.warning(
             "runner %r: resources.%s is %r, which has no effect: its model cannot use "
@@ -136,19 +134,12 @@ def warn_of_ignored(runner: RunnerPlan, config: RunnerConfig) -> None:
         )
 
 
-def _gpu_ids(gpu: int | list[Any] | tuple[Any, ...] | None) -> list[str]:
-    if gpu is None:
-        return []
-    return [str(i) for i in (range(gpu) if isinstance(gpu, int) else gpu)]
-
-
-def api_worker_environment() -> Mapping[str, str]:
-    """Return the variables of an API worker: it computes nothing, nor sees a GPU."""
-    return ReplicaPlan(1).environment()
+def _gpu_ids(gpu: int | list[Any] | None) -> list[str]:
+    return [str(i) for i in (range(gpu) if isinstance(gpu, int) else gpu or ())]
 
 
 def available_cores() -> int:
-    """Return the cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

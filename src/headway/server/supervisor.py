@@ -28,7 +28,6 @@ from headway.server.placement import (
     ReplicaPlan,
     RunnerPlan,
     ServicePlan,
-    api_worker_environment,
     available_cores,
     plan_replicas,
     warn_of_ignored,
@@ -139,7 +138,7 @@ class Supervisor:
                 sockets=(self._listener.fileno(),),
                 workers=workers,
                 index=index,
-                environment=api_worker_environment(),
+                environment=ReplicaPlan(1).environment(),
                 # An API worker is ready when the slowest runner is.
                 startup_timeout_s=max(settings.startup_timeout_s, *timeouts_s, 0.0),
                 restart=settings.restart,
