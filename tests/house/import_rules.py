@@ -31,13 +31,13 @@ ORDER = (
     "__init__ __main__ locust picklable_model sklearn xgboost",
 )
 LAYERS: tuple[frozenset[str], ...] = tuple(frozenset(row.split()) for row in ORDER)
-# The two ends of the hop: they know the wire, never each other.
+# The two ends of the connection between processes must not import each other.
 STRANGERS = frozenset({"api", "runner"})
-# Only these put the ends together: the builder and the main modules of processes.
+# Only this folder connects the two ends.
 WIRING = frozenset({"server"})
-# Commands import what they run when they run it, so that `headway --help` is quick.
+# Commands import their modules when they run, so that `headway --help` is quick.
 LAZY = frozenset({"cli"})
-# Import names of what pyproject.toml declares: always there, or with an extra.
+# Import names of pyproject.toml's dependencies: required, or of an extra.
 CORE = frozenset(
     {
         "click",
@@ -67,7 +67,7 @@ EXTRAS = frozenset(
         "xgboost",
     }
 )
-# Always there, but imported only where it is used: few API workers need it.
+# Required, but imported only where it is used: few API workers need it.
 SPARED = frozenset({"starlette"})
 
 
@@ -173,7 +173,7 @@ class _Reader(ast.NodeVisitor):
 
 
 def violations(root: Path) -> list[str]:
-    """Return what breaks the rules in the package at `root`, a line each."""
+    """Return the violations in the package at `root`, a line each."""
     graph = read_imports(root)
     found = [
         message

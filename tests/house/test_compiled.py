@@ -26,7 +26,7 @@ def compiled() -> list[Path]:
 
 
 def faults(module: ast.Module) -> Iterator[str]:
-    """Say what compiles to something else than it says, or not at all."""
+    """Yield code that mypyc compiles wrongly, or not at all."""
     for node in ast.walk(module):
         match node:
             case ast.ClassDef(bases=[ast.Attribute(attr="Future") as base, *_]):

@@ -8,7 +8,7 @@ import pytest
 
 import headway
 
-# Importing any of these would cost every API worker its memory and start-up time.
+# Importing any of these would cost every API worker memory and start-up time.
 FRAMEWORKS = [
     "cloudpickle",
     "gevent",

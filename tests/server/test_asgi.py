@@ -31,7 +31,7 @@ class Doubler(headway.Runnable):
 
 
 class Made:
-    """A service, and what has happened to it."""
+    """A service, and the events that it saw."""
 
     def __init__(self) -> None:
         self.runner = headway.Runner(Doubler, name="doubler")

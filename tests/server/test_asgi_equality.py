@@ -30,7 +30,7 @@ class Doubler(headway.Runnable):
 
 
 def make_service(*, with_middleware: bool = False) -> headway.Service:
-    """Return a service whose answers depend on nothing but the request."""
+    """Return a service whose answers depend only on the request."""
     runner = headway.Runner(Doubler, name="doubler")
     svc = headway.Service("equal", runners=[runner])
 

@@ -34,7 +34,7 @@ class Methods(headway.Runnable):
 
 
 class Unloadable(headway.Runnable):
-    """Whose model is not there."""
+    """Its model is missing."""
 
     def __init__(self) -> None:
         raise OSError("the weights are not there")

@@ -28,7 +28,7 @@ class Crawler(headway.Runnable):
 
     @headway.Runnable.method
     def hold(self, gate: str) -> str:
-        """Compute until somebody has opened a named pipe and closed it."""
+        """Compute until a named pipe has been opened and closed."""
         return Path(gate).read_text()
 
 

@@ -1,4 +1,4 @@
-"""Tells how much each of its processes keeps out of garbage collections."""
+"""Returns how many objects each process excludes from garbage collections."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""A model and an API function that keep what they get, and know if it changed later."""
+"""A model and an API function that keep their arrays and notice later changes."""
 
 from typing import Any
 from zlib import crc32
@@ -12,7 +12,7 @@ _KEPT = 40
 
 
 class Hoard:
-    """Keeps the last arrays, and what they were like when they came."""
+    """Keeps the last arrays, with copies of their first content."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[Any, int]] = []
@@ -22,7 +22,7 @@ class Hoard:
         del self._kept[:-_KEPT]
 
     def spoiled(self) -> int:
-        """Return how many are no longer what they were."""
+        """Return how many have changed."""
         return sum(_sum(array) != before for array, before in self._kept)
 
 

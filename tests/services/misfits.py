@@ -1,4 +1,4 @@
-"""A service whose methods do not return the rows that they get."""
+"""A service whose methods return other numbers of rows than they get."""
 
 import time
 from typing import Any

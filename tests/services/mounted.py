@@ -109,7 +109,7 @@ svc.mount_wsgi_app(wsgi, "/wsgi")
 
 
 class Stamp:
-    """Adds a header; the one that is first added is outermost."""
+    """Adds a header; the middleware that is added first is outermost."""
 
     def __init__(self, app: ASGIApp, name: str) -> None:
         self.app = app
@@ -125,7 +125,7 @@ class Stamp:
 
 
 class Guard(BaseHTTPMiddleware):
-    """Answers by itself whom it does not let in."""
+    """Answers unauthorized requests by itself."""
 
     async def dispatch(self, request: Request, call_next: Any) -> Response:
         if "x-intruder" in request.headers:

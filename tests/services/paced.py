@@ -1,4 +1,4 @@
-"""A model that takes its time, one that fails, and one that no process can load."""
+"""A slow model, a failing model, and a model that no process can load."""
 
 import time
 from typing import Any

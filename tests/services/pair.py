@@ -1,4 +1,4 @@
-"""A service that asks two models at once, neither of which can do without the other."""
+"""A service that calls two models at once, each of which waits for the other."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A service whose model returns what it is asked for, fit to be sent or not."""
+"""A service whose model returns results of any kind, also kinds that cannot be sent."""
 
 import ctypes
 import sys
@@ -12,14 +12,14 @@ from headway.io import JSON
 
 
 class Refuses:
-    """An object that raises what no pickler expects."""
+    """An object that raises an exception of its own when it is pickled."""
 
     def __reduce__(self) -> Any:
         raise ValueError("not to be pickled")
 
 
 class RefusesToReturn:
-    """An object that pickles, and raises when it is read."""
+    """An object that raises when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return (int, ("no number",))
@@ -101,13 +101,13 @@ async def alone(kinds: list[str]) -> Any:
 
 @svc.api(input=JSON(), output=JSON())
 async def pointer(value: int) -> Any:
-    """Send the model what cannot be sent."""
+    """Call the model with an argument that cannot be pickled."""
     return await runner.alone.async_run([Refuses()])
 
 
 @svc.api(input=JSON(), output=JSON())
 async def unreadable(value: int) -> Any:
-    """Send the model what cannot be read."""
+    """Call the model with an argument that cannot be unpickled."""
     return await runner.alone.async_run([RefusesToReturn()])
 
 

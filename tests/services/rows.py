@@ -1,4 +1,4 @@
-"""A service whose answers tell which request they belong to, and APIs that fail."""
+"""A service whose answers identify their requests, and APIs that fail."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A service whose function makes a span of its own, as its author would."""
+"""A service whose API function makes a span of its own."""
 
 from typing import Any
 

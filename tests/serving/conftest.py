@@ -30,5 +30,5 @@ def rows_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture(params=["embedded", "production"])
 def production(request: pytest.FixtureRequest) -> bool:
-    """Whether to serve with several processes: both."""
+    """Whether to serve with several processes; tests run with both."""
     return bool(request.param == "production")

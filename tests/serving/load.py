@@ -11,7 +11,7 @@ __all__ = ["Answer", "Load"]
 
 
 class Answer(NamedTuple):
-    """What one request got; `response` is None if its connection was lost."""
+    """The outcome of a request; `response` is None if its connection was lost."""
 
     response: Response | None
     sent_at: float
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 
 
 class Load:
-    """Asks /crawl over many keep-alive connections and checks each answer.
+    """Requests /crawl over many keep-alive connections and checks each answer.
 
     Args:
         port: Of the server.
@@ -57,7 +57,7 @@ class Load:
         await asyncio.wait_for(asyncio.gather(*self._tasks), 15)
 
     def stop(self) -> None:
-        """Let every client end after the answer that it waits for."""
+        """End every client after its next answer."""
         self._is_over = True
 
     async def wait_answers(self, count: int, status: int = 200) -> None:
@@ -74,7 +74,7 @@ class Load:
             try:
                 connection = await Connection.open(self._port)
             except ConnectionError:
-                return  # nobody listens any longer
+                return  # the port is closed
             try:
                 while not self._is_over:
                     row += 1
@@ -84,7 +84,7 @@ class Load:
                 await connection.close()
 
     async def _ask(self, connection: Connection, row: int) -> bool:
-        """Ask once; return whether the connection can be asked again."""
+        """Send a request; return whether the connection can be used again."""
         response: Response | None = None
         sent_at = time.monotonic()
         try:

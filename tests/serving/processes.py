@@ -43,7 +43,7 @@ def children(parent: int) -> dict[str, int]:
 
 @contextlib.contextmanager
 def paused(pid: int, timeout_s: float = 10) -> Iterator[None]:
-    """Stop a process, so that all that is sent to it meanwhile is there at once."""
+    """Stop a process, so that all data sent to it meanwhile arrives at once."""
     deadline = time.monotonic() + timeout_s
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -61,7 +61,7 @@ def _state(pid: int) -> str:
 
 
 def wait_gone(pids: Iterable[int], timeout_s: float = 10) -> None:
-    """Wait until processes that may be anyone's children have ended."""
+    """Wait until processes, children of any parent, have ended."""
     deadline = time.monotonic() + timeout_s
     for pid in pids:
         try:
@@ -93,7 +93,7 @@ class SharedMemory(NamedTuple):
     mapped: list[int]
     """Inode of each map."""
     used_bytes: int
-    """What of it the process has touched."""
+    """The part that the process has touched."""
 
 
 def shared_memory(pid: int) -> SharedMemory:

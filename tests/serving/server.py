@@ -110,12 +110,12 @@ class Server:
 
     @property
     def log(self) -> str:
-        """What it and its processes have written to standard error."""
+        """The standard error of all processes so far."""
         return "".join(self._lines)
 
     @property
     def pid(self) -> int:
-        """Of the process that was started: with production, the supervisor."""
+        """The process that was started: with production, the supervisor."""
         return self._process.pid
 
     @property
@@ -130,7 +130,7 @@ class Server:
 
     @property
     def mark(self) -> int:
-        """Where the log ends now, for `wait_for`."""
+        """The current end of the log, for `wait_for`."""
         return len(self._lines)
 
     def has(self, text: str, *, after: int = 0) -> bool:
@@ -152,7 +152,7 @@ class Server:
                 self._changed.wait(left)
 
     def wait_ready(self, *, after: int = 0) -> None:
-        """Wait for the line that says where it is."""
+        """Wait for the line with the address."""
         match = _READY.search(self.wait_for(_READY.pattern, after=after))
         assert match is not None
         self._port = int(match[1])
@@ -185,21 +185,21 @@ class Server:
         return code
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Let it drain, and return its exit code."""
+        """Drain it, and return its exit code."""
         self.send(number)
         return self.wait()
 
     def output(self) -> str:
-        """Return what it wrote to standard output; it has to have ended."""
+        """Return its standard output; only after it has ended."""
         assert self._process.stdout is not None
         return self._process.stdout.read()
 
     def leftovers(self) -> list[str]:
-        """Return the names of what is left of its run in the temporary folder."""
+        """Return the names of files that its run left in the temporary folder."""
         return [path.name for path in self.folder.glob("headway-*")]
 
     def close(self) -> None:
-        """Leave nothing behind, whatever happened."""
+        """End all processes and remove the folder."""
         if self._process.poll() is None:
             self.send(signal.SIGTERM)
             try:
@@ -207,7 +207,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        # It leads a session of its own, of which nobody should be left.
+        # Its processes are a session of their own.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._pump.join(5)

@@ -81,7 +81,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @asynccontextmanager
 async def _other_clients(port: int) -> AsyncIterator[None]:
-    """Others who ask all the time, and get their own answers and no one else's."""
+    """Other clients send requests all the time and get their own answers."""
     is_over = False
 
     async def ask(number: int) -> int:
@@ -103,7 +103,7 @@ async def _other_clients(port: int) -> AsyncIterator[None]:
 
 
 def _statuses(received: bytes) -> list[int]:
-    """Return the statuses of what has to be whole answers and nothing else."""
+    """Return the statuses of the answers; there must be nothing but whole answers."""
     statuses = []
     while received:
         head, _, received = received.partition(b"\r\n\r\n")

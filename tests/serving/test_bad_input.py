@@ -105,7 +105,7 @@ async def test_failure_isolation_of_one_bad_row_in_a_hundred(
             else:
                 assert response.json() == [[2 * i, 0, 0, 0]]
         seen.append(await extra_calls())
-    # It is known by now and goes alone at once; what other tests sent is forgotten.
+    # A recent failure is computed alone at once; older ones are forgotten.
     assert seen[-1] - seen[-3] <= 2
 
 

@@ -31,17 +31,17 @@ def patient(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 class Gate:
-    """A named pipe: who reads it is held until it is opened once."""
+    """A named pipe, whose reader blocks until it is opened once."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
         self._path = path
         self.body = json.dumps(str(path))
-        """For a request to be held."""
+        """The body of a request that blocks on it."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Begin once somebody reads it, who goes on at the end."""
+        """Wait for the reader; release it at the end."""
         with self._path.open("w"):
             yield
 
@@ -84,7 +84,7 @@ async def test_request_timeout_is_answered_504(
 
 
 async def test_runner_timeout_is_answered_504(production: bool, gate: Gate) -> None:
-    """What expires while it is computed is late, and so is what waits meanwhile."""
+    """A call expires during its computation, and another one while it waits."""
     config = "api_server: {workers: 1}\nrunners: {timeout: 0.4}"
     with Server("crawl:svc", production=production, config=config) as server:
         port = server.port
@@ -102,7 +102,9 @@ async def test_runner_timeout_is_answered_504(production: bool, gate: Gate) -> N
             answer = await request(port, "/nap", "0")
         rows = "headway_runner_rows_total"
         metrics = await scrape_until(port, lambda now: now.total(rows) > 0)
-        assert metrics.total(rows, method="crawl") == 0, "what expired is not computed"
+        assert metrics.total(rows, method="crawl") == 0, (
+            "expired calls are not computed"
+        )
         assert (await request(port, "/wait", "0.5")).status == 200
 
 

@@ -50,7 +50,7 @@ async def test_drain_finishes_a_long_request(production: bool, tmp_path: Path) -
         idle = await Connection.open(server.port)
         async with await Connection.open(server.port) as connection, idle:
             connection.send("/hold", json.dumps(str(gate)))
-            # Connections are served in order, so that one's request has been read.
+            # Connections are served in order: the first request has been read by now.
             await idle.request("/livez", method="GET")
             await request(server.port, "/livez", method="GET")
             server.send(signal.SIGTERM)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(60)  # several processes start in each
 
 
 async def history(port: int, since: int = 0) -> Any:
-    """Return what one of the API workers tells."""
+    """Return the data of one of the API workers."""
     answer = await request(port, f"/-/live/data?since={since}", method="GET")
     assert answer.status == 200
     return answer.json()

@@ -31,7 +31,7 @@ def server() -> Iterator[Server]:
 
 
 class Watch:
-    """Reads /metrics again and again, from whichever API worker answers."""
+    """Reads /metrics again and again, from any API worker."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -58,12 +58,12 @@ async def test_overload_is_refused_at_once(
         assert answer.response.error["code"] == "overloaded"
         assert int(answer.response.headers["retry-after"]) >= 1
     served = [answer for answer in load.answers if answer.status == 200]
-    # Who is served waits for those before him; who is refused does not, though both
-    # wait for the same busy machine.
+    # Served requests wait in the queue, refused ones do not, though both wait for the
+    # same busy machine.
     assert statistics.median(answer.took_s for answer in refused) < statistics.median(
         answer.took_s for answer in served
     )
-    # 504 is for what the prediction did not foresee.
+    # 504 is for requests whose delay was not predicted.
     late = sum(answer.status == 504 for answer in load.answers)
     assert late < 0.2 * len(load.answers)
     assert (await request(server.port, "/crawl", [3])).json() == [6]

@@ -15,7 +15,7 @@ from tests.serving.server import Server
 pytestmark = pytest.mark.timeout(60)  # several processes start in each
 
 SOON_S = 10
-"""Far below the time-out of 60 s, far above what a batch takes."""
+"""Far below the time-out of 60 s, far above the time of a batch."""
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def _api_pids(server: Server) -> set[int]:
 async def test_api_worker_that_gets_sigterm_alone_drains_and_restarts(
     server: Server,
 ) -> None:
-    """It drains, and the one that follows serves the same listening socket."""
+    """It drains, and its successor serves the same listening socket."""
     mark = server.mark
     async with Load(server.port) as load:
         await load.wait_answers(200)

@@ -52,7 +52,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def server(kind: str) -> Iterator[Server]:
-    """Return one of each kind, which leaves nothing however its processes ended."""
+    """Return a server of each kind; at its end nothing of it may be left."""
     before = _in_dev_shm()
     config = f"{_SERVER}runners: {{{CONFIGS[kind]}}}"
     with Server("hoard:svc", production=kind != "embedded", config=config) as server:
@@ -88,7 +88,7 @@ async def test_arrays_of_all_sizes_arrive_intact(server: Server, kind: str) -> N
 
 @pytest.mark.parametrize("kind", ["memory"], indirect=True)
 async def test_failed_input_that_the_model_writes_to(server: Server) -> None:
-    """Its neighbours are computed anew, from what their callers sent."""
+    """The other calls of the batch are computed again, from their callers' data."""
     good, bad = _rows(1, 1, 50_000), _npy(np.full((1, 50_000), np.nan))
 
     async def ask(number: int) -> None:

@@ -124,7 +124,7 @@ def test_model_slower_than_max_latency_ends_the_start(production: bool) -> None:
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """Return a port on which somebody listens."""
+    """Return a port on which another process listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -191,7 +191,7 @@ def test_processes_end_when_the_supervisor_is_killed_during_start() -> None:
 
 
 async def _first_answer(port: int) -> Response:
-    """Ask /readyz as soon as somebody listens."""
+    """Request /readyz as soon as the port is open."""
     deadline = time.monotonic() + 10
     while True:
         try:
