@@ -6,13 +6,12 @@ api/endpoint calls decode and encode for every request; http/openapi reads the s
 
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from headway.errors import OutputError, UnsupportedMediaTypeError
 
 __all__ = [
     "IODescriptor",
-    "MediaType",
     "Nothing",
     "negotiate",
     "parse_media_type",
@@ -94,23 +93,16 @@ _TEXTUAL = frozenset(
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
-class MediaType(NamedTuple):
-    """The parts of a Content-Type header."""
-
-    name: str
-    charset: str | None
-
-
 @lru_cache(maxsize=256)
-def parse_media_type(header: str) -> MediaType:
-    """Return the media type and charset of a Content-Type header, in lower case."""
+def parse_media_type(header: str) -> tuple[str, str | None]:
+    """Return (media type, charset) of a Content-Type header, in lower case."""
     name, *parameters = header.split(";")
     charset = None
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip().lower() == "charset":
             charset = value.strip().strip("\"'").lower() or None
-    return MediaType(name.strip().lower(), charset)
+    return name.strip().lower(), charset
 
 
 @lru_cache(maxsize=256)

@@ -153,7 +153,7 @@ class NumpyNdarray(IODescriptor):
         return content
 
     def _decode_other(self, body: bytes, content_type: str) -> Array:
-        name = parse_media_type(content_type).name
+        name, _ = parse_media_type(content_type)
         if name == _NPY:
             array = _read_npy(body)
             if (array.dtype.kind == "U") is not self._strings:
