@@ -19,13 +19,11 @@ from headway.api.application import ApiApplication
 from headway.api.endpoint import Endpoint
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
-from headway.config.schema import HeadwayConfig
+from headway.config.schema import ApiServerConfig, HeadwayConfig
 from headway.core.clock import MonotonicClock
-from headway.http.head import HeadCache
-from headway.http.limits import HttpLimits
-from headway.http.protocol import Edge, HttpProtocol
+from headway.http.connection import Connection
 from headway.http.request import Application
-from headway.http.response import ResponseHeads
+from headway.http.server_state import ServerState
 from headway.http.telemetry_application import TelemetryApplication
 from headway.io import NumpyNdarray
 from headway.ipc.frames import (
@@ -188,17 +186,13 @@ class Bench:
         tracing: Tracing | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        limits = HttpLimits()
-        edge = Edge(
+        state = ServerState(
             application=_application(
                 self._loop, backlog_s, config or HeadwayConfig(), tracing
             ),
-            limits=limits,
-            heads=HeadCache(limits),
-            responses=ResponseHeads(),
+            config=ApiServerConfig(),
             now=time.monotonic,
-            connections=set(),
-            on_change=lambda: None,
+            on_close=lambda: None,
         )
         self._open = 0
         self._done = asyncio.Event()
@@ -206,7 +200,7 @@ class Bench:
         for _ in range(connections):
             transport = _Transport()
             transport.on_answer = self._answered
-            protocol = HttpProtocol(edge)
+            protocol = Connection(state)
             protocol.connection_made(cast("asyncio.BaseTransport", transport))
             self._protocols.append(protocol)
 

@@ -10,9 +10,9 @@ from headway.api.admission import Admission, ConcurrencyLimit, DeadlineWatch
 from headway.api.application import ApiApplication
 from headway.api.endpoint import Endpoint
 from headway.api.thread_pool import ThreadPool
+from headway.config.schema import ApiServerConfig
 from headway.core.clock import Clock, MonotonicClock
 from headway.http.head import parse_head
-from headway.http.limits import HttpLimits
 from headway.http.request import Request
 from headway.http.telemetry_application import TelemetryApplication
 from headway.io import JSON
@@ -99,7 +99,7 @@ class Edge:
     def send(self, body: bytes, headers: bytes = b"") -> Request:
         """Let a request come; `statuses` has its answer in the end."""
         lines = b"POST /predict HTTP/1.1\r\nhost: a\r\n" + headers + b"\r\n"
-        head = parse_head(lines, HttpLimits())
+        head = parse_head(lines, ApiServerConfig())
         now = self.clock.now()
         request = Request(self, head, "POST", "/predict", body, now)
         self._open += 1
@@ -111,7 +111,7 @@ class Edge:
         request.hang_up()
         self._open -= 1
 
-    def answer(
+    def send_response(
         self,
         request: Request,
         status: int,

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
+from headway.config.schema import ApiServerConfig
 from headway.http.asgi.application import AsgiApplication
-from headway.http.limits import HttpLimits
 from tests.http.edge import FakeClock, Recorder, until
 
-LIMITS = HttpLimits(max_body_bytes=10, request_timeout_s=10)
+LIMITS = ApiServerConfig(max_body_bytes=10, request_timeout_s=10)
 
 
 class Exchange:
     """One request as an ASGI server sees it."""
 
-    def __init__(self, path: str = "/", limits: HttpLimits = LIMITS) -> None:
+    def __init__(self, path: str = "/", limits: ApiServerConfig = LIMITS) -> None:
         self.app = Recorder()
         self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue(maxsize=9)
         self.sent: list[Any] = []
@@ -26,7 +26,7 @@ class Exchange:
             "headers": [(b"x-a", b"1"), (b"x-a", b"2")],
         }
         self._asgi = AsgiApplication(
-            application=self.app, limits=limits, clock=FakeClock()
+            application=self.app, config=limits, clock=FakeClock()
         )
 
     def body(self, body: bytes, *, more: bool = False) -> None:
@@ -93,7 +93,7 @@ async def test_a_body_over_the_limit_is_not_read_on(says_so: bool) -> None:
 
 
 async def test_a_slow_body_is_a_408() -> None:
-    exchange = Exchange(limits=HttpLimits(request_timeout_s=0.01))
+    exchange = Exchange(limits=ApiServerConfig(request_timeout_s=0.01))
     exchange.body(b"x", more=True)
     await exchange.run()
     assert exchange.answer[0] == 408

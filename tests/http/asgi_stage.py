@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from headway.config.schema import ApiServerConfig
 from headway.http.asgi.bridge import AsgiApp, AsgiBridge, Receive, Scope, Send
-from headway.http.limits import HttpLimits
 from tests.http.edge import Client, Edge, serving
 
 HEADERS = [(b"Content-Type", b"text/plain")]
@@ -55,12 +55,12 @@ class Act:
 
 @asynccontextmanager
 async def staged(
-    app: AsgiApp | None = None, limits: HttpLimits | None = None, **options: Any
+    app: AsgiApp | None = None, config: ApiServerConfig | None = None, **options: Any
 ) -> AsyncIterator[tuple[Edge, Stage]]:
     """Serve all but /native by an ASGI application."""
     stage = Stage()
     async with serving(
-        limits,
+        config,
         wrap=lambda native: AsgiBridge(
             app=app or stage,
             native=native,

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 import uvloop
 
+from headway.config.schema import ApiServerConfig
 from headway.errors import HeadwayError
 from headway.http.balancer import ConnectionBalancer
-from headway.http.limits import HttpLimits
 from headway.http.request import Answer, Application, Request
 from headway.http.server import HttpServer
 
@@ -126,7 +126,7 @@ def bound_socket() -> socket.socket:
 
 @asynccontextmanager
 async def serving(
-    limits: HttpLimits | None = None,
+    config: ApiServerConfig | None = None,
     *,
     server_ssl: ssl.SSLContext | None = None,
     client_ssl: ssl.SSLContext | None = None,
@@ -136,7 +136,7 @@ async def serving(
     app, clock, listener = Recorder(), FakeClock(), bound_socket()
     server = HttpServer(
         application=wrap(app),
-        limits=limits or HttpLimits(),
+        config=config or ApiServerConfig(),
         clock=clock,
         listener=listener,
         ssl_context=server_ssl,

@@ -11,14 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headway.http import balancer
-from headway.http.balancer import (
-    GAP,
-    SharedLoadTable,
-    WorkerLoad,
-    cpu_demand_s,
-    plan_move,
-)
+from headway.http import load_table
+from headway.http.balancer import GAP, plan_move
+from headway.http.load_table import SharedLoadTable, WorkerLoad, cpu_demand_s
 
 SHARES = st.floats(0.0, 1.0)
 LOADS = st.lists(
@@ -207,7 +202,7 @@ def test_demand_includes_threads() -> None:
 def test_demand_without_statistics_is_cpu_use(
     monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    monkeypatch.setattr(balancer, "_SCHEDSTAT", f"/proc/self/{file}")
+    monkeypatch.setattr(load_table, "_SCHEDSTAT", f"/proc/self/{file}")
     used = time.process_time()
     assert 0 < demand_of_spinning(0.1)[0] <= time.process_time() - used
 
@@ -233,7 +228,7 @@ def test_another_process_sees_a_load_until_it_is_stale(tmp_path: Path) -> None:
     mine = started_table(tmp_path, 0)
     script = (
         "import sys; from pathlib import Path\n"
-        "from headway.http.balancer import SharedLoadTable, WorkerLoad\n"
+        "from headway.http.load_table import SharedLoadTable, WorkerLoad\n"
         "made = SharedLoadTable(path=Path(sys.argv[1]), index=1, workers=3)\n"
         "made.start(); made.publish(WorkerLoad(0.5, 3), 100.0)\n"
     )

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from headway.http.limits import HttpLimits
+from headway.config.schema import ApiServerConfig
 from tests.http.edge import LOOPS, Client, Edge, Response, serving, until
 
-LIMITS = HttpLimits(max_header_bytes=2000, max_body_bytes=500, max_headers=20)
+LIMITS = ApiServerConfig(max_header_bytes=2000, max_body_bytes=500)
 
 
 class HeaderOptions(NamedTuple):

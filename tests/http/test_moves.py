@@ -76,7 +76,7 @@ async def test_half_a_request_keeps_its_connection_until_it_is_answered(
         whole = post(b"in two parts")
         client.send(whole[:-5])
         (connection,) = one.connections
-        await until(lambda: connection._has_partial())
+        await until(lambda: connection._reader.has_partial)
         one.move_all(1)
         client.send(whole[-5:])
         assert (await client.answer()).body == b"in two parts"
@@ -110,7 +110,9 @@ async def test_answers_that_the_client_has_not_taken_keep_it_here(
         client.reader._transport.pause_reading()  # type: ignore[attr-defined]
         (connection,) = one.connections
         big, sent = b"x" * 30_000, 0
-        while connection.descriptor is not None:
+        transport = connection.transport
+        assert transport is not None
+        while not transport.get_write_buffer_size():
             client.send(post(big))
             sent += 1
             await until(lambda: len(one.edge.app.requests) == 1 + sent)  # noqa: B023
@@ -224,7 +226,7 @@ async def test_a_busy_worker_moves_connections_by_itself(
     async with workers(tmp_path, interval_s=0.01) as (one, two):
         clients = [await one.edge.connect() for _ in range(2)]
         # The test's process is all workers', so one says that it is idle.
-        two.balancer._measure = lambda edge, now: None  # type: ignore[method-assign]
+        two.balancer._measure = lambda state, now: None  # type: ignore[method-assign]
         while not one.moved:
             one.edge.clock.time += 0.0001  # an instant, on a core throughout
             two.edge.clock.time = one.edge.clock.time

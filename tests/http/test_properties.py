@@ -7,15 +7,15 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from headway.config.schema import ApiServerConfig
 from headway.errors import RequestError
-from headway.http.chunked import ChunkedBody
+from headway.http.connection import Connection
 from headway.http.head import HeadCache, parse_head
-from headway.http.limits import HttpLimits
-from headway.http.protocol import Edge, HttpProtocol
-from headway.http.response import ResponseHeads
+from headway.http.request_reader import ChunkedBody
+from headway.http.server_state import ServerState
 from tests.http.edge import FakeClock, Recorder
 
-LIMITS = HttpLimits(max_header_bytes=2000, max_body_bytes=5000, max_headers=20)
+LIMITS = ApiServerConfig(max_header_bytes=2000, max_body_bytes=5000)
 
 TOKENS = st.text("abcXYZ019-_", min_size=1, max_size=8).map(lambda t: "x-" + t)
 VALUES = st.text("abc ;,=\"'/0", max_size=20).map(str.strip)
@@ -55,22 +55,19 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-class Connection:
-    def __init__(self, limits: HttpLimits = LIMITS) -> None:
+class Wired:
+    def __init__(self, config: ApiServerConfig = LIMITS) -> None:
         self.app = Recorder()
         self.wire = Wire()
         self.clock = FakeClock()
-        self.protocol = HttpProtocol(
-            Edge(
-                application=self.app,
-                limits=limits,
-                heads=HeadCache(limits, max_entries=3),
-                responses=ResponseHeads(),
-                now=self.clock.now,
-                connections=set(),
-                on_change=lambda: None,
-            )
+        state = ServerState(
+            application=self.app,
+            config=config,
+            now=self.clock.now,
+            on_close=lambda: None,
         )
+        state.heads = HeadCache(config, max_entries=3)
+        self.protocol = Connection(state)
         self.protocol.connection_made(self.wire)
 
     def feed(self, data: bytes, cuts: list[int]) -> None:
@@ -125,7 +122,7 @@ def without_continue(sent: bytes) -> bytes:
 @settings(max_examples=300)
 @given(stream=STREAMS, cuts=CUTS)
 def test_cuts_change_nothing(stream: bytes, cuts: list[int]) -> None:
-    whole, cut, bytewise = Connection(), Connection(), Connection()
+    whole, cut, bytewise = Wired(), Wired(), Wired()
     whole.feed(stream, [])
     cut.feed(stream, cuts)
     bytewise.feed(stream, list(range(len(stream))))
@@ -185,7 +182,7 @@ def check_answers(sent: bytes, *, may_be_head: bool) -> None:
 @given(data=ANYTHING | damaged(), cuts=CUTS)
 @example(data=b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET", cuts=[])
 def test_any_bytes_end_in_answers_and_a_close(data: bytes, cuts: list[int]) -> None:
-    connection = Connection()
+    connection = Wired()
     connection.feed(data, cuts)
     for request in connection.app.held:
         request.respond(200, b"text/plain", b"")
@@ -202,7 +199,7 @@ def test_any_bytes_end_in_answers_and_a_close(data: bytes, cuts: list[int]) -> N
 @settings(max_examples=300)
 @given(data=ANYTHING | damaged(), cuts=CUTS)
 def test_cuts_change_no_verdict(data: bytes, cuts: list[int]) -> None:
-    whole, cut = Connection(), Connection()
+    whole, cut = Wired(), Wired()
     whole.feed(data, [])
     cut.feed(data, cuts)
     assert cut.requests() == whole.requests()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.http.limits import HttpLimits
+from headway.config.schema import ApiServerConfig
+from headway.http.server_state import MAX_PIPELINED
 from tests.http.edge import Client, on_both_loops, serving, until
 
 CERTIFICATES = Path(__file__).parent / "certificates"
@@ -268,22 +269,22 @@ async def test_an_answered_request_hears_of_no_hang_up() -> None:
 
 @on_both_loops
 async def test_reading_pauses_while_many_requests_wait() -> None:
-    async with serving(HttpLimits(max_pipelined=4)) as edge:
+    async with serving() as edge:
         client = await edge.connect()
-        client.send(post("/hold", b"x") * 10)
-        await until(lambda: len(edge.app.held) == 4)
+        client.send(post("/hold", b"x") * 100)
+        await until(lambda: len(edge.app.held) == MAX_PIPELINED)
         client.send(post("/hold", b"y") * 10)
-        assert len(edge.app.held) == 4
-        for done in range(20):
+        assert len(edge.app.held) == MAX_PIPELINED
+        for done in range(110):
             await until(lambda: len(edge.app.held) > done)  # noqa: B023
-            assert len(edge.app.held) <= done + 4
+            assert len(edge.app.held) <= done + MAX_PIPELINED
             edge.app.held[done].respond(200, b"text/plain", b"")
             assert (await client.answer()).status == 200
 
 
 @on_both_loops
 async def test_waiting_bodies_count_too() -> None:
-    async with serving(HttpLimits(max_body_bytes=1000)) as edge:
+    async with serving(ApiServerConfig(max_body_bytes=1000)) as edge:
         client = await edge.connect()
         client.send(post("/hold", b"x" * 900) * 10)
         await until(lambda: len(edge.app.held) == 2)

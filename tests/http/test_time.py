@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from headway.http.limits import HttpLimits
+from headway.config.schema import ApiServerConfig
 from tests.http.edge import on_both_loops, serving, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -15,7 +15,7 @@ HOLD = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
 @on_both_loops
 @pytest.mark.parametrize("requests", [0, 1])
 async def test_an_idle_connection_is_closed(requests: int) -> None:
-    async with serving(HttpLimits(keep_alive_timeout_s=75)) as edge:
+    async with serving(ApiServerConfig(keep_alive_timeout_s=75)) as edge:
         client = await edge.connect()
         for _ in range(requests):
             client.send(GET)
@@ -32,7 +32,7 @@ async def test_an_idle_connection_is_closed(requests: int) -> None:
 
 @on_both_loops
 async def test_a_long_request_is_not_idle() -> None:
-    async with serving(HttpLimits(keep_alive_timeout_s=75)) as edge:
+    async with serving(ApiServerConfig(keep_alive_timeout_s=75)) as edge:
         client = await edge.connect()
         client.send(HOLD)
         await until(lambda: len(edge.app.held) == 1)
@@ -56,7 +56,7 @@ async def test_a_long_request_is_not_idle() -> None:
     ids=["head", "body", "chunks"],
 )
 async def test_one_byte_per_second_ends_in_408(data: bytes) -> None:
-    async with serving(HttpLimits(request_timeout_s=20)) as edge:
+    async with serving(ApiServerConfig(request_timeout_s=20)) as edge:
         client = await edge.connect()
         cut = len(data) - 22
         client.send(data[:cut])
@@ -125,7 +125,7 @@ async def test_a_client_that_never_reads_is_dropped() -> None:
 
 @on_both_loops
 async def test_a_refused_client_that_stays_is_dropped() -> None:
-    async with serving(HttpLimits(linger_s=2)) as edge:
+    async with serving() as edge:
         client = await edge.connect()
         client.send(b"nonsense\r\n\r\n")
         assert (await client.answer()).status == 400
@@ -209,7 +209,7 @@ async def test_drain_reads_requests_that_have_come_unread() -> None:
 
 @on_both_loops
 async def test_drain_gives_a_fresh_connection_a_moment() -> None:
-    async with serving(HttpLimits(linger_s=2)) as edge:
+    async with serving() as edge:
         slow, silent = await edge.connect(), await edge.connect()
         await until(lambda: edge.server.connections == 2)
         drained = asyncio.create_task(edge.server.drain(30))

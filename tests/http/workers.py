@@ -1,12 +1,14 @@
 """API workers in one process that move connections to each other, and a client."""
 
+import math
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from headway.http.balancer import ConnectionBalancer, SharedLoadTable
-from headway.http.protocol import HttpProtocol
+from headway.http.balancer import ConnectionBalancer, may_move
+from headway.http.connection import Connection
+from headway.http.load_table import SharedLoadTable
 from headway.metrics import Counter
 from tests.http.edge import Client, Edge, serving
 
@@ -38,12 +40,12 @@ class Worker:
         return self._cells[0]
 
     @property
-    def connections(self) -> list[HttpProtocol]:
-        return list(self.edge.server._edge.connections)
+    def connections(self) -> list[Connection]:
+        return list(self.edge.server._state.connections)
 
     def move_all(self, worker: int) -> None:
         for connection in self.connections:
-            if connection.may_leave(self.edge.clock.now(), 0.0):
+            if may_move(connection, math.inf):
                 self.balancer.move(connection, worker)
 
 

@@ -11,10 +11,10 @@ from typing import Any, TextIO
 
 import pytest
 
+from headway.config.schema import ApiServerConfig
 from headway.core.clock import MonotonicClock
 from headway.core.log import configure
 from headway.http.head import parse_head
-from headway.http.limits import HttpLimits
 from headway.http.request import Request
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
@@ -270,7 +270,7 @@ async def test_requests_without_a_readable_head_have_dashes() -> None:
         shows_timing=False,
         spans=None,
     )
-    head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", HttpLimits())
+    head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", ApiServerConfig())
     RequestTrace(Request(None, head, "GET", "", b"", 0.0), telemetry, None).finish(
         400, 7
     )

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.config.schema import ApiServerConfig
 from headway.core.clock import MonotonicClock
 from headway.errors import RequestError
 from headway.http.head import parse_head
-from headway.http.limits import HttpLimits
 from headway.http.request import Request
 from headway.observability.telemetry import Telemetry
 
@@ -28,7 +28,7 @@ def request(name: bytes | None) -> Request:
     lines = b"GET / HTTP/1.1\r\nhost: a\r\n"
     if name is not None:
         lines += b"X-Request-Id: " + name + b"\r\n"
-    head = parse_head(lines + b"\r\n", HttpLimits())
+    head = parse_head(lines + b"\r\n", ApiServerConfig())
     return Request(None, head, "GET", "/", b"", 0.0)
 
 

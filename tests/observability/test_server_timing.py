@@ -5,9 +5,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.config.schema import ApiServerConfig
 from headway.core.clock import MonotonicClock
 from headway.http.head import parse_head
-from headway.http.limits import HttpLimits
 from headway.http.request import Request
 from headway.observability.request_trace import CALLS_LISTED, CallRecord, RequestTrace
 from headway.observability.telemetry import Telemetry
@@ -42,7 +42,7 @@ def render_timing(
     returned_at: float | None,
     answered_at: float,
 ) -> bytes:
-    head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", HttpLimits())
+    head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", ApiServerConfig())
     telemetry = Telemetry(
         clock=MonotonicClock(),
         id_prefix=None,

@@ -28,7 +28,7 @@ def test_connections_move_between_workers(
     registry = MetricsRegistry(None)
     registry.start()
     made = build_balancer(
-        settings=msgspec.structs.replace(ApiServerConfig(), **settings),
+        config=msgspec.structs.replace(ApiServerConfig(), **settings),
         index=0,
         workers=workers,
         registry=registry,

@@ -44,7 +44,7 @@ class Caught:
             asyncio.get_running_loop().create_future()
         )
 
-    def answer(
+    def send_response(
         self,
         request: Request,
         status: int,

@@ -10,23 +10,19 @@ import asyncio
 import contextlib
 import functools
 import heapq
-import mmap
 import os
 import socket
-import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple
 
-from headway.http.protocol import Edge, HttpProtocol
+from headway.http.connection import Connection
+from headway.http.load_table import SharedLoadTable, WorkerLoad, cpu_demand_s
+from headway.http.server_state import ServerState
 from headway.metrics import Counter
 
 __all__ = [
     "GAP",
     "ConnectionBalancer",
-    "SharedLoadTable",
-    "WorkerLoad",
-    "cpu_demand_s",
+    "may_move",
     "plan_move",
 ]
 
@@ -46,90 +42,7 @@ _RECENT_S = 1.0
 _MAX_MOVED = 8
 """Connections in one move; a queue of datagrams often holds no more than 10."""
 
-_STALE_S = 1.5
-_SLOT_CELLS = 3
-_MICRO = 1_000_000
-_SCHEDSTAT = "/proc/self/schedstat"
-"""Of the main thread: nanoseconds on a core, nanoseconds ready to run, turns."""
 _TAKEN = b"1"
-
-
-class WorkerLoad(NamedTuple):
-    """The load of one worker."""
-
-    busy: float
-    """Wanted share of a core, 0 to 1: an event loop has one thread."""
-    connections: int
-    """Open connections."""
-
-
-class SharedLoadTable:
-    """The loads of all workers in a mapped file; each worker writes its own slot.
-
-    A slot is 3 int64: time of writing, wanted microcores, connections. There is no
-    lock: an integer is stored at once, and loads of two moments differ little. A slot
-    older than 1.5 s belongs to a dead or hung worker; a draining worker zeroes its own.
-
-    Args:
-        path: The file; the first worker creates it.
-        index: The worker's own slot.
-        workers: The number of slots.
-    """
-
-    def __init__(self, *, path: Path, index: int, workers: int) -> None:
-        self._path = path
-        self._own = _SLOT_CELLS * index
-        self._size = 8 * _SLOT_CELLS * workers
-        self._cells = memoryview(b"")
-
-    def start(self) -> None:
-        """Map the file.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            # Blocks are reserved: a store to a page without room on a full disk would
-            # end the process with SIGBUS.
-            os.posix_fallocate(descriptor, 0, self._size)
-            self._cells = memoryview(mmap.mmap(descriptor, self._size)).cast("q")
-        finally:
-            os.close(descriptor)
-
-    def publish(self, load: WorkerLoad, now: float) -> None:
-        """Write the worker's load."""
-        self._cells[self._own + 1] = int(load.busy * _MICRO)
-        self._cells[self._own + 2] = load.connections
-        self._cells[self._own] = int(now * _MICRO)
-
-    def withdraw(self) -> None:
-        """Zero the worker's slot: it takes part no longer."""
-        self._cells[self._own] = 0
-
-    def read(self, now: float) -> list[WorkerLoad | None]:
-        """Return the load of each worker; None: it is dead, hung or draining."""
-        cells, oldest = self._cells, max(int((now - _STALE_S) * _MICRO), 0)
-        return [
-            WorkerLoad(cells[at + 1] / _MICRO, cells[at + 2])
-            if cells[at] > oldest
-            else None
-            for at in range(0, len(cells), _SLOT_CELLS)
-        ]
-
-
-def cpu_demand_s() -> float:
-    """Return the CPU seconds that this process wanted so far.
-
-    They are those that its threads used, and those for which its main thread waited
-    for a core: on a full machine a worker uses little, and yet has much to do.
-    """
-    used_s = time.process_time()
-    try:
-        waited_ns = int(Path(_SCHEDSTAT).read_bytes().split()[1])
-    except (OSError, ValueError, IndexError):
-        return used_s  # not Linux, or without the scheduler's statistics
-    return used_s + waited_ns / 1e9
 
 
 def plan_move(
@@ -160,6 +73,15 @@ def plan_move(
     # To the middle, or just so far past it that the receiver does not move them back.
     # A connection that is its worker's entire load therefore never moves.
     return receiver, (gap / 2 + GAP / 4) / mine.busy
+
+
+def may_move(connection: Connection, now: float) -> bool:
+    """Return whether another worker can go on with a connection, and may already."""
+    return (
+        connection.has_answered
+        and not (connection.reading_closed or connection.reading_paused)
+        and not (connection.moved_here_at and now - connection.moved_here_at < _STAY_S)
+    )
 
 
 class ConnectionBalancer:
@@ -200,7 +122,7 @@ class ConnectionBalancer:
         self._moved = moved
         self._interval_s = interval_s
         self._answer_s = answer_s
-        self._edge: Edge | None = None
+        self._state: ServerState | None = None
         self._adopt: Callable[[socket.socket], None]
         self._timer: asyncio.TimerHandle | None = None
         self._receiver: socket.socket | None = None
@@ -208,25 +130,25 @@ class ConnectionBalancer:
         self._looked_at = 0.0
         self._wanted_s = 0.0
         self._move_at: float | None = None  # None: there is no gap
-        self._leaving: set[HttpProtocol] = set()  # in a request still
+        self._leaving: set[Connection] = set()  # in a request still
         self._offers: set[socket.socket] = set()  # our ends of the pairs
         self._moves: set[asyncio.Task[None]] = set()
 
-    def start(self, edge: Edge, adopt: Callable[[socket.socket], None]) -> None:
+    def start(self, state: ServerState, adopt: Callable[[socket.socket], None]) -> None:
         """Take part from now on.
 
         Args:
-            edge: Has the connections.
+            state: Has the connections.
             adopt: Serves a connection from another worker.
 
         Raises:
             OSError: The table or the socket cannot be used.
         """
-        self._edge, self._adopt = edge, adopt
+        self._state, self._adopt = state, adopt
         self._table.start()
         if self._paths:
             self._open_receiver(self._paths[self._index])
-        self._looked_at, self._wanted_s = edge.now(), cpu_demand_s()
+        self._looked_at, self._wanted_s = state.now(), cpu_demand_s()
         self._table.publish(self._load, self._looked_at)
         self._look_later()
 
@@ -236,9 +158,9 @@ class ConnectionBalancer:
 
     async def aclose(self) -> None:
         """Take part no longer; each move in progress ends on one side."""
-        if self._edge is None:
+        if self._state is None:
             return
-        self._edge = None
+        self._state = None
         if self._timer is not None:
             self._timer.cancel()
         self._table.withdraw()
@@ -258,12 +180,12 @@ class ConnectionBalancer:
 
     def may_accept(self) -> bool:
         """Return whether no other worker has clearly less load than this one."""
-        edge = self._edge
-        if edge is None:
+        state = self._state
+        if state is None:
             return True
         least = min(
             load.connections + _CORE_CONNECTIONS * load.busy
-            for load in self._table.read(edge.now())
+            for load in self._table.read(state.now())
             if load is not None
         )
         # The slack grows with the connections, so that workers which fill up at the
@@ -273,29 +195,29 @@ class ConnectionBalancer:
 
     def count_connections(self, connections: int) -> None:
         """Publish the number of connections after one was opened or closed."""
-        if self._edge is not None:
+        if self._state is not None:
             self._load = WorkerLoad(self._load.busy, connections)
             self._table.publish(self._load, self._looked_at)
 
     # --- looking at the loads, some times a second
 
     def _look(self) -> None:
-        edge = self._edge
-        if edge is None:
+        state = self._state
+        if state is None:
             return
         self._look_later()
         self.keep_leaving()
-        now = edge.now()
-        self._measure(edge, now)
+        now = state.now()
+        self._measure(state, now)
         plan = plan_move(self._table.read(now), self._index) if self._paths else None
         if plan is None:
             self._move_at = None
         elif self._move_at is None:
             self._move_at = now + _SUSTAINED_S
-        elif now >= self._move_at and self._move_share(edge, *plan, now):
+        elif now >= self._move_at and self._move_share(state, *plan, now):
             self._move_at = now + _REST_S
 
-    def _measure(self, edge: Edge, now: float) -> None:
+    def _measure(self, state: ServerState, now: float) -> None:
         """Publish the load since the last look, averaged with the one before."""
         passed_s = now - self._looked_at
         if passed_s > 0:
@@ -306,15 +228,17 @@ class ConnectionBalancer:
             self._load = WorkerLoad(busy, self._load.connections)
             self._table.publish(self._load, now)
 
-    def _move_share(self, edge: Edge, worker: int, share: float, now: float) -> bool:
+    def _move_share(
+        self, state: ServerState, worker: int, share: float, now: float
+    ) -> bool:
         """Move connections that make this share of the load; return whether any do."""
-        active = [c for c in edge.connections if now - c.last <= _RECENT_S]
-        movable = [c for c in active if c.may_leave(now, _STAY_S)]
+        active = [c for c in state.connections if now - c.last_active_at <= _RECENT_S]
+        movable = [c for c in active if may_move(c, now)]
         # The latest request is most often of a connection that has many.
         chosen = heapq.nlargest(
             min(int(share * len(active)), _MAX_MOVED),
             movable,
-            key=lambda connection: connection.last,
+            key=lambda connection: connection.last_active_at,
         )
         for connection in chosen:
             self.move(connection, worker)
@@ -322,7 +246,7 @@ class ConnectionBalancer:
 
     # --- moving a connection to another worker
 
-    def move(self, connection: HttpProtocol, worker: int) -> None:
+    def move(self, connection: Connection, worker: int) -> None:
         """Move a connection as soon as it is between two requests."""
         self._leaving.add(connection)
         connection.leave(functools.partial(self._on_free, connection, worker))
@@ -333,19 +257,24 @@ class ConnectionBalancer:
             connection.stay()
         self._leaving.clear()
 
-    def _on_free(self, connection: HttpProtocol, worker: int) -> None:
+    def _on_free(self, connection: Connection, worker: int) -> None:
         # The task begins a turn later, when the last response has been sent.
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._move(connection, self._paths[worker]))
         self._moves.add(task)
         task.add_done_callback(self._moves.discard)
 
-    async def _move(self, connection: HttpProtocol, path: str) -> None:
+    async def _move(self, connection: Connection, path: str) -> None:
         if connection not in self._leaving:
             return
         self._leaving.remove(connection)
-        descriptor = connection.descriptor
-        if descriptor is not None and await self._hand_over(descriptor, path):
+        transport = connection.transport
+        if transport is None or transport.is_closing():
+            return
+        # What the client has not taken yet can be sent here only.
+        unsent = transport.get_write_buffer_size()
+        descriptor = transport.get_extra_info("socket").fileno()
+        if not unsent and await self._hand_over(descriptor, path):
             self._moved.add()
             connection.abort()  # closes this process's descriptor, not the connection
         else:

@@ -12,11 +12,13 @@ from urllib.parse import unquote_to_bytes
 import httptools
 import msgspec
 
+from headway.config.schema import ApiServerConfig
 from headway.errors import HeadersTooLargeError, RequestError
-from headway.http.limits import HttpLimits
 
 __all__ = [
     "CHUNKED",
+    "MAX_HEADERS",
+    "NO_HEAD",
     "Head",
     "HeadCache",
     "HeadProbe",
@@ -27,6 +29,8 @@ __all__ = [
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
+MAX_HEADERS = 128
+"""Header lines of one request; more is answered with 431."""
 CHUNKED = -1
 """The `length` of a body that comes in chunks."""
 
@@ -60,21 +64,36 @@ class Head(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The application's: what it makes of the headers, by a key of its own."""
 
 
+NO_HEAD = Head(
+    method="GET",
+    path="",
+    query="",
+    headers=(),
+    fields={},
+    length=0,
+    is_http_11=True,
+    keep_alive=False,
+    plain=False,
+    expects_continue=False,
+)
+"""Of a refusal before a head was read."""
+
+
 class HeadCache:
     """Heads by their exact bytes; forgets all when full, so its size is bounded.
 
     Args:
-        limits: Bounds of a head.
+        config: Bounds of a head.
         max_entries: Heads remembered.
         max_bytes: Longest head remembered.
     """
 
-    __slots__ = ("_limits", "_max_bytes", "_max_entries", "known")
+    __slots__ = ("_config", "_max_bytes", "_max_entries", "known")
 
     def __init__(
-        self, limits: HttpLimits, max_entries: int = 1024, max_bytes: int = 2048
+        self, config: ApiServerConfig, max_entries: int = 1024, max_bytes: int = 2048
     ) -> None:
-        self._limits = limits
+        self._config = config
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self.known: dict[bytes, Head] = {}
@@ -87,7 +106,7 @@ class HeadCache:
         """
         head = self.known.get(data)
         if head is None:
-            head = parse_head(data, self._limits)
+            head = parse_head(data, self._config)
             if len(data) <= self._max_bytes:
                 if len(self.known) >= self._max_entries:
                     self.known.clear()
@@ -119,15 +138,15 @@ class _Collector:
         self.complete = True
 
 
-def parse_head(data: bytes, limits: HttpLimits) -> Head:
+def parse_head(data: bytes, config: ApiServerConfig) -> Head:
     """Parse a head that ends with its first empty line.
 
     Raises:
         HeadersTooLargeError: More headers or bytes than the limits allow.
         RequestError: The head is malformed or ambiguous.
     """
-    if len(data) > limits.max_header_bytes:
-        raise _too_large(limits)
+    if len(data) > config.max_header_bytes:
+        raise _too_large(config)
     collector = _Collector()
     parser = httptools.HttpRequestParser(collector)
     try:
@@ -140,10 +159,10 @@ def parse_head(data: bytes, limits: HttpLimits) -> Head:
         raise _malformed("the headers do not end where they seem to")
     if b"\0" in data or _FOLDED.search(data):
         raise _malformed("a NUL byte or a folded header line")
-    if len(collector.headers) > limits.max_headers:
+    if len(collector.headers) > MAX_HEADERS:
         message = (
             f"The request has {len(collector.headers)} headers; "
-            f"at most {limits.max_headers} are taken."
+            f"at most {MAX_HEADERS} are taken."
         )
         raise HeadersTooLargeError(message)
     return _build(
@@ -151,7 +170,7 @@ def parse_head(data: bytes, limits: HttpLimits) -> Head:
         parser.get_http_version(),
         collector.url,
         tuple(collector.headers),
-        limits,
+        config,
     )
 
 
@@ -161,13 +180,13 @@ class HeadProbe:
     Without it, garbage without an empty line would wait for its time-out.
 
     Args:
-        limits: Bounds of a head.
+        config: Bounds of a head.
     """
 
-    __slots__ = ("_limits", "_parser", "_seen")
+    __slots__ = ("_config", "_parser", "_seen")
 
-    def __init__(self, limits: HttpLimits) -> None:
-        self._limits = limits
+    def __init__(self, config: ApiServerConfig) -> None:
+        self._config = config
         self._parser = httptools.HttpRequestParser(_Collector())
         self._seen = 0
 
@@ -178,8 +197,8 @@ class HeadProbe:
             HeadersTooLargeError: It is too long already.
             RequestError: It is malformed.
         """
-        if len(data) > self._limits.max_header_bytes:
-            raise _too_large(self._limits)
+        if len(data) > self._config.max_header_bytes:
+            raise _too_large(self._config)
         try:
             self._parser.feed_data(data[self._seen :])
         except httptools.HttpParserError as error:
@@ -187,11 +206,11 @@ class HeadProbe:
         self._seen = len(data)
 
 
-def _too_large(limits: HttpLimits) -> HeadersTooLargeError:
+def _too_large(config: ApiServerConfig) -> HeadersTooLargeError:
     """Return the error of a head of too many bytes."""
     return HeadersTooLargeError(
         "The request line and headers exceed "
-        f"max_header_bytes = {limits.max_header_bytes} bytes."
+        f"max_header_bytes = {config.max_header_bytes} bytes."
     )
 
 
@@ -200,7 +219,7 @@ def _malformed(reason: str) -> RequestError:
 
 
 def _build(
-    method: str, version: str, url: bytes, headers: Headers, limits: HttpLimits
+    method: str, version: str, url: bytes, headers: Headers, config: ApiServerConfig
 ) -> Head:
     fields = join_fields(headers)
     if version not in {"1.0", "1.1"}:
@@ -233,7 +252,7 @@ def _build(
             is_http_11
             and keep_alive
             and method != "HEAD"
-            and length <= limits.max_body_bytes
+            and length <= config.max_body_bytes
         ),
         expects_continue=(
             is_http_11 and fields.get(b"expect", b"").lower() == b"100-continue"

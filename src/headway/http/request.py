@@ -34,7 +34,7 @@ Answer = tuple[int, bytes, bytes, Headers]
 class Responder(Protocol):
     """Where an answer goes: a connection, or a test's list."""
 
-    def answer(
+    def send_response(
         self,
         request: "Request",
         status: int,
@@ -128,7 +128,7 @@ class Request(msgspec.Struct, eq=False):
             if trace is not None:
                 headers = trace.answer_headers(headers)
             try:
-                responder.answer(self, status, content_type, body, headers)
+                responder.send_response(self, status, content_type, body, headers)
             except ValueError:
                 # It is not answered yet, and has to be.
                 self.responder, self.on_disconnect = responder, callback

@@ -1,6 +1,7 @@
 """The HTTP server of one process: accepts connections, times them out, drains.
 
-Built by server.edge_assembly, started by api.worker; calls http.protocol.
+Built by server.edge_assembly, started by api.worker; makes an http.connection for each
+connection.
 """
 
 import asyncio
@@ -11,13 +12,12 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from headway.config.schema import ApiServerConfig
 from headway.core.clock import Clock
 from headway.http.balancer import ConnectionBalancer
-from headway.http.head import HeadCache
-from headway.http.limits import HttpLimits
-from headway.http.protocol import Edge, HttpProtocol
+from headway.http.connection import Connection
 from headway.http.request import Application
-from headway.http.response import ResponseHeads
+from headway.http.server_state import LINGER_S, ServerState
 
 __all__ = ["HttpServer"]
 
@@ -41,11 +41,10 @@ class HttpServer:
 
     Args:
         application: What handles the requests.
-        limits: What one connection may cost.
+        config: Limits, time-outs and the backlog.
         clock: The time for all time-outs.
         listener: A bound stream socket; the server listens on it and closes it.
         ssl_context: Serve TLS with it, if given.
-        backlog: Connections that the kernel keeps until they are accepted.
         balancer: Shares the load with other processes on the socket, if given.
     """
 
@@ -53,23 +52,20 @@ class HttpServer:
         self,
         *,
         application: Application,
-        limits: HttpLimits,
+        config: ApiServerConfig,
         clock: Clock,
         listener: socket.socket,
         ssl_context: ssl.SSLContext | None = None,
-        backlog: int = 2048,
         balancer: ConnectionBalancer | None = None,
     ) -> None:
         self._clock = clock
         self._listener = listener
         self._ssl_context = ssl_context
-        self._backlog = backlog
+        self._backlog = config.backlog
         self._balancer = balancer
         self._handshake_timeout_s = (
-            None if ssl_context is None else limits.request_timeout_s
+            None if ssl_context is None else config.request_timeout_s
         )
-        self._responses = ResponseHeads()
-        self._connections: set[HttpProtocol] = set()
         self._empty = asyncio.Event()
         self._accepting: set[asyncio.Task[None]] = set()  # until connection_made
         self._abstentions = 0
@@ -77,17 +73,15 @@ class HttpServer:
         self._timer: asyncio.TimerHandle | None = None
         self._drain_until = math.inf
         self._sweep_s = min(
-            _SWEEP_S, limits.request_timeout_s / 4, limits.keep_alive_timeout_s / 4
+            _SWEEP_S, config.request_timeout_s / 4, config.keep_alive_timeout_s / 4
         )
-        self._edge = Edge(
+        self._state = ServerState(
             application=application,
-            limits=limits,
-            heads=HeadCache(limits),
-            responses=self._responses,
+            config=config,
             now=clock.now,
-            connections=self._connections,
-            on_change=self._count_connections,
+            on_close=self._count_connections,
         )
+        self._connections: set[Connection] = self._state.connections
 
     @property
     def connections(self) -> int:
@@ -101,7 +95,7 @@ class HttpServer:
             OSError: The socket cannot listen, or the balancer not start.
         """
         if self._balancer is not None:
-            self._balancer.start(self._edge, self._adopt_moved)
+            self._balancer.start(self._state, self._adopt_moved)
         self._listener.setblocking(False)
         self._listener.listen(self._backlog)
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
@@ -124,15 +118,15 @@ class HttpServer:
                 await asyncio.sleep(0)
         self._listener.close()
         self._drain_until = self._clock.now() + timeout_s
-        self._responses.close_connections()
+        self._state.responses.close_connections()
         if self._accepting:
-            await asyncio.wait(self._accepting, timeout=self._edge.limits.linger_s)
+            await asyncio.wait(self._accepting, timeout=LINGER_S)
         # Requests that the kernel has received are read, and so not lost.
         for _ in range(_SETTLE_TURNS):
             await asyncio.sleep(0)
         now = self._clock.now()
         for connection in list(self._connections):
-            connection.close_if_idle(now)
+            connection.sweep(now)
         await self._wait_until_empty()
 
     async def aclose(self) -> None:
@@ -155,7 +149,7 @@ class HttpServer:
 
     def sweep(self) -> None:
         """Refuse or close what took too long; the server's timer calls it."""
-        self._responses.tick()
+        self._state.responses.tick()
         now = self._clock.now()
         is_late = now >= self._drain_until
         for connection in list(self._connections):
@@ -216,12 +210,10 @@ class HttpServer:
         except ConnectionError:
             return True  # it ended before it was accepted
         connection.setblocking(False)
-        self._adopt(connection, lambda: HttpProtocol(self._edge))
+        self._adopt(connection, lambda: Connection(self._state))
         return True
 
-    def _adopt(
-        self, connection: socket.socket, make: Callable[[], HttpProtocol]
-    ) -> None:
+    def _adopt(self, connection: socket.socket, make: Callable[[], Connection]) -> None:
         """Serve a connection."""
         task = asyncio.get_running_loop().create_task(self._connect(connection, make))
         self._accepting.add(task)
@@ -235,15 +227,16 @@ class HttpServer:
     def _adopt_moved(self, connection: socket.socket) -> None:
         """Go on where another worker stopped, with what the client has sent since."""
 
-        def make() -> HttpProtocol:
-            made = HttpProtocol(self._edge)
-            made.arrive()
+        def make() -> Connection:
+            made = Connection(self._state)
+            made.has_answered = True
+            made.moved_here_at = self._clock.now()
             return made
 
         self._adopt(connection, make)
 
     async def _connect(
-        self, connection: socket.socket, make: Callable[[], HttpProtocol]
+        self, connection: socket.socket, make: Callable[[], Connection]
     ) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(

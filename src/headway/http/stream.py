@@ -1,80 +1,39 @@
 """An answer that is sent in pieces: how they are framed, and waiting for the client.
 
-Opened by `http.connection` for `http.asgi`; answers in one piece never come here.
+http.asgi.bridge opens it; other answers are sent by http.connection alone.
 """
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
 
-from headway.http.request import Request, Responder
-from headway.http.response import BODILESS, ResponseHeads
+from headway.http.connection import Connection
+from headway.http.request import Request
+from headway.http.server_state import BODILESS
 
-__all__ = ["AnswerStream", "Channel", "Pairs"]
+__all__ = ["AnswerStream", "Pairs"]
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
 
-class Channel(Responder, Protocol):
-    """A responder that takes answers in pieces, like a connection."""
-
-    def info(self, name: str) -> Any:
-        """Return what the transport knows by that name; see `get_extra_info`."""
-        ...
-
-    def stream(self, request: Request, status: int, headers: Pairs) -> "AnswerStream":
-        """Begin the answer of `request`, in place of `Request.respond`."""
-        ...
-
-
-class Line(Protocol):
-    """What a stream asks of its connection."""
-
-    def connection_header(self, request: Request) -> bytes | None:
-        """Return what the head of the request's answer says about the connection."""
-        ...
-
-    def close_after(self, request: Request) -> None:
-        """Let the connection's end be the answer's."""
-        ...
-
-    def takes_pieces_of(self, request: Request) -> bool:
-        """Return whether it is the request's turn, and the client takes bytes."""
-        ...
-
-    def send_piece(self, request: Request, data: bytes) -> bool:
-        """Send a piece if it is the request's turn, and return whether it was."""
-        ...
-
-    def send_last(self, request: Request, data: bytes) -> None:
-        """Send the last piece when it is the request's turn, and end it."""
-        ...
-
-    def abort(self) -> None:
-        """Drop the connection."""
-        ...
-
-
 class AnswerStream:
-    """The answer of one request, while it is sent.
+    """The answer of one request, in place of `Request.respond`.
 
-    Without a Content-Length its body is chunked; an HTTP/1.0 client is told its end by
-    that of the connection.
+    Without a Content-Length its body is chunked; for an HTTP/1.0 client it ends with
+    the connection.
 
     Args:
-        line: The connection.
+        connection: The request's.
         request: What is answered.
         status: Of the answer.
         headers: Names in lower case and values, checked already.
-        responses: Renders the head.
     """
 
     __slots__ = (
+        "_connection",
         "_held",
         "_is_bodiless",
         "_is_chunked",
         "_left",
-        "_line",
         "_request",
         "_sent",
         "_status",
@@ -82,16 +41,12 @@ class AnswerStream:
     )
 
     def __init__(
-        self,
-        *,
-        line: Line,
-        request: Request,
-        status: int,
-        headers: Pairs,
-        responses: ResponseHeads,
+        self, connection: Connection, request: Request, status: int, headers: Pairs
     ) -> None:
-        self._line = line
+        self._connection = connection
         self._request = request
+        request.responder = None
+        request.stream = self
         self._status = status
         if request.trace is not None:
             headers = request.trace.answer_headers(headers)
@@ -109,9 +64,8 @@ class AnswerStream:
             self._is_chunked = True
             headers = [*headers, (b"transfer-encoding", b"chunked")]
         else:
-            line.close_after(request)
-        connection = line.connection_header(request)
-        self._held = responses.render_head(status, headers, connection=connection)
+            connection.close_after(request)
+        self._held = connection.render_head(request, status, headers)
 
     def write(self, data: bytes) -> None:
         """Send a piece, or keep it until it is the request's turn; `drain` follows.
@@ -120,13 +74,13 @@ class AnswerStream:
             ValueError: It is more than the Content-Length says.
         """
         self._held += self._framed(data)
-        if self._line.send_piece(self._request, self._held):
-            self._held = b""
+        self._send_held()
 
     async def drain(self) -> None:
         """Return once the client has taken so much that more may come, or is gone."""
-        while not (
-            self._request.disconnected or self._line.takes_pieces_of(self._request)
+        connection, request = self._connection, self._request
+        while not request.disconnected and (
+            connection.writing_paused or not connection.has_turn(request)
         ):
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -142,26 +96,32 @@ class AnswerStream:
             raise ValueError(f"the body is {self._left} bytes short of Content-Length")
         if self._is_chunked:
             last += b"0\r\n\r\n"
-        self._request.stream = self._request.on_disconnect = None
-        self._line.send_last(self._request, last)
         request = self._request
+        request.stream = request.on_disconnect = None
+        request.payload = (last,)
+        if self._connection.has_turn(request):
+            self._connection.flush()
         if request.trace is not None and not request.disconnected:
             request.trace.finish(self._status, self._sent)
 
     def abort(self) -> None:
         """Drop the connection: there is no other way to say that the rest fails."""
-        self._line.abort()
+        self._connection.abort()
 
-    def turn(self) -> None:
-        """Send what was kept, as the request's turn has come; the connection's."""
-        if self._line.send_piece(self._request, self._held):
-            self._held = b""
+    def begin_turn(self) -> None:
+        """Send what was kept, as all earlier requests are answered."""
+        self._send_held()
         self.wake()
 
     def wake(self) -> None:
         """Let `drain` look again: the client has taken bytes, or is gone."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _send_held(self) -> None:
+        if self._connection.has_turn(self._request):
+            self._connection.write(self._held)
+            self._held = b""
 
     def _framed(self, data: bytes) -> bytes:
         if self._is_bodiless or not data:

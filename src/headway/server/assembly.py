@@ -238,7 +238,7 @@ class Assembly:
             ConfigError: If a file of TLS cannot be used.
         """
         balancer = build_balancer(
-            settings=self._config.config.api_server,
+            config=self._config.config.api_server,
             index=index,
             workers=workers,
             registry=self._registry,
@@ -320,7 +320,7 @@ class Assembly:
             service=service,
             application=application,
             telemetry=telemetry,
-            settings=settings,
+            config=settings,
             listener=listener,
             balancer=balancer,
             clock=self._clock,

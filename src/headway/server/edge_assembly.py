@@ -17,8 +17,8 @@ from headway.http.asgi.bridge import AsgiBridge
 from headway.http.asgi.lifespan import Lifespan
 from headway.http.asgi.server import AsgiServer
 from headway.http.asgi.stack import AsgiStack
-from headway.http.balancer import ConnectionBalancer, SharedLoadTable
-from headway.http.limits import HttpLimits
+from headway.http.balancer import ConnectionBalancer
+from headway.http.load_table import SharedLoadTable
 from headway.http.request import Application
 from headway.http.server import HttpServer
 from headway.http.telemetry_application import TelemetryApplication
@@ -33,7 +33,7 @@ __all__ = ["build_balancer", "build_server"]
 
 def build_balancer(
     *,
-    settings: ApiServerConfig,
+    config: ApiServerConfig,
     index: int,
     workers: int,
     registry: MetricsRegistry,
@@ -42,7 +42,7 @@ def build_balancer(
     """Return what shares connections between API workers; None: there is one worker.
 
     Args:
-        settings: Whether open connections move; with TLS they cannot, as its state is
+        config: Whether open connections move; with TLS they cannot, as its state is
             in the process.
         index: This worker.
         workers: The number of workers.
@@ -51,7 +51,7 @@ def build_balancer(
     """
     if workers < 2:
         return None
-    moves = settings.balance and settings.ssl_certfile is None
+    moves = config.balance and config.ssl_certfile is None
     return ConnectionBalancer(
         index=index,
         table=SharedLoadTable(path=run_dir.load_table, index=index, workers=workers),
@@ -65,7 +65,7 @@ def build_server(  # noqa: PLR0913 - the parts that production and embedded diff
     service: ServiceDefinition,
     application: ApiApplication,
     telemetry: Telemetry | None,
-    settings: ApiServerConfig,
+    config: ApiServerConfig,
     listener: socket.socket | None,
     balancer: ConnectionBalancer | None,
     clock: Clock,
@@ -78,14 +78,14 @@ def build_server(  # noqa: PLR0913 - the parts that production and embedded diff
     """
     observed = _observed(application, telemetry)
     if listener is not None and not (service.mounts or service.middleware):
-        return _native_server(observed, settings, listener, balancer, clock)
+        return _native_server(observed, config, listener, balancer, clock)
     stack = AsgiStack(
         middleware=service.middleware,
         mounts=service.mounts,
         apis=AsgiApplication(
             # The native server observes what comes to it, mounts included.
             application=observed if listener is None else application,
-            limits=_limits(settings),
+            config=config,
             clock=clock,
         ),
         is_own=application.serves,
@@ -101,7 +101,7 @@ def build_server(  # noqa: PLR0913 - the parts that production and embedded diff
         loop=loop,
     )
     front = _observed(bridge, telemetry)
-    native = _native_server(front, settings, listener, balancer, clock)
+    native = _native_server(front, config, listener, balancer, clock)
     return AsgiServer(app=stack, lifespan=lifespan, native=native)
 
 
@@ -113,26 +113,16 @@ def _observed(application: Application, telemetry: Telemetry | None) -> Applicat
 
 def _native_server(
     application: Application,
-    settings: ApiServerConfig,
+    config: ApiServerConfig,
     listener: socket.socket,
     balancer: ConnectionBalancer | None,
     clock: Clock,
 ) -> HttpServer:
     return HttpServer(
         application=application,
-        limits=_limits(settings),
+        config=config,
         clock=clock,
         listener=listener,
-        ssl_context=server_context(settings),
-        backlog=settings.backlog,
+        ssl_context=server_context(config),
         balancer=balancer,
-    )
-
-
-def _limits(settings: ApiServerConfig) -> HttpLimits:
-    return HttpLimits(
-        max_header_bytes=settings.max_header_bytes,
-        max_body_bytes=settings.max_body_bytes,
-        keep_alive_timeout_s=settings.keep_alive_timeout_s,
-        request_timeout_s=settings.request_timeout_s,
     )

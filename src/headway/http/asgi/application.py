@@ -7,14 +7,14 @@ Request of each scope, for api.application.
 import asyncio
 import logging
 
+from headway.config.schema import ApiServerConfig
 from headway.core.clock import Clock
-from headway.errors import HeadwayError, RequestError, RequestTimeoutError
+from headway.errors import HeadwayError, RequestError
 from headway.http.asgi.bridge import TRACE_KEY, Receive, Scope, Send, path_below_root
-from headway.http.chunked import body_too_large
 from headway.http.head import CHUNKED, Head, Headers, join_fields
-from headway.http.limits import HttpLimits
 from headway.http.request import Answer, Application, Request
-from headway.http.response import BODILESS
+from headway.http.request_reader import body_too_large, too_slow
+from headway.http.server_state import BODILESS
 
 __all__ = ["AsgiApplication", "send_answer"]
 
@@ -26,15 +26,15 @@ class AsgiApplication:
 
     Args:
         application: Answers.
-        limits: Of a body, and of the time that it may take to come.
+        config: Limits of a body and of the time until it is complete.
         clock: Stamps requests.
     """
 
     def __init__(
-        self, *, application: Application, limits: HttpLimits, clock: Clock
+        self, *, application: Application, config: ApiServerConfig, clock: Clock
     ) -> None:
         self._application = application
-        self._limits = limits
+        self._config = config
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,26 +85,23 @@ class AsgiApplication:
         Raises:
             RequestError: It is too large, or too slow.
         """
-        limits = self._limits
-        if head.length > limits.max_body_bytes:
-            raise body_too_large(limits)
+        config = self._config
+        if head.length > config.max_body_bytes:
+            raise body_too_large(config)
         body = bytearray()
         try:
-            async with asyncio.timeout(limits.request_timeout_s):
+            async with asyncio.timeout(config.request_timeout_s):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return None
                     body += message.get("body", b"")
-                    if len(body) > limits.max_body_bytes:
-                        raise body_too_large(limits)
+                    if len(body) > config.max_body_bytes:
+                        raise body_too_large(config)
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError as error:
-            raise RequestTimeoutError(
-                "The request was not complete after request_timeout_s = "
-                f"{limits.request_timeout_s:g} seconds."
-            ) from error
+            raise too_slow(config) from error
 
 
 class _Desk:
@@ -117,7 +114,7 @@ class _Desk:
             asyncio.get_running_loop().create_future()
         )
 
-    def answer(
+    def send_response(
         self,
         request: Request,
         status: int,

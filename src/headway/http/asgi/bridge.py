@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, cast
 
 from headway.errors import HeadwayError
+from headway.http.connection import Connection
 from headway.http.request import Answer, Application, Request
-from headway.http.stream import AnswerStream, Channel, Pairs
+from headway.http.stream import AnswerStream, Pairs
 
 __all__ = [
     "TRACE_KEY",
@@ -89,14 +90,16 @@ class AsgiBridge:
         return self._native.reject(error, request)
 
     def _scope(self, request: Request) -> dict[str, Any]:
-        channel = cast("Channel", request.responder)
-        client, server = channel.info("peername"), channel.info("sockname")
+        transport = cast("Connection", request.responder).transport
+        assert transport is not None, "a request just arrived"
+        info = transport.get_extra_info
+        client, server = info("peername"), info("sockname")
         scope = {
             "type": "http",
             "asgi": dict(_ASGI),
             "http_version": "1.1" if request.head.is_http_11 else "1.0",
             "method": request.method,
-            "scheme": "http" if channel.info("sslcontext") is None else "https",
+            "scheme": "http" if info("sslcontext") is None else "https",
             "path": request.path,
             "raw_path": request.head.raw_path,
             "query_string": request.query.encode("latin-1"),
@@ -128,7 +131,7 @@ class _Exchange:
     """One request of an ASGI application, and its answer."""
 
     __slots__ = (
-        "_channel",
+        "_connection",
         "_has_body",
         "_is_answered",
         "_over",
@@ -139,7 +142,7 @@ class _Exchange:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self._channel = cast("Channel", request.responder)
+        self._connection = cast("Connection", request.responder)
         self._has_body = True  # not yet received by the application
         self._start: tuple[int, Pairs] | None = None
         self._stream: AnswerStream | None = None
@@ -195,7 +198,7 @@ class _Exchange:
                 self._respond(status, headers, body)
                 self._over.set()
                 return
-            self._stream = self._channel.stream(self.request, status, headers)
+            self._stream = AnswerStream(self._connection, self.request, status, headers)
         if more:
             self._stream.write(body)
             await self._stream.drain()

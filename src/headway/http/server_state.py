@@ -1,21 +1,38 @@
-"""Bytes of an answer's head, cached by status, content type and headers for a second.
+"""What all connections of one server share, heads of answers among it.
 
-Called by `http.protocol`; `http.server` ticks it so that the Date stays right.
+Made by http.server, which ticks it so that the Date stays right; read by
+http.connection and http.stream.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Any
 
-from headway.http.head import Headers
+from headway.config.schema import ApiServerConfig
+from headway.http.head import HeadCache, Headers
+from headway.http.request import Application
 
-__all__ = ["BODILESS", "CONTINUE", "ResponseHeads"]
+__all__ = [
+    "BODILESS",
+    "JOIN_BYTES",
+    "LINGER_S",
+    "MAX_PIPELINED",
+    "ResponseHeads",
+    "ServerState",
+]
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
+MAX_PIPELINED = 64
+"""Unanswered requests of one connection; with more it is not read further."""
+LINGER_S = 2.0
+"""Seconds for which bytes are read and dropped after a refusal, so that the answer
+reaches the client before a reset; and for which a drain waits for the first request of
+a connection."""
+JOIN_BYTES = 65_536
+"""Answers up to this size are sent as one piece, which takes a copy."""
 _MAX_PREFIXES = 64
 _MAX_WITH_HEADERS = 16
-"""So that answers with ever other headers leave room for those without."""
+"""Caps the entries of answers with headers of their own."""
 BODILESS = frozenset({204, 304})
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
@@ -24,7 +41,7 @@ _STATUS_LINES = {
 
 
 class ResponseHeads:
-    """Renders answers; one per server.
+    """Renders answers; their heads are cached for a second.
 
     Attributes:
         prefixes: (status, content type, further headers) -> the head up to the value
@@ -41,14 +58,14 @@ class ResponseHeads:
         self.tick()
 
     def tick(self) -> None:
-        """Take the date of now; called once a second."""
+        """Render the current date from now on; called once a second."""
         date = formatdate(usegmt=True).encode()
         if date != self._date:
             self._date = date
             self.prefixes.clear()
 
     def close_connections(self) -> None:
-        """Stop remembering prefixes: from now on each answer is looked at."""
+        """Cache nothing from now on, so that each answer can say `close`."""
         self.closing = True
         self.prefixes.clear()
 
@@ -61,8 +78,8 @@ class ResponseHeads:
         *,
         connection: bytes | None,
         head_only: bool,
-    ) -> tuple[bytes, bytes]:
-        """Return the head and the body to send after it.
+    ) -> tuple[bytes, ...]:
+        """Return the pieces of an answer.
 
         Raises:
             ValueError: A header holds a line break.
@@ -75,13 +92,17 @@ class ResponseHeads:
             head = b"%b%d\r\n" % (prefix, len(body))
         if connection is not None:
             head += b"connection: %b\r\n" % connection
-        return head + b"\r\n", b"" if head_only else body
+        head += b"\r\n"
+        if head_only:
+            return (head,)
+        if len(body) <= JOIN_BYTES:
+            return (head + body,)
+        return (head, body)
 
     def render_head(
         self,
         status: int,
         headers: Sequence[tuple[bytes, bytes]],
-        *,
         connection: bytes | None,
     ) -> bytes:
         """Return the head of an answer in pieces, whose headers frame its body."""
@@ -119,3 +140,31 @@ class ResponseHeads:
 
 def _status_line(status: int) -> bytes:
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+class ServerState:
+    """What the connections of one server share.
+
+    Args:
+        application: Handles the requests.
+        config: Limits and time-outs.
+        now: The time.
+        on_close: Called when a connection is gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        application: Application,
+        config: ApiServerConfig,
+        now: Callable[[], float],
+        on_close: Callable[[], None],
+    ) -> None:
+        self.application = application
+        self.config = config
+        self.now = now
+        self.on_close = on_close
+        self.heads = HeadCache(config)
+        self.responses = ResponseHeads()
+        self.connections: set[Any] = set()
+        """Of http.connection, which imports this module."""
