@@ -65,7 +65,7 @@ def test_answers_find_their_channels() -> None:
 
 
 @given(st.integers(0, 5), st.integers(0, 5))
-def test_a_part_of_a_batch_is_its_calls(first: int, end: int) -> None:
+def test_part_of_a_batch_has_the_rows_of_its_calls(first: int, end: int) -> None:
     batch, _, _ = two_groups()
     part = batch.part(first, end)
     rows = [1, 2, 1, 1, 2][first:end]
@@ -79,7 +79,7 @@ def test_a_part_of_a_batch_is_its_calls(first: int, end: int) -> None:
 
 
 @given(st.sets(st.integers(0, 4), min_size=1))
-def test_some_calls_of_a_batch_are_a_batch(calls: set[int]) -> None:
+def test_selected_calls_of_a_batch_are_a_batch(calls: set[int]) -> None:
     batch, _, _ = two_groups()
     chosen = batch.select(sorted(calls))
     rows = [[0], [1, 2], [3], [4], [5, 6]]
@@ -121,7 +121,7 @@ def test_rows_without_elements_have_a_digest() -> None:
 
 
 @pytest.mark.parametrize("value", [[1.0, 2.0, 3.0], np.arange(3.0), {"a": 1}])
-def test_a_batch_is_sent_on_as_it_came(value: Any) -> None:
+def test_a_batch_is_forwarded_to_a_replica_unchanged(value: Any) -> None:
     encoded = encode(spec(), [((value,), {})])
     one = group(encoded, Recorder(), max_rows=2)
     if one.alone:

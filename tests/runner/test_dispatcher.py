@@ -25,7 +25,7 @@ from headway.scheduling.scheduler import Dispatch, Rejection, Scheduler, Wait
 from tests.runner.stage import Client, Stage, rows, same, turn
 
 
-async def test_what_one_pass_brings_goes_as_one_batch(stage: Stage) -> None:
+async def test_groups_of_one_event_loop_turn_share_a_batch(stage: Stage) -> None:
     one, other, replica = stage.client(), stage.client(), stage.replica()
     one.call(rows(1, 2), rows(3))
     other.call(rows(4))
@@ -40,7 +40,9 @@ async def test_what_one_pass_brings_goes_as_one_batch(stage: Stage) -> None:
     assert stage.counted("headway_runner_queue_rows") == 0
 
 
-async def test_what_comes_while_all_are_busy_goes_next(stage: Stage) -> None:
+async def test_calls_that_arrive_while_replicas_are_busy_share_the_next_batch(
+    stage: Stage,
+) -> None:
     client, replica = stage.client(), stage.replica()
     client.call(rows(1), number=1)
     await replica.busy()
@@ -54,7 +56,7 @@ async def test_what_comes_while_all_are_busy_goes_next(stage: Stage) -> None:
     assert same(client.answers(3)[0], 6)
 
 
-async def test_a_batch_that_is_done_early_is_in_nobodys_way(stage: Stage) -> None:
+async def test_queue_delay_counts_no_batch_that_ended_early(stage: Stage) -> None:
     stage.dispatcher.seed({"predict": [(1, 5.0), (2, 5.0)] * 20})
     client, replica = stage.client(), stage.replica()
     client.call(rows(1), number=1)
@@ -66,7 +68,7 @@ async def test_a_batch_that_is_done_early_is_in_nobodys_way(stage: Stage) -> Non
     assert 4.0 < results.backlog_s < 6.0
 
 
-async def test_methods_and_shapes_do_not_mix(stage: Stage) -> None:
+async def test_methods_and_shapes_do_not_share_batches(stage: Stage) -> None:
     client, replica = stage.client(), stage.replica()
     client.call(rows(1), number=1)
     client.call(rows(2), number=2, method="other")
@@ -96,7 +98,7 @@ async def test_a_split_call_is_answered_once_and_whole() -> None:
     stage.dispatcher.close()
 
 
-async def test_a_part_that_fails_fails_its_call_only_and_at_once() -> None:
+async def test_a_failed_part_fails_only_its_split_call_and_at_once() -> None:
     stage = Stage(max_rows=4)
 
     def refuse(x: np.ndarray) -> np.ndarray:
@@ -122,7 +124,7 @@ async def test_a_part_that_fails_fails_its_call_only_and_at_once() -> None:
     stage.dispatcher.close()
 
 
-async def test_what_is_due_is_answered_while_all_are_busy(stage: Stage) -> None:
+async def test_expired_calls_are_answered_while_replicas_are_busy(stage: Stage) -> None:
     client, replica = stage.client(), stage.replica()
     client.call(rows(0), number=2)
     await replica.busy()
@@ -138,7 +140,7 @@ async def test_what_is_due_is_answered_while_all_are_busy(stage: Stage) -> None:
     assert stage.counted("headway_refused_total") == 1
 
 
-async def test_max_latency_ends_a_wait_as_overload() -> None:
+async def test_max_latency_rejects_queued_calls_as_overload() -> None:
     stage = Stage(max_latency_ms=20)
     client = stage.client()  # and no replica at all
     client.call(rows(1))
@@ -147,7 +149,7 @@ async def test_max_latency_ends_a_wait_as_overload() -> None:
     stage.dispatcher.close()
 
 
-async def test_a_split_call_that_is_due_is_answered_once_though_a_part_fails() -> None:
+async def test_an_expired_split_call_with_a_failed_part_is_answered_once() -> None:
     stage = Stage(max_rows=4)
 
     def fail(x: np.ndarray) -> np.ndarray:
@@ -163,7 +165,7 @@ async def test_a_split_call_that_is_due_is_answered_once_though_a_part_fails() -
     stage.dispatcher.close()
 
 
-async def test_refusals_say_why() -> None:
+async def test_rejections_say_why() -> None:
     stage = Stage(max_queue_rows=2)
     client = stage.client()
     client.call(rows(1, 2), number=1)
@@ -178,7 +180,9 @@ async def test_refusals_say_why() -> None:
     stage.dispatcher.close()
 
 
-async def test_what_cannot_be_met_is_refused_or_dropped(stage: Stage) -> None:
+async def test_calls_that_cannot_be_in_time_are_rejected_or_dropped(
+    stage: Stage,
+) -> None:
     client, replica = stage.client(), stage.replica()
     for _ in range(3):
         stage.scheduler.cost("predict").observe(1, 5.0, time.monotonic())
@@ -250,14 +254,14 @@ def bad_frames() -> Iterator[tuple[bytes, str]]:
 
 
 @pytest.mark.parametrize(("frame", "says"), list(bad_frames()))
-async def test_what_no_api_worker_would_send_ends_the_channel(
+async def test_invalid_frames_end_the_channel(
     stage: Stage, client: Client, frame: bytes, says: str
 ) -> None:
     with pytest.raises(WireError, match=says):
         stage.receiver.frame_received(client, memoryview(frame))
 
 
-async def test_the_memory_of_keys_is_bounded(
+async def test_decoded_keys_are_bounded(
     stage: Stage, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headway.runner.receiver._KEYS_KEPT", 2)
@@ -269,7 +273,9 @@ async def test_the_memory_of_keys_is_bounded(
     assert len(stage.receiver._keys) <= 2
 
 
-async def test_forgetting_what_is_gone_is_fine(stage: Stage, client: Client) -> None:
+async def test_a_group_of_a_lost_channel_can_be_forgotten(
+    stage: Stage, client: Client
+) -> None:
     client.call(rows(1))
     groups: dict[int, CallGroup] = stage.receiver._groups[client]
     (group,) = groups.values()

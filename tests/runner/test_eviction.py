@@ -4,7 +4,7 @@ from headway.errors import OverloadedError
 from tests.runner.stage import Stage, rows, same, turn
 
 
-async def test_the_least_urgent_make_room_and_are_told_so() -> None:
+async def test_evicted_calls_get_an_overload_error() -> None:
     stage = Stage(max_queue_rows=4)
     client, replica = stage.client(), stage.replica()
     client.call(rows(0), number=1)
@@ -29,7 +29,7 @@ async def test_the_least_urgent_make_room_and_are_told_so() -> None:
     stage.dispatcher.close()
 
 
-async def test_a_split_call_of_which_a_part_is_computed_is_answered_once() -> None:
+async def test_an_evicted_split_call_is_answered_once() -> None:
     stage = Stage(max_rows=2, max_queue_rows=4)
     client, replica = stage.client(), stage.replica()
     client.call(rows(0, 1, 2, 3, 4), number=1, priority=5)
@@ -46,7 +46,7 @@ async def test_a_split_call_of_which_a_part_is_computed_is_answered_once() -> No
     stage.dispatcher.close()
 
 
-async def test_those_who_make_room_in_vain_are_told_at_once() -> None:
+async def test_evicted_calls_are_answered_even_if_the_urgent_call_is_rejected() -> None:
     stage = Stage(max_queue_rows=4)
     client = stage.client()  # and no replica, so nothing else brings a turn
     client.call(rows(1, 2, 3), number=1, priority=5)

@@ -93,7 +93,7 @@ def refuse_negative(x: Any) -> Any:
     st.sampled_from(["arrays", "lists"]),
     st.integers(1, 20),
 )
-def test_only_those_with_bad_rows_fail(
+def test_only_calls_with_bad_rows_fail(
     calls: list[list[int]], kind: str, max_rows: int
 ) -> None:
     given_: list[Arguments] = [
@@ -124,7 +124,7 @@ def test_an_error_has_an_id_and_the_traceback_stays_in_the_log(
         assert "the secret of the model" in str(record.exc_info[1])
 
 
-def test_what_a_model_did_before_it_raised_is_undone() -> None:
+def test_changes_of_arguments_before_a_failure_are_undone() -> None:
     def pop(rows: list[dict[str, int]]) -> list[int]:
         # Takes the rows apart, as many do, before it meets the bad one.
         values = [row.pop("x") for row in rows]
@@ -138,7 +138,7 @@ def test_what_a_model_did_before_it_raised_is_undone() -> None:
     assert isinstance(answers[1], ModelCallError)
 
 
-def test_an_array_is_undone_too() -> None:
+def test_changes_of_arrays_before_a_failure_are_undone() -> None:
     def overwrite(x: Any) -> Any:
         bad = (x < 0).any()
         x += 100

@@ -385,7 +385,7 @@ async def test_a_deadline_ends_the_wait_of_a_call_in_flight() -> None:
             await client.call(SPECS["predict"], (np.zeros(1),), {})
 
 
-async def test_a_replica_that_is_lost_gives_its_batch_to_another(
+async def test_a_lost_replica_gives_its_batch_to_another(
     tmp_path: Path,
 ) -> None:
     models = [Model(), Model()]
@@ -409,7 +409,7 @@ async def test_a_replica_that_is_lost_gives_its_batch_to_another(
         await server._dispatcher.wait_replicas(2)
 
 
-async def test_a_lost_runner_fails_what_it_had_at_once(tmp_path: Path) -> None:
+async def test_a_lost_runner_fails_its_calls_at_once(tmp_path: Path) -> None:
     model = Model()
     async with in_processes([model], tmp_path) as (client, server, _):
         (channel,) = server._receiver.channels
@@ -426,7 +426,7 @@ async def test_a_lost_runner_fails_what_it_had_at_once(tmp_path: Path) -> None:
         assert answer.tolist() == [3]
 
 
-async def test_a_server_whose_clients_stay_ends_all_the_same(
+async def test_drain_ends_although_clients_stay_connected(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with in_processes([Model()], tmp_path) as (_, server, replicas):

@@ -1,4 +1,4 @@
-"""The alarm: once, at its time, finer than a millisecond where the kernel helps."""
+"""PreciseTimer calls back once, more precisely than the loop if the kernel helps."""
 
 import asyncio
 import sys
@@ -38,84 +38,84 @@ def has_timers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 def started(bell: Bell) -> PreciseTimer:
-    alarm = PreciseTimer(loop=asyncio.get_running_loop(), callback=bell.ring)
-    alarm.start()
-    return alarm
+    timer = PreciseTimer(loop=asyncio.get_running_loop(), callback=bell.ring)
+    timer.start()
+    return timer
 
 
-async def test_it_rings_once_and_not_before_its_time(has_timers: bool) -> None:
+async def test_timer_calls_back_once_and_not_early(has_timers: bool) -> None:
     bell = Bell()
-    alarm = started(bell)
+    timer = started(bell)
     for delay_s in (0.0003, 0.002, 0.0, -1.0):
         at = time.monotonic() + delay_s
-        alarm.set(at)
+        timer.set(at)
         assert await bell.wait() >= at - (0 if has_timers else 0.002)
     assert len(bell.rung) == 4
-    alarm.close()
+    timer.close()
 
 
-async def test_the_kernels_timers_are_exact() -> None:
+async def test_kernel_timer_is_precise() -> None:
     if sys.platform != "linux":
         pytest.skip("timerfd is Linux's")
     bell = Bell()
-    alarm = started(bell)
+    timer = started(bell)
     late_s = 1.0
     while late_s >= 0.0005:  # the machine was busy with other things
         at = time.monotonic() + 0.0003
-        alarm.set(at)
+        timer.set(at)
         late_s = await bell.wait() - at
         assert late_s >= 0
-    alarm.close()
+    timer.close()
 
 
-async def test_the_last_setting_counts(has_timers: bool) -> None:
+async def test_timer_uses_the_last_setting(has_timers: bool) -> None:
     bell = Bell()
-    alarm = started(bell)
-    alarm.set(time.monotonic() + 0.001)
+    timer = started(bell)
+    timer.set(time.monotonic() + 0.001)
     at = time.monotonic() + 0.02
-    alarm.set(at)
+    timer.set(at)
     assert await bell.wait() >= at - 0.002
-    alarm.set(time.monotonic() + 1000)
-    alarm.set(time.monotonic() + 0.001)
+    timer.set(time.monotonic() + 1000)
+    timer.set(time.monotonic() + 0.001)
     await bell.wait()
     assert len(bell.rung) == 2
-    alarm.close()
+    timer.close()
 
 
-async def test_what_is_cancelled_does_not_ring(has_timers: bool) -> None:
+async def test_cancelled_timer_does_not_call_back(has_timers: bool) -> None:
     bell, other = Bell(), Bell()
-    alarm, later = started(bell), started(other)
-    alarm.set(time.monotonic() + 0.001)
-    alarm.cancel()
+    timer, later = started(bell), started(other)
+    timer.set(time.monotonic() + 0.001)
+    timer.cancel()
     later.set(time.monotonic() + 0.01)
     await other.wait()
     assert bell.rung == []
-    alarm.set(time.monotonic() + 0.001)
-    alarm.close()
+    timer.set(time.monotonic() + 0.001)
+    timer.close()
     later.set(time.monotonic() + 0.01)
     await other.wait()
     assert bell.rung == []
     later.close()
 
 
-async def test_it_can_be_closed_at_any_time(has_timers: bool) -> None:
+async def test_timer_can_be_closed_at_any_time(has_timers: bool) -> None:
     never_started = PreciseTimer(loop=asyncio.get_running_loop(), callback=Bell().ring)
     never_started.close()
-    alarm = started(Bell())
-    alarm.close()
-    alarm.close()
+    timer = started(Bell())
+    timer.close()
+    timer.close()
 
 
-async def test_setting_it_anew_while_it_expires_is_no_ring() -> None:
+async def test_setting_an_expiring_timer_again_does_not_call_back() -> None:
     if sys.platform != "linux":
         pytest.skip("timerfd is Linux's")
     bell = Bell()
-    alarm = started(bell)
-    alarm.set(time.monotonic() - 1)  # expired: the loop will call
-    alarm.set(time.monotonic() + 1000)  # but no more when it does
-    alarm._expired()
+    timer = started(bell)
+    timer.set(time.monotonic() - 1)  # expired: the loop will call
+    timer.set(time.monotonic() + 1000)  # but no more when it does
+    timer._expired()
     assert bell.rung == []
-    alarm.set(time.monotonic() + 0.001)
+    timer.set(time.monotonic() + 0.001)
     await bell.wait()
     assert len(bell.rung) == 1
-    alarm.close()
+    timer.close()

@@ -49,7 +49,7 @@ def linked(stage: Stage) -> tuple[ReplicaLink, Recorder]:
     return link, channel
 
 
-async def test_answers_may_come_in_pieces() -> None:
+async def test_a_replica_may_answer_in_several_frames() -> None:
     stage = Stage()
     client, (link, channel) = stage.client(), linked(stage)
     client.call(rows(1), rows(2), rows(3))
@@ -66,7 +66,7 @@ async def test_answers_may_come_in_pieces() -> None:
     stage.dispatcher.close()
 
 
-async def test_what_its_warm_up_measured_seeds_the_scheduler() -> None:
+async def test_warm_up_of_a_replica_seeds_the_cost_model() -> None:
     stage = Stage()
     costs = {"predict": [(1, 0.004), (8, 0.012)]}
     ready = encode_record_frame(ReadyFrame(runner="model", pid=1, costs=costs))
@@ -85,7 +85,7 @@ async def test_what_its_warm_up_measured_seeds_the_scheduler() -> None:
     stage.dispatcher.close()
 
 
-async def test_answers_to_another_batch_are_nobodys() -> None:
+async def test_answers_to_another_batch_are_ignored() -> None:
     stage = Stage()
     client, (link, channel) = stage.client(), linked(stage)
     client.call(rows(1))

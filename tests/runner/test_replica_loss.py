@@ -11,7 +11,7 @@ from tests.metrics.samples import samples_of
 from tests.runner.stage import Stage, rows, same, turn
 
 
-async def test_a_batch_of_a_dead_replica_goes_elsewhere(stage: Stage) -> None:
+async def test_the_batch_of_a_dead_replica_is_retried_on_another(stage: Stage) -> None:
     client, doomed = stage.client(), stage.replica()
     client.call(rows(1), rows(2, 3))
     await doomed.busy()
@@ -56,7 +56,7 @@ async def test_the_death_of_the_last_replica_fails_its_batch_at_once(
     assert same(client.answers(2)[0], 4)
 
 
-async def test_a_batch_that_waits_for_its_retry_fails_with_the_last_replica(
+async def test_a_batch_waiting_for_its_retry_fails_with_the_last_replica(
     stage: Stage,
 ) -> None:
     client, doomed, busy = stage.client(), stage.replica(), stage.replica()
@@ -71,7 +71,7 @@ async def test_a_batch_that_waits_for_its_retry_fails_with_the_last_replica(
     assert stage.is_idle
 
 
-async def test_an_idle_replica_may_leave(stage: Stage) -> None:
+async def test_an_idle_replica_can_be_removed(stage: Stage) -> None:
     client, one, other = stage.client(), stage.replica(), stage.replica()
     stage.dispatcher.remove_replica(other)
     client.call(rows(1))
@@ -89,7 +89,7 @@ async def test_replicas_are_waited_for(stage: Stage) -> None:
     await stage.dispatcher.wait_replicas(2)
 
 
-async def test_replicas_and_their_batches_are_told_of(stage: Stage) -> None:
+async def test_replicas_and_their_batches_are_counted(stage: Stage) -> None:
     replica, client = stage.replica(), stage.client()
     client.call(rows(1, 2))
     await replica.busy()

@@ -97,7 +97,7 @@ def test_sizes_double_up_to_the_cap_and_are_measured() -> None:
     assert all(seconds > 0 for _, seconds in costs["predict"])
 
 
-def test_other_arguments_and_axes() -> None:
+def test_warm_up_keeps_other_arguments_and_axes() -> None:
     model = Model(sideways=(np.ones((3, 1)), 2.0), whole=("x",))
     warm(model, max_rows=4)
     shapes = {x.shape for name, x in model.seen if name == "sideways"}
@@ -108,13 +108,13 @@ def test_other_arguments_and_axes() -> None:
 @pytest.mark.parametrize(
     "sample", [[{"a": 1}], pd.DataFrame({"a": [1]}), np.array([None])]
 )
-def test_samples_of_every_container(sample: Any) -> None:
+def test_warm_up_repeats_samples_of_every_container(sample: Any) -> None:
     model = Model(predict=(sample,))
     warm(model, max_rows=3)
     assert {len(x) for _, x in model.seen} == {1, 2, 3}
 
 
-def test_a_sample_without_rows_is_no_batch() -> None:
+def test_a_sample_without_rows_is_not_repeated() -> None:
     model = Model(predict=(2.5,))
     warm(model, max_rows=2)
     assert {x for _, x in model.seen} == {2.5}
@@ -126,7 +126,7 @@ def test_a_model_without_samples_is_not_run() -> None:
     assert model.seen == []
 
 
-def test_large_batches_are_left_out_when_they_take_too_long() -> None:
+def test_warm_up_skips_large_batches_that_take_too_long() -> None:
     model = Model(predict=(np.ones((1, 3)),))
     warm(model, max_rows=2**20, clock=Slow())
     assert max(len(x) for _, x in model.seen) <= 4
@@ -159,7 +159,7 @@ def test_large_batches_are_left_out_when_they_take_too_long() -> None:
         (Model(nothing=(np.ones(1),)), {}, "'nothing', but its methods are"),
     ],
 )
-def test_what_cannot_serve_does_not_start(
+def test_warm_up_errors_prevent_the_start(
     model: Model, options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(RunnerStartError, match=says):
@@ -175,6 +175,6 @@ class Broken(Model):
         raise FileNotFoundError("sample.npy")
 
 
-def test_samples_that_cannot_be_had_do_not_start() -> None:
+def test_a_failing_warmup_samples_prevents_the_start() -> None:
     with pytest.raises(RunnerStartError, match=r"FileNotFoundError: sample\.npy"):
         warm(Broken())

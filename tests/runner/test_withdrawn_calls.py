@@ -9,7 +9,7 @@ from headway.errors import (
 from tests.runner.stage import Model, Stage, double, rows, same, turn
 
 
-async def test_what_was_cancelled_is_not_computed(stage: Stage) -> None:
+async def test_cancelled_calls_are_not_computed(stage: Stage) -> None:
     client, replica = stage.client(), stage.replica()
     client.call(rows(0), number=9)
     await replica.busy()
@@ -28,7 +28,7 @@ async def test_what_was_cancelled_is_not_computed(stage: Stage) -> None:
     assert stage.counted("headway_cancelled_rows_total") == 2
 
 
-async def test_what_is_being_computed_is_answered_though_cancelled(
+async def test_a_running_call_is_answered_although_cancelled(
     stage: Stage,
 ) -> None:
     client, replica = stage.client(), stage.replica()

@@ -47,13 +47,13 @@ def worthwhile(
 
 
 @pytest.mark.parametrize("load", LOADS)
-def test_a_batch_ends_with_a_step(load: float) -> None:
+def test_batch_size_ends_at_a_step_of_the_cost(load: float) -> None:
     assert worthwhile(stepwise, 70, load) == 32
     assert worthwhile(stepwise, 500, load) == 32
     assert worthwhile(stepwise, 20, load) == 20
 
 
-def test_a_size_between_steps_is_tried_and_then_left_alone() -> None:
+def test_batch_sizes_between_steps_are_tried_and_then_avoided() -> None:
     cost = learned(stepwise)
     load = 0.95
     chosen = []
@@ -64,21 +64,21 @@ def test_a_size_between_steps_is_tried_and_then_left_alone() -> None:
     assert chosen[-20:] == [32] * 20
 
 
-def test_the_more_arrives_the_larger_are_batches_that_gain_little() -> None:
+def test_higher_load_makes_larger_batches() -> None:
     assert [worthwhile(linear, 16, load) for load in (0.0, 0.5, 0.95)] == [1, 2, 16]
 
 
-def test_a_queue_as_long_as_a_batch_is_a_burst() -> None:
+def test_a_queue_of_a_full_batch_counts_as_a_burst() -> None:
     assert worthwhile(linear, CAP, load=0.0) == CAP
 
 
 @pytest.mark.parametrize("load", LOADS)
-def test_all_goes_where_rows_are_nearly_free(load: float) -> None:
+def test_all_waiting_rows_go_if_rows_are_nearly_free(load: float) -> None:
     assert worthwhile(affine, 70, load) == 70
     assert worthwhile(affine, 500, load) == CAP
 
 
-def test_what_is_not_known_is_tried() -> None:
+def test_unknown_batch_sizes_are_tried() -> None:
     load = 0.0
     assert rows_worthwhile(70, CAP, 1, load, CostModel()) == 70
     assert rows_worthwhile(500, CAP, 1, load, CostModel()) == CAP
@@ -87,7 +87,7 @@ def test_what_is_not_known_is_tried() -> None:
     assert rows_worthwhile(4, CAP, 1, load, small) == 1
 
 
-def test_idle_replicas_share_what_waits_where_that_helps() -> None:
+def test_idle_replicas_split_the_queue_if_that_is_faster() -> None:
     assert worthwhile(halfway, 40, load=0.0, idle=1) == 40
     assert worthwhile(halfway, 40, load=0.0, idle=4) == 10
     assert worthwhile(affine, 40, load=0.0, idle=4) == 40, "each would take as long"
@@ -95,7 +95,7 @@ def test_idle_replicas_share_what_waits_where_that_helps() -> None:
     assert worthwhile(halfway, 1, load=0.0, idle=4) == 1
 
 
-def test_replicas_share_no_further_than_throughput_allows() -> None:
+def test_replicas_split_the_queue_only_within_throughput() -> None:
     # Half of 64 replicas' worth arrives: single rows could not keep up with it.
     shared = worthwhile(halfway, 64, load=0.5, idle=64)
     assert shared == 16
@@ -103,7 +103,7 @@ def test_replicas_share_no_further_than_throughput_allows() -> None:
     assert shared / cost.mean(shared) > 0.5 * cost.peak_rate(CAP)
 
 
-def test_a_size_that_was_unlucky_once_is_tried_again() -> None:
+def test_a_batch_size_that_was_slow_once_is_tried_again() -> None:
     cost = learned(affine, (1, 2, 4, 8, 16))
     cost.observe(64, 10.0, 1.0)
     load = 0.9
@@ -115,7 +115,7 @@ def test_a_size_that_was_unlucky_once_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_bad_luck_leaves_it_with_too_small_batches(seed: int) -> None:
+def test_heavy_tailed_times_do_not_lead_to_small_batches(seed: int) -> None:
     random_ = random.Random(seed)
 
     def heavy_tailed(rows: int) -> float:
@@ -172,24 +172,24 @@ def in_time(
     return rows_in_time(rows, least, slack_s, load, CAP, cost)
 
 
-def test_a_batch_that_is_in_time_stays() -> None:
+def test_a_batch_within_the_deadline_keeps_its_size() -> None:
     cost = learned(halfway)
     assert in_time(cost, cost.tail(10)) == 10
 
 
-def test_a_deadline_shrinks_a_batch_if_the_rest_of_the_time_allows() -> None:
+def test_a_deadline_shrinks_a_batch_at_low_load() -> None:
     cost = learned(halfway)
     shrunk = in_time(cost, cost.mean(6))
     assert 1 < shrunk <= 6
     assert cost.tail(shrunk) <= cost.mean(6) < cost.tail(shrunk + 1)
 
 
-def test_under_full_load_the_first_is_given_up_instead() -> None:
+def test_at_full_load_the_first_call_is_given_up_instead() -> None:
     cost = learned(halfway)
     assert in_time(cost, cost.mean(6), load=1.0) == 0
 
 
-def test_what_is_rather_in_time_than_late_goes_as_it_is() -> None:
+def test_a_batch_that_is_likely_in_time_keeps_its_size() -> None:
     cost = CostModel()
     for _ in range(10):
         cost.observe(10, 0.004, 1.0)
@@ -198,7 +198,7 @@ def test_what_is_rather_in_time_than_late_goes_as_it_is() -> None:
     assert in_time(cost, slack_s, load=1.0) == 10
 
 
-def test_what_is_likely_in_time_goes_if_there_is_time_to_spare() -> None:
+def test_a_smaller_batch_that_is_likely_in_time_goes_at_low_load() -> None:
     cost = CostModel()
     for _ in range(10):
         for seconds in (0.004, 0.006):

@@ -15,14 +15,14 @@ def cut(one: CallGroup, *most: int) -> list[list[tuple[int, int, int, int]]]:
     return [[shape(part) for part in one.take(n)] for n in most]
 
 
-def test_a_group_that_fits_goes_whole() -> None:
+def test_a_group_that_fits_is_one_slice() -> None:
     one = group(3, 2, 4)
     assert one.next_rows == 3
     assert cut(one, 9) == [[(0, 3, 0, 9)]]
     assert one.left == 0
 
 
-def test_calls_are_not_split_for_want_of_room() -> None:
+def test_calls_within_the_maximum_are_not_split() -> None:
     one = group(3, 4, 5)
     assert cut(one, 8, 8) == [[(0, 2, 0, 7)], [(2, 3, 0, 5)]]
     assert cut(group(6, 3), 5, 10) == [[], [(0, 2, 0, 9)]]
@@ -44,12 +44,12 @@ def test_a_call_larger_than_a_batch_is_split_in_order() -> None:
     assert slices[2][1].answered == 1
 
 
-def test_a_call_that_goes_alone_goes_whole() -> None:
+def test_a_call_that_is_never_batched_is_not_split() -> None:
     one = group(25, 1, alone=True)
     assert cut(one, 10, 10, 10) == [[(0, 1, 0, 25)], [(1, 2, 0, 1)], []]
 
 
-def test_withdrawn_calls_are_passed_over() -> None:
+def test_withdrawn_calls_are_skipped() -> None:
     one = group(1, 2, 3, 4)
     assert one.withdraw(0) == 1
     assert one.withdraw(2) == 3
@@ -89,7 +89,7 @@ def check_slice(part: BatchSlice, taken: dict[int, int]) -> None:
     st.booleans(),
     st.data(),
 )
-def test_every_row_goes_once_and_in_order(
+def test_every_row_is_in_one_slice_in_order(
     rows: list[int], max_rows: int, alone: bool, data: st.DataObject
 ) -> None:
     one = group(*rows, max_rows=max_rows, alone=alone)

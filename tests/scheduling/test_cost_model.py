@@ -20,14 +20,14 @@ def learned(*batches: tuple[int, float]) -> CostModel:
     return model
 
 
-def test_nothing_is_known_at_first() -> None:
+def test_cost_model_knows_nothing_at_first() -> None:
     model = CostModel()
     assert not model.knows
     assert (model.mean(5), model.tail(5)) == (0.0, 0.0)
     assert model.learned_at == float("-inf")
 
 
-def test_it_converges_on_mean_and_tail() -> None:
+def test_cost_model_converges_on_mean_and_tail() -> None:
     random_ = random.Random(3)
     model = CostModel()
     for at in range(3000):
@@ -41,7 +41,7 @@ def test_it_converges_on_mean_and_tail() -> None:
     assert model.learned_at == 2999
 
 
-def test_between_sizes_it_interpolates_and_beyond_it_is_in_proportion() -> None:
+def test_cost_between_sizes_is_interpolated_and_beyond_in_proportion() -> None:
     model = learned((2, 0.002), (4, 0.006))
     assert model.mean(1) == pytest.approx(0.002)
     assert model.mean(3) == pytest.approx(0.004)
@@ -49,13 +49,13 @@ def test_between_sizes_it_interpolates_and_beyond_it_is_in_proportion() -> None:
 
 
 @pytest.mark.parametrize("outlier", [0.4, 0.0001])
-def test_a_lone_outlier_is_clipped(outlier: float) -> None:
+def test_a_single_outlier_is_clipped(outlier: float) -> None:
     model = learned(*[(4, 0.004)] * 20)
     model.observe(4, outlier, 2.0)
     assert model.mean(4) == pytest.approx(0.004, rel=0.02)
 
 
-def test_outliers_to_both_sides_are_no_drift() -> None:
+def test_outliers_on_both_sides_are_no_new_speed() -> None:
     model = learned(*[(4, 0.004)] * 20)
     for _ in range(4):
         model.observe(4, 0.04, 2.0)
@@ -63,7 +63,7 @@ def test_outliers_to_both_sides_are_no_drift() -> None:
     assert model.mean(4) == pytest.approx(0.004, rel=0.1)
 
 
-def test_outliers_among_usual_ones_are_no_drift() -> None:
+def test_outliers_between_usual_samples_are_no_new_speed() -> None:
     model = learned(*[(4, 0.004)] * 20)
     for _ in range(10):
         model.observe(4, 0.04, 2.0)
@@ -73,7 +73,7 @@ def test_outliers_among_usual_ones_are_no_drift() -> None:
 
 
 @pytest.mark.parametrize("factor", [4.0, 3.0, 0.3, 0.25])
-def test_a_drift_is_believed_at_the_third_and_for_all_sizes(factor: float) -> None:
+def test_three_outliers_on_one_side_are_a_new_speed_of_all_sizes(factor: float) -> None:
     model = learned(*[(1, 0.001), (16, 0.004)] * 20)
     for _ in range(2):
         model.observe(16, 0.004 * factor, 2.0)
@@ -89,7 +89,7 @@ def grown(rows: int) -> float:
 
 @pytest.mark.parametrize("factor", [4.0, 0.25])
 @pytest.mark.parametrize("seen", [(32, 32, 32), (1, 16, 32)], ids=str)
-def test_three_batches_tell_the_speed_of_all_sizes(
+def test_three_batches_suffice_for_the_speed_of_all_sizes(
     seen: tuple[int, ...], factor: float
 ) -> None:
     sizes_ = (1, 2, 4, 8, 16, 32, 64)
@@ -102,7 +102,7 @@ def test_three_batches_tell_the_speed_of_all_sizes(
         assert model.peak_rate(rows) == pytest.approx(rows / expected, rel=0.2)
 
 
-def test_sizes_not_seen_since_keep_no_old_speed() -> None:
+def test_a_new_speed_holds_for_sizes_not_seen_since() -> None:
     """Those that were observed once outweighed the one observed all the time."""
     once = [(rows, grown(rows)) for rows in (1, 2, 4, 8, 16, 33, 48, 64, 100)]
     model = learned(*once, *[(32, grown(32))] * 50)
@@ -117,7 +117,7 @@ def test_sizes_not_seen_since_keep_no_old_speed() -> None:
     assert model.mean(100) < 1.5 * grown(100)
 
 
-def test_the_first_batch_of_a_size_may_be_an_outlier() -> None:
+def test_the_first_batch_of_a_size_counts_with_doubt() -> None:
     model = learned(*[(1, 0.004), (16, 0.004)] * 20)
     model.observe(2, 9.9, 2.0)
     assert model.mean(2) < 0.005, "16 rows take no longer"
@@ -133,7 +133,7 @@ def test_the_first_batch_of_a_size_may_be_an_outlier() -> None:
     assert model.tail(64) < told
 
 
-def test_the_best_rate_is_that_of_the_best_size_within() -> None:
+def test_peak_rate_is_the_rate_of_the_best_size() -> None:
     # 40 rows at 10,000 a second are the best; 64 are worse.
     model = learned(*[(1, 0.001), (40, 0.004), (64, 0.016)] * 40)
     assert model.peak_rate(1) == pytest.approx(1000, rel=0.1)
@@ -146,7 +146,7 @@ def test_the_best_rate_is_that_of_the_best_size_within() -> None:
     assert model.largest == 64
 
 
-def test_a_size_shares_what_it_learns_with_those_up_to_the_next_round_one() -> None:
+def test_sizes_up_to_a_round_number_share_a_bucket() -> None:
     model = learned((31, 0.004), (33, 0.008))
     for _ in range(200):
         model.observe(32, 0.004, 1.0)
@@ -159,7 +159,7 @@ def test_a_size_shares_what_it_learns_with_those_up_to_the_next_round_one() -> N
     st.floats(0, 1e6),
     sizes,
 )
-def test_the_fewest_rows_have_the_rate_that_was_asked_for(
+def test_fewest_rows_reach_the_requested_rate(
     batches: list[tuple[int, float]], rate: float, most: int
 ) -> None:
     model = learned(*batches)
@@ -168,21 +168,21 @@ def test_the_fewest_rows_have_the_rate_that_was_asked_for(
     assert rows == most or model.peak_rate(rows) >= 0.999 * rate
 
 
-def test_small_changes_reach_the_curve_in_the_end() -> None:
+def test_small_changes_are_published_eventually() -> None:
     model = learned(*[(4, 0.004)] * 20)
     for _ in range(100):
         model.observe(4, 0.0042, 2.0)
     assert model.mean(4) == pytest.approx(0.0042, rel=0.01)
 
 
-def test_larger_batches_never_seem_quicker() -> None:
+def test_predicted_time_never_falls_with_rows() -> None:
     model = learned(*[(1, 0.005), (2, 0.001), (3, 0.003)] * 5)
     assert model.mean(1) == pytest.approx(model.mean(2)) == pytest.approx(0.003)
     assert model.mean(3) >= model.mean(2)
 
 
 @given(st.lists(st.tuples(sizes, times), min_size=1, max_size=60))
-def test_it_is_rising_and_its_tail_is_above_its_mean(
+def test_mean_rises_and_tail_is_above_it(
     batches: list[tuple[int, float]],
 ) -> None:
     model = learned(*batches)

@@ -47,7 +47,7 @@ def simulate(
 
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("clients", [8, 16, 64])
-def test_a_closed_loop_opens_the_window(clients: int, replicas: int) -> None:
+def test_closed_loop_opens_the_gather_window(clients: int, replicas: int) -> None:
     def load(simulation: Simulation, random_: random.Random) -> None:
         simulation.clients(clients, soon(random_))
 
@@ -59,7 +59,7 @@ def test_a_closed_loop_opens_the_window(clients: int, replicas: int) -> None:
 
 
 @pytest.mark.parametrize("rate", [50, 400, 1500])
-def test_poisson_arrivals_keep_the_window_shut(rate: int) -> None:
+def test_poisson_arrivals_keep_the_gather_window_closed(rate: int) -> None:
     def load(simulation: Simulation, random_: random.Random) -> None:
         simulation.arrivals(rate, SECONDS, random_)
 
@@ -94,7 +94,7 @@ def test_clients_of_another_method_are_not_waited_for() -> None:
     assert simulation.held_s < 0.005 * SECONDS
 
 
-def test_a_window_that_stopped_paying_is_closed() -> None:
+def test_gather_window_closes_when_it_stops_paying() -> None:
     def load(simulation: Simulation, random_: random.Random) -> None:
         begin = simulation.now
         think = lambda: (  # noqa: E731 - the clients slow down half-way
@@ -111,14 +111,14 @@ def test_a_window_that_stopped_paying_is_closed() -> None:
     assert simulation.held_s - marks[0] < 0.05 * SECONDS
 
 
-def test_a_bound_of_zero_never_waits() -> None:
+def test_max_wait_of_zero_never_waits() -> None:
     def load(simulation: Simulation, random_: random.Random) -> None:
         simulation.clients(64, soon(random_))
 
     assert simulate(load, max_wait_ms=0).waits == 0
 
 
-def test_a_bound_is_kept() -> None:
+def test_max_wait_bounds_the_gather_window() -> None:
     def load(simulation: Simulation, random_: random.Random) -> None:
         simulation.clients(16, lambda: random_.uniform(0.0, 0.002))
 
@@ -127,7 +127,7 @@ def test_a_bound_is_kept() -> None:
     assert bounded.held_s < simulate(load).held_s
 
 
-def test_a_deadline_is_not_waited_away() -> None:
+def test_gather_window_ends_before_a_deadline() -> None:
     def load(simulation: Simulation, random_: random.Random) -> None:
         simulation.clients(16, soon(random_))
         for step in range(1, 100):
@@ -161,7 +161,7 @@ def ask(window: GatherWindow, now: float, waiting: int = 1) -> float | None:
     return window.wait_until(waiting, 84, 0.004, price(), now)
 
 
-def test_nothing_is_waited_for_before_it_is_known() -> None:
+def test_gather_window_stays_closed_until_cycles_are_learned() -> None:
     assert ask(GatherWindow(max_wait_s=None), 0.0) is None
     assert ask(taught(3), 3.0) is None
     until = ask(taught(), 10.0)
@@ -169,7 +169,7 @@ def test_nothing_is_waited_for_before_it_is_known() -> None:
     assert 10.0003 <= until < 10.0005
 
 
-def test_those_who_came_are_not_waited_for() -> None:
+def test_calls_that_returned_are_not_waited_for() -> None:
     window = taught()
     window.arrived(calls=16, rows=16, at=10.0001)
     assert ask(window, 10.0001, waiting=16) is None
@@ -195,7 +195,7 @@ def test_parts_of_a_call_begin_no_cycle() -> None:
     assert ask(window, 11.0) is None
 
 
-def test_long_after_a_completion_nobody_is_expected() -> None:
+def test_no_calls_are_expected_long_after_a_completion() -> None:
     assert ask(taught(), 10.0 + 5.0) is None
 
 

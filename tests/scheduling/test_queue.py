@@ -44,7 +44,7 @@ def drain(queue_: Queue, most: int = 1) -> list[str]:
     return names
 
 
-def test_an_empty_queue_has_no_first() -> None:
+def test_an_empty_queue_has_nothing_next() -> None:
     empty = queue()
     assert empty.next() is None
     assert empty.first_due() == math.inf
@@ -59,7 +59,7 @@ def test_the_earliest_due_goes_first_and_equals_in_order_of_arrival() -> None:
     assert drain(queue_) == ["a", "b", "c", "d"]
 
 
-def test_keys_do_not_mix_but_share_the_order() -> None:
+def test_keys_do_not_share_batches() -> None:
     queue_ = queue(group("b", due=2, key=b"x"), group("a", due=1), group("c", due=3))
     first = queue_.next()
     assert first is not None
@@ -72,7 +72,7 @@ def test_equal_sub_queues_go_in_order_of_arrival() -> None:
     assert drain(queue_) == ["a", "b"]
 
 
-def test_a_class_goes_before_the_next_until_it_was_passed_over_often() -> None:
+def test_a_lower_class_goes_after_it_was_passed_over_16_times() -> None:
     highs = [group(f"high{i}", due=9, priority=0) for i in range(30)]
     low = group("low", due=99, priority=1, key=b"other")
     names = drain(queue(low, *highs))
@@ -81,7 +81,7 @@ def test_a_class_goes_before_the_next_until_it_was_passed_over_often() -> None:
     assert names.index("low") == 16
 
 
-def test_the_less_urgent_a_class_the_rarer_its_turn() -> None:
+def test_less_urgent_classes_get_fewer_turns() -> None:
     queue_ = queue(
         *(group("0", priority=0) for _ in range(500)),
         *(group("2", priority=2, key=b"2") for _ in range(50)),
@@ -168,7 +168,7 @@ def test_a_shared_batch_ends_with_a_call_that_does_not_fit() -> None:
     assert drain(queue_, 6) == ["middle", "low"]
 
 
-def test_what_goes_alone_goes_alone() -> None:
+def test_a_call_that_is_never_batched_goes_alone() -> None:
     queue_ = queue(group("a", alone=True, rows=3), group("b", alone=True))
     first = queue_.next()
     assert first is not None
@@ -176,7 +176,7 @@ def test_what_goes_alone_goes_alone() -> None:
     assert drain(queue_) == ["b"]
 
 
-def test_rows_ahead_counts_higher_classes_and_earlier_ones_of_the_same() -> None:
+def test_ahead_counts_urgent_classes_and_earlier_calls_of_its_own() -> None:
     queue_ = queue(
         group("a", rows=1, priority=0, due=99),
         group("b", rows=2, priority=1, due=5),
@@ -198,7 +198,7 @@ def test_rows_ahead_counts_higher_classes_and_earlier_ones_of_the_same() -> None
     assert queue_.ahead(0, 6.0, None)[2] == 8
 
 
-def test_expired_cohorts_come_out_with_their_calls() -> None:
+def test_expired_groups_leave_the_queue_with_their_calls() -> None:
     queue_ = queue(group("a", due=1), group("b", due=2), group("c", due=1, key=b"x"))
     late = list(queue_.expire(1.5))
     assert sorted(name_of(one) for one in late) == ["a", "c"]
@@ -208,7 +208,7 @@ def test_expired_cohorts_come_out_with_their_calls() -> None:
     assert drain(queue_) == ["b"]
 
 
-def test_a_dropped_head_is_out() -> None:
+def test_a_removed_group_leaves_the_queue() -> None:
     queue_ = queue(group("a", rows=3, due=1), group("b"))
     first = queue_.next()
     assert first is not None
@@ -246,7 +246,7 @@ def test_rows_due_by_is_a_count(due: float, dues: list[int]) -> None:
     assert queue_.ahead(0, due, None)[0] == 2 * sum(one <= due for one in dues)
 
 
-def test_a_class_that_had_the_queue_to_itself_has_had_its_turn() -> None:
+def test_a_class_that_was_alone_does_not_keep_its_age() -> None:
     urgent = [group("urgent", rows=10) for _ in range(40)]
     queue_ = queue(*urgent, group("patient", rows=10, priority=5))
     for _ in range(40):

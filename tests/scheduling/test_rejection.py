@@ -18,7 +18,7 @@ from tests.scheduling.builders import (
 )
 
 
-def test_a_burst_may_queue_for_longer_than_a_backlog_that_stands() -> None:
+def test_a_burst_may_queue_longer_than_a_lasting_backlog() -> None:
     queued = {}
     for stands in (False, True):
         made = scheduler()
@@ -45,7 +45,7 @@ def taken_of_burst(made: Scheduler, now: float) -> int:
     )
 
 
-def test_a_burst_after_a_pause_is_no_backlog_that_stands() -> None:
+def test_a_burst_after_a_pause_is_no_lasting_backlog() -> None:
     made = scheduler()
     teach(made, 10, 0.01, NOW - 60)
     made.arrive(group(1, due=NOW - 59), NOW - 60)
@@ -57,7 +57,7 @@ def test_a_burst_after_a_pause_is_no_backlog_that_stands() -> None:
     assert 20 + taken_of_burst(made, NOW) == pytest.approx(1 / (1.4 * 0.01), abs=3)
 
 
-def test_a_full_queue_gives_the_places_of_less_urgent_ones_away() -> None:
+def test_a_full_queue_evicts_less_urgent_calls() -> None:
     made = scheduler(
         group(4, priority=5, due=NOW + 9),
         group(4, priority=5, due=NOW + 5),
@@ -75,7 +75,7 @@ def test_a_full_queue_gives_the_places_of_less_urgent_ones_away() -> None:
     assert made.schedule(NOW) is None
 
 
-def test_what_never_fits_evicts_nobody() -> None:
+def test_a_group_larger_than_the_queue_evicts_nothing() -> None:
     limits = {"max_queue_rows": 10, "max_queue_bytes": 100}
     made = scheduler(group(1, priority=5, nbytes=1), **limits)
     for oversize in (group(11, priority=0), group(1, priority=0, nbytes=101)):
@@ -85,7 +85,7 @@ def test_what_never_fits_evicts_nobody() -> None:
     assert dispatched(made) == [1]
 
 
-def test_the_bytes_of_less_urgent_ones_are_given_away_too() -> None:
+def test_eviction_frees_bytes_too() -> None:
     made = scheduler(
         *(group(1, priority=5, nbytes=40) for _ in range(2)), max_queue_bytes=100
     )
@@ -94,14 +94,14 @@ def test_the_bytes_of_less_urgent_ones_are_given_away_too() -> None:
     assert made.queue.nbytes == 90
 
 
-def test_more_urgent_ones_are_not_refused_for_a_backlog_of_others() -> None:
+def test_urgent_calls_are_not_rejected_for_a_less_urgent_backlog() -> None:
     made = scheduler(*(group(10, priority=5, due=NOW + 1) for _ in range(100)))
     teach(made, 10, 0.1)
     assert made.arrive(group(1, priority=5, due=NOW + 1), NOW) is not None
     assert made.arrive(group(1, priority=4, due=NOW + 1), NOW) is None
 
 
-def test_a_class_waits_for_its_turn_at_the_longest() -> None:
+def test_ageing_bounds_the_predicted_wait_of_a_class() -> None:
     made = scheduler(*(group(10, priority=0) for _ in range(1000)))
     teach(made, 10, 0.01)
     # One class lower, every sixteenth batch is its own.
@@ -152,7 +152,7 @@ def test_answers_report_the_queue_delay_of_a_call_like_theirs() -> None:
     assert next_s(group(10, priority=5), other) == 0.0, "another method is unknown"
 
 
-def test_nobody_makes_room_for_one_who_will_be_late() -> None:
+def test_a_call_that_will_be_late_evicts_nothing() -> None:
     before = group(10, priority=5, due=NOW + 0.15)
     made = scheduler(before, group(10, priority=9), max_queue_rows=20)
     teach(made, 10, 0.1)
@@ -162,7 +162,7 @@ def test_nobody_makes_room_for_one_who_will_be_late() -> None:
     assert made.queue.rows == 20
 
 
-def test_a_lone_row_does_not_wait_as_none_so_small_was_seen() -> None:
+def test_a_batch_smaller_than_any_known_does_not_wait() -> None:
     made = scheduler(replicas=2)
     teach(made, 8, 0.001)
     assert made.arrive(group(1, due=NOW + 30), NOW) is None
@@ -186,7 +186,7 @@ def test_a_full_batch_does_not_wait_for_a_share_of_another() -> None:
     assert dispatched(made, now) == [10]
 
 
-def test_calls_of_a_quick_method_count_as_quick_before_one_of_a_slow() -> None:
+def test_backlog_counts_each_method_at_its_speed() -> None:
     made = scheduler()
     teach(made, 10, 0.1)
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""The spacing of batches over replicas: it waits for a share, as long as any come."""
+"""ReplicaStagger waits for a share of the rows, as long as any come."""
 
 import functools
 
@@ -23,7 +23,7 @@ def cost() -> CostModel:
 
 
 def ask(
-    spacing: ReplicaStagger,
+    stagger: ReplicaStagger,
     waiting: int,
     *,
     rows_per_s: float = 9000.0,
@@ -31,7 +31,7 @@ def ask(
     now: float = NOW,
     replicas: int = 2,
 ) -> float | None:
-    return spacing.wait_until(
+    return stagger.wait_until(
         waiting=waiting,
         cap=100,
         oldest_at=oldest_at,
@@ -42,7 +42,7 @@ def ask(
     )
 
 
-def test_a_share_is_what_one_replica_has_to_serve() -> None:
+def test_stagger_waits_for_the_share_of_one_replica() -> None:
     # Each of two serves 4,500 rows a second, which batches of 10 do, and of 5 not.
     assert ask(ReplicaStagger(), 3) == pytest.approx(NOW + 10 / 9000)
     assert ask(ReplicaStagger(), 10) is None
@@ -50,30 +50,30 @@ def test_a_share_is_what_one_replica_has_to_serve() -> None:
     assert ask(ReplicaStagger(), 3, replicas=4) == pytest.approx(NOW + 5 / 9000)
 
 
-def test_little_that_arrives_is_not_waited_for() -> None:
+def test_stagger_does_not_wait_at_low_load() -> None:
     assert ask(ReplicaStagger(), 1, rows_per_s=1000.0) is None
     assert ask(ReplicaStagger(), 1, rows_per_s=0.0) is None
 
 
-def test_the_oldest_waits_no_longer_than_a_share_takes_to_come() -> None:
-    spacing = ReplicaStagger()
-    until = ask(spacing, 3)
+def test_stagger_bounds_the_wait_of_the_oldest() -> None:
+    stagger = ReplicaStagger()
+    until = ask(stagger, 3)
     assert until is not None
-    assert ask(spacing, 4, now=NOW + 0.0005) == until
-    assert ask(spacing, 4, now=until) is None
+    assert ask(stagger, 4, now=NOW + 0.0005) == until
+    assert ask(stagger, 4, now=until) is None
 
 
-def test_waits_in_which_nobody_comes_are_given_up_and_tried_at_times() -> None:
-    spacing = ReplicaStagger()
+def test_stagger_stops_waiting_if_no_rows_come_and_retries_at_times() -> None:
+    stagger = ReplicaStagger()
 
     def waits(times: int, joined: int) -> int:
         """Return how often it waited, for as many to join."""
         count = 0
         for _ in range(times):
-            until = ask(spacing, 3)
+            until = ask(stagger, 3)
             if until is not None:
                 count += 1
-                assert ask(spacing, 3 + joined, now=until) is None
+                assert ask(stagger, 3 + joined, now=until) is None
         return count
 
     assert waits(20, joined=1) == 20
@@ -88,7 +88,7 @@ def test_waits_in_which_nobody_comes_are_given_up_and_tried_at_times() -> None:
     st.floats(0, 1),
     st.integers(2, 16),
 )
-def test_a_wait_is_ahead_and_for_more(
+def test_stagger_waits_into_the_future_for_more_rows(
     waiting: int, rows_per_s: float, age_s: float, replicas: int
 ) -> None:
     until = ask(

@@ -22,26 +22,26 @@ from tests.scheduling.builders import (
 from tests.scheduling.simulation import Simulation
 
 
-def test_with_nothing_waiting_there_is_nothing_to_do() -> None:
+def test_an_empty_queue_needs_no_decision() -> None:
     assert scheduler().schedule(NOW) is None
 
 
-def test_what_waits_goes_at_once_when_nothing_is_known() -> None:
+def test_calls_go_at_once_before_any_cost_is_known() -> None:
     assert dispatched(scheduler(group(1, 2), group(3))) == [3, 3]
 
 
-def test_a_batch_keeps_the_cap() -> None:
+def test_a_batch_keeps_max_batch_size() -> None:
     made = scheduler(group(6), group(3), group(2))
     assert dispatched(made) == [6, 3]
     assert dispatched(made) == [2]
 
 
-def test_an_oversize_call_goes_in_parts_in_order() -> None:
+def test_a_call_above_max_batch_size_is_split_in_order() -> None:
     made = scheduler(group(25), group(4))
     assert [dispatched(made) for _ in range(3)] == [[10], [10], [5, 4]]
 
 
-def test_busy_replicas_get_nothing() -> None:
+def test_busy_replicas_get_no_batch() -> None:
     made = scheduler(group(1), replicas=0)
     assert made.schedule(NOW) is None
     made.replicas = 1
@@ -52,7 +52,7 @@ def test_busy_replicas_get_nothing() -> None:
     assert dispatched(made) == [2]
 
 
-def test_while_all_are_busy_it_waits_for_the_first_that_is_due() -> None:
+def test_while_all_replicas_are_busy_it_waits_for_the_first_deadline() -> None:
     made = scheduler()
     occupy(made, 1)
     for due_s in (2, 1):
@@ -64,7 +64,7 @@ def test_while_all_are_busy_it_waits_for_the_first_that_is_due() -> None:
     assert made.schedule(NOW + 1) == Wait(NOW + 2)
 
 
-def test_what_is_due_is_refused_or_late() -> None:
+def test_calls_past_their_deadline_are_rejected() -> None:
     made = scheduler(group(1, due=NOW + 1))
     rejection = made.arrive(group(1, due=NOW), NOW)
     assert rejection is not None
@@ -87,11 +87,11 @@ def test_a_full_queue_refuses(batching: dict[str, int], queued: CallGroup) -> No
     assert rejection.retry_after_s >= 0
 
 
-def test_an_empty_queue_takes_whatever_comes() -> None:
+def test_an_empty_queue_takes_a_group_of_any_size() -> None:
     scheduler(group(50, nbytes=500), max_queue_rows=10, max_queue_bytes=100)
 
 
-def test_a_deadline_that_the_backlog_breaks_is_refused_with_when_to_retry() -> None:
+def test_a_call_that_the_backlog_makes_late_is_rejected_with_retry_after() -> None:
     made = scheduler()
     teach(made, 10, 0.1)
     occupy(made, 10)
@@ -109,14 +109,14 @@ def test_a_deadline_that_the_backlog_breaks_is_refused_with_when_to_retry() -> N
     assert rejection.retry_after_s == pytest.approx(0.15)
 
 
-def test_what_can_be_met_only_at_once_is_taken_by_an_idle_replica() -> None:
+def test_an_idle_replica_takes_a_call_with_little_time_left() -> None:
     made = scheduler()
     teach(made, 1, 0.1)
     assert made.arrive(group(1, due=NOW + 0.11), NOW) is None
     assert dispatched(made) == [1]
 
 
-def test_calls_that_go_alone_are_priced_as_they_go() -> None:
+def test_calls_that_are_never_batched_are_priced_one_by_one() -> None:
     made = scheduler()
     teach(made, 100, 0.002)
     teach(made, 1, 0.001)
@@ -129,7 +129,7 @@ def test_calls_that_go_alone_are_priced_as_they_go() -> None:
     assert rejected(made, NOW + 0.012).reason == "late", "2 ms do not fit in 1.5"
 
 
-def test_the_backlog_is_that_of_one_row_more() -> None:
+def test_retry_after_is_the_backlog_of_one_more_row() -> None:
     made = scheduler()
     teach(made, 1, 0.1)
     occupy(made, 1)
@@ -147,7 +147,7 @@ def test_an_empty_queue_has_no_backlog() -> None:
     assert rejected(made, NOW + 1).retry_after_s == 0.0
 
 
-def test_a_head_that_cannot_be_met_any_more_is_late() -> None:
+def test_a_queued_call_that_cannot_be_in_time_is_rejected() -> None:
     made = scheduler(group(1, due=NOW + 0.2), group(1, due=NOW + 9))
     teach(made, 1, 0.1, NOW)
     late = rejected(made, NOW + 0.15)
@@ -167,7 +167,7 @@ def test_a_batch_is_no_larger_than_the_earliest_deadline_allows() -> None:
 
 
 @pytest.mark.parametrize(("rate", "batch"), [(0, 1), (5000, 3)])
-def test_batches_grow_with_what_arrives(rate: int, batch: int) -> None:
+def test_batches_grow_with_the_offered_load(rate: int, batch: int) -> None:
     made = scheduler()
     for rows in (1, 2, 5, 10):
         teach(made, rows, 0.00001 + 0.001 * rows)
@@ -194,7 +194,7 @@ def closed_loop() -> Scheduler:
     return made
 
 
-def test_the_first_of_a_closed_loop_waits_for_the_others() -> None:
+def test_the_first_call_of_a_closed_loop_waits_for_the_others() -> None:
     made = closed_loop()
     made.arrive(group(1, arrived_at=NOW + 0.0001), NOW + 0.0001)
     decision = made.schedule(NOW + 0.0001)
@@ -210,13 +210,13 @@ def test_the_first_of_a_closed_loop_waits_for_the_others() -> None:
     [{"due": NOW + 0.0046}, {"alone": True}, {"max_rows": 1}],
     ids=["due before", "alone", "full"],
 )
-def test_what_gains_nothing_by_waiting_goes(options: dict[str, Any]) -> None:
+def test_calls_that_gain_nothing_do_not_wait(options: dict[str, Any]) -> None:
     made = closed_loop()
     assert made.arrive(group(1, **options), NOW + 0.0001) is None
     assert dispatched(made, NOW + 0.0001) == [1]
 
 
-def test_with_a_second_idle_replica_nobody_waits_for_returns() -> None:
+def test_with_two_idle_replicas_returns_are_not_waited_for() -> None:
     made = closed_loop()
     made.replicas = 2
     made.arrive(group(8, arrived_at=NOW), NOW + 0.0001)
@@ -243,7 +243,7 @@ def test_a_lower_class_gets_its_turn_under_load() -> None:
 
 
 @pytest.mark.interpreted
-def test_the_window_is_the_methods_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_method_has_its_own_gather_window(monkeypatch: pytest.MonkeyPatch) -> None:
     made = scheduler(replicas=2)
     seen: list[tuple[int, int, int]] = []
     monkeypatch.setattr(

@@ -190,12 +190,12 @@ class FailureIsolation:
             self._compute(batch, outcomes)
         else:
             failed_at = self._recent_failures(method)
-            is_suspect = [digest in failed_at for digest in batch.digests()]
-            others = [call for call, is_one in enumerate(is_suspect) if not is_one]
+            has_failed = [digest in failed_at for digest in batch.digests()]
+            others = [call for call, failed in enumerate(has_failed) if not failed]
             if others:
                 self._compute(batch.select(others), outcomes)
-            for call, is_one in enumerate(is_suspect):
-                if is_one:
+            for call, failed in enumerate(has_failed):
+                if failed:
                     self._compute(batch.part(call, call + 1), outcomes)
         if self._tries > 1:
             self._repeated[method].add(self._tries - 1)

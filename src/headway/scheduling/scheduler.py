@@ -151,7 +151,7 @@ class Scheduler:
         size = _size(group)
         least = size if group.alone else min(group.next_rows, group.max_rows)
         if not self.queue.rows:
-            return self._batches_s(0, least, size, cost, now)
+            return self._after_s((0, 0, 1), least, size, cost, now)
 
         def worth(other: CallGroup) -> float:
             theirs = self.cost(other.method)
@@ -170,30 +170,25 @@ class Scheduler:
         cost: CostModel,
         now: float,
     ) -> float:
-        """Return the seconds until `least` rows behind others are answered."""
-        rows, own_rows, turn_batches = ahead
-        # Calls that go alone are assumed to be like this one.
-        batches = min(rows // size, turn_batches * (own_rows // size + 1))
-        return self._batches_s(batches, rows + least, size, cost, now)
-
-    def _batches_s(
-        self, batches: int, rows: int, size: int, cost: CostModel, now: float
-    ) -> float:
-        """Return the seconds until the last of `rows` is answered.
+        """Return the seconds until a call behind others is answered.
 
         Args:
-            batches: Full batches before it.
-            rows: Rows in the queue, itself included.
+            ahead: Rows ahead, as the queue counts them.
+            least: Rows of the call, as far as they go into one batch.
             size: Rows of a full batch.
             cost: S(n).
             now: Monotonic seconds.
         """
+        rows, own_rows, turn_batches = ahead
+        # Calls that go alone are assumed to be like this one.
+        batches = min(rows // size, turn_batches * (own_rows // size + 1))
         start_s = 0.0
         if self._running and len(self._running) >= self.replicas:
             start_s = max(self._next_end() - now, 0.0)
         full_s = batches * cost.mean(size) / max(self.replicas, 1)
         full_s *= self._overload.factor
-        return start_s + full_s + cost.mean(size if batches else min(rows, size))
+        last = size if batches else min(rows + least, size)
+        return start_s + full_s + cost.mean(last)
 
     def _next_end(self) -> float:
         """Return when the first running batch should end; infinite without any."""
@@ -210,7 +205,7 @@ class Scheduler:
             return 0.0
         rows, size = self.queue.rows, _size(first.head)
         cost = self.cost(first.head.method)
-        return self._batches_s(rows // size, rows + 1, size, cost, now)
+        return self._after_s((rows, rows, 1), 1, size, cost, now)
 
     def schedule(self, now: float) -> Dispatch | Wait | Rejection | None:
         """Return what to do now; None if nothing until the next event.
