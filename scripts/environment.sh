@@ -126,5 +126,5 @@ ensure_compiled() {
 check_deciders() {
     # Tests pass every branch of the scheduler and the code that splits rows.
     python -m coverage report --fail-under=100 \
-        --include='*/headway/scheduling/*,*/headway/ipc/frames.py,*/headway/runner/batch.py,*/headway/runner/isolation.py'
+        --include='*/headway/scheduling/*,*/headway/ipc/frames.py,*/headway/runner/batch.py,*/headway/runner/executor.py'
 }
