@@ -6,8 +6,7 @@ import pytest
 
 from headway.errors import StartError
 from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
-from headway.http.asgi.lifespan import Lifespan
-from headway.http.asgi.stack import AsgiStack
+from headway.http.asgi.stack import AsgiStack, Lifespan
 from headway.service.service import ServiceDefinition
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from headway.errors import StartError
 from headway.http.asgi.bridge import Receive, Scope, Send
-from headway.http.asgi.lifespan import Lifespan
+from headway.http.asgi.stack import Lifespan
 
 
 async def living(scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +43,7 @@ async def returning(scope: Scope, receive: Receive, send: Send) -> None:
 async def test_one_that_knows_no_lifespan_has_none(
     app: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "headway.http.asgi.lifespan")
+    caplog.set_level(logging.INFO, "headway.http.asgi.stack")
     lifespan = Lifespan(app, "it")  # type: ignore[arg-type]
     await lifespan.startup()
     assert "it has no start-up of its own" in caplog.text

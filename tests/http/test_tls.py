@@ -9,7 +9,7 @@ import pytest
 
 from headway.config.schema import ApiServerConfig
 from headway.errors import ConfigError
-from headway.http.tls import server_context
+from headway.http.server import server_context
 from tests.http.edge import on_both_loops, serving
 from tests.http.test_protocol import CERTIFICATES, get
 

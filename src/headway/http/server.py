@@ -14,12 +14,13 @@ from collections.abc import Callable
 
 from headway.config.schema import ApiServerConfig
 from headway.core.clock import Clock
+from headway.errors import ConfigError
 from headway.http.balancer import ConnectionBalancer
 from headway.http.connection import Connection
 from headway.http.request import Application
 from headway.http.server_state import LINGER_S, ServerState
 
-__all__ = ["HttpServer"]
+__all__ = ["HttpServer", "server_context"]
 
 _log = logging.getLogger(__name__)
 _SWEEP_S = 1.0
@@ -274,3 +275,37 @@ class HttpServer:
             self._balancer.count_connections(count)
         if not self._connections:
             self._empty.set()
+
+
+def server_context(config: ApiServerConfig) -> ssl.SSLContext | None:
+    """Return the TLS side of a server; None: the configuration has no certificate.
+
+    Raises:
+        ConfigError: If a certificate or a key cannot be used.
+    """
+    if config.ssl_certfile is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # Without a password here, OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(
+            config.ssl_certfile,
+            config.ssl_keyfile,
+            password=lambda: config.ssl_keyfile_password or "",
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"api_server.ssl_certfile {config.ssl_certfile!r} with ssl_keyfile "
+            f"{config.ssl_keyfile!r} cannot be used: {error}"
+        ) from error
+    if config.ssl_ca_certs is not None:
+        try:
+            context.load_verify_locations(config.ssl_ca_certs)
+        except OSError as error:
+            raise ConfigError(
+                f"api_server.ssl_ca_certs {config.ssl_ca_certs!r} cannot be used: "
+                f"{error}"
+            ) from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

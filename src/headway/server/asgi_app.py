@@ -18,7 +18,7 @@ from headway.core.run_dir import RunDir
 from headway.errors import HeadwayError, UnavailableError
 from headway.http.asgi.application import send_answer
 from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
-from headway.http.asgi.server import AsgiServer
+from headway.http.asgi.stack import AsgiServer
 from headway.http.request import render_error
 from headway.server.embedded import EmbeddedServer
 from headway.server.placement import describe

@@ -14,15 +14,12 @@ from headway.core.clock import Clock
 from headway.core.run_dir import RunDir
 from headway.http.asgi.application import AsgiApplication
 from headway.http.asgi.bridge import AsgiBridge
-from headway.http.asgi.lifespan import Lifespan
-from headway.http.asgi.server import AsgiServer
-from headway.http.asgi.stack import AsgiStack
+from headway.http.asgi.stack import AsgiServer, AsgiStack, Lifespan
 from headway.http.balancer import ConnectionBalancer
 from headway.http.load_table import SharedLoadTable
 from headway.http.request import Application
-from headway.http.server import HttpServer
+from headway.http.server import HttpServer, server_context
 from headway.http.telemetry_application import TelemetryApplication
-from headway.http.tls import server_context
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import CONNECTIONS_MOVED
 from headway.observability.telemetry import Telemetry
