@@ -1,4 +1,4 @@
-"""A server that does to each request what its number in the order of arrival says."""
+"""A server that reacts to each request by its number in the order of arrival."""
 
 import asyncio
 import threading
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Deed", "Peer", "Stall", "answer", "hang_up", "ignore"]
+__all__ = ["Peer", "Reaction", "Stall", "answer", "hang_up", "ignore"]
 
-Deed = Callable[[asyncio.Transport], None]
-"""What to do with a request that came on a connection."""
+Reaction = Callable[[asyncio.Transport], None]
+"""Reaction to a request on a connection."""
 
 
-def answer(status: int, body: bytes = b"[0]") -> Deed:
-    """Answer, in two pieces: the head is to be found whole in none of them."""
+def answer(status: int, body: bytes = b"[0]") -> Reaction:
+    """Answer in two writes, neither with a complete head."""
 
     def do(transport: asyncio.Transport) -> None:
         head = b"HTTP/1.1 %d Some Reason\r\nContent-Length: %d\r\n" % (
@@ -37,7 +37,7 @@ def ignore(transport: asyncio.Transport) -> None:
 
 
 class Stall:
-    """Do nothing at all for so long, for nobody, then answer."""
+    """Block the whole server for some seconds, then answer."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -51,14 +51,14 @@ class Stall:
 
 
 class Peer:
-    """The server, in a thread of its own.
+    """The server, in its own thread.
 
     Args:
-        deeds: What to do with the n-th request.
+        reactions: Reaction to the n-th request.
     """
 
-    def __init__(self, deeds: Callable[[int], Deed]) -> None:
-        self._deeds = deeds
+    def __init__(self, reactions: Callable[[int], Reaction]) -> None:
+        self._reactions = reactions
         self._ready = threading.Event()
         self.none_open: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
@@ -101,9 +101,9 @@ class Peer:
             await self.none_open
 
     def came(self, transport: asyncio.Transport, request: bytes) -> None:
-        deed = self._deeds(len(self.requests))
+        reaction = self._reactions(len(self.requests))
         self.requests.append(request)
-        deed(transport)
+        reaction(transport)
 
 
 class _Connection(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""The page on the peers: what is recorded, and nothing else."""
+"""The page of the peer comparison shows the recorded results."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def lines() -> list[Line]:
     ]
 
 
-def test_the_page_shows_medians_ratios_and_what_was_skipped() -> None:
+def test_page_shows_medians_ratios_and_skipped_servers() -> None:
     text = page(lines())
     for expected in (
         "commit abc1234",
@@ -87,7 +87,7 @@ def test_the_page_shows_medians_ratios_and_what_was_skipped() -> None:
     assert "forest" not in text
 
 
-def test_only_the_last_sitting_of_a_model_counts() -> None:
+def test_only_the_last_run_of_a_model_counts() -> None:
     credit = closed("mosec", 900.0)
     older: list[Line] = [FACTS, msgspec.structs.replace(credit, model="credit")]
     newest, oldest = latest([*older, *lines()])
@@ -98,14 +98,14 @@ def test_only_the_last_sitting_of_a_model_counts() -> None:
         page([])
 
 
-def test_what_is_recorded_is_read_again(tmp_path: Path) -> None:
+def test_record_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "results/peers.jsonl"
     for line in lines():
         append(path, line)
     assert read(path) == lines()
 
 
-def test_the_page_is_that_of_the_record() -> None:
+def test_page_matches_the_record() -> None:
     assert (RECORD.parents[1] / "README.md").read_text() == page(read(RECORD))
 
 

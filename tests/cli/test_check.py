@@ -32,7 +32,7 @@ def call(
     return CliRunner(env={"METHODS": methods}).invoke(check, [service, *given])
 
 
-def test_a_service_that_is_well(config: Path) -> None:
+def test_service_without_findings(config: Path) -> None:
     result = call(config, methods="double")
     assert result.exit_code == 0
     assert result.output.splitlines() == [
@@ -51,7 +51,7 @@ def _no_sample(method: str) -> str:
     )
 
 
-def test_a_service_that_is_not(config: Path) -> None:
+def test_service_with_findings(config: Path) -> None:
     result = call(config, methods="double centre first")
     assert result.exit_code == 1
     text = result.output
@@ -65,7 +65,7 @@ def test_a_service_that_is_not(config: Path) -> None:
     )
 
 
-def test_rows_and_tolerances_are_settings(config: Path) -> None:
+def test_rows_and_tolerances_are_options(config: Path) -> None:
     fewer = call(config, "--rows", "5", methods="double")
     assert "5 rows (1 of the sample, 4 with" in fewer.output
     assert "in batches of 2, 3, 5\n" in fewer.output
@@ -74,7 +74,7 @@ def test_rows_and_tolerances_are_settings(config: Path) -> None:
     assert call(config, "--rows", "1").exit_code == 2
 
 
-def test_what_the_configuration_never_batches_is_not_checked(config: Path) -> None:
+def test_methods_never_batched_are_not_checked(config: Path) -> None:
     config.write_text("runners: {model: {batching: {max_batch_size: 4}}}")
     assert "4 rows (" in call(config, methods="double").output
     config.write_text(
@@ -91,7 +91,7 @@ def test_what_the_configuration_never_batches_is_not_checked(config: Path) -> No
     )
 
 
-def test_a_saved_model_is_checked_without_a_sample_of_its_own(
+def test_saved_model_is_checked_without_its_own_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Path
 ) -> None:
     monkeypatch.setenv("HEADWAY_HOME", str(tmp_path / "home"))
@@ -114,7 +114,7 @@ def test_a_saved_model_is_checked_without_a_sample_of_its_own(
     )
 
 
-def test_a_service_without_runners(config: Path) -> None:
+def test_service_without_runners(config: Path) -> None:
     result = call(config, service="checked:bare")
     assert (result.exit_code, result.output) == (
         0,

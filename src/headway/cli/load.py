@@ -101,6 +101,10 @@ def load(
     """
     steps = _load_steps(ladder, users, spawn_rate, is_open=per_s is not None)
     step_s = parse_seconds(run_time, of="--run-time")
+    if locustfile is not None and (per_s, route, body) != (None, None, None):
+        raise TrafficError(
+            "--locustfile defines the users: leave out --rate, --route and --body"
+        )
     options.stop_on_signals()
     try:
         with (
@@ -108,11 +112,6 @@ def load(
             _served(target, Path(name), config_file, working_dir) as url,
         ):
             if locustfile is not None:
-                if per_s is not None or route is not None or body is not None:
-                    raise TrafficError(
-                        "--locustfile defines the users: leave out --rate, --route and "
-                        "--body"
-                    )
                 file, users_from = locustfile.resolve(), locustfile.name
             else:
                 file = Path(name) / "users.py"

@@ -1,4 +1,4 @@
-"""A real Chromium, and what it has to say about a page."""
+"""A real Chromium, and its errors about a page."""
 
 import shutil
 import time
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 __all__ = ["Visit", "open_browser"]
 
-_PATIENCE_S = 15.0
+_TIMEOUT_S = 15.0
 _ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -34,12 +34,12 @@ def open_browser() -> Iterator[Browser]:
 
 
 class Visit:
-    """A page in a window of its own.
+    """A page in its own window.
 
     Args:
-        browser: Opens it.
-        width: Of the window, in pixels.
-        height: Of the window.
+        browser: The browser.
+        width: Width of the window in pixels.
+        height: Height of the window in pixels.
         scheme: "light" or "dark", as the reader prefers.
         calm: Whether the reader prefers reduced motion.
     """
@@ -58,12 +58,12 @@ class Visit:
             color_scheme="dark" if scheme == "dark" else "light",
             reduced_motion="reduce" if calm else "no-preference",
         )
-        context.set_default_timeout(_PATIENCE_S * 1000)
+        context.set_default_timeout(_TIMEOUT_S * 1000)
         self.page: Page = context.new_page()
         self.complaints: list[str] = []
-        """What the page wrote to the console, its errors and failed requests."""
+        """Console output, errors and failed requests of the page."""
         self.hosts: set[str] = set()
-        """Whom it asked."""
+        """Hosts that it requested."""
         page = self.page
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -71,15 +71,15 @@ class Visit:
         page.on("request", lambda request: self.hosts.add(_host(request.url)))
 
     def number(self, selector: str) -> float:
-        """Return the number that an element shows."""
+        """Return the number shown by an element."""
         return float(self.page.inner_text(selector).split("/")[0].replace(",", ""))
 
     def wait_for(self, expression: str, argument: object = None) -> None:
         """Wait until an expression of JavaScript is true.
 
-        Not by the browser's own means, which the page's policy forbids.
+        The browser's own function is forbidden by the page's policy.
         """
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _TIMEOUT_S
         while not self.page.evaluate(expression, argument):
             assert time.monotonic() < deadline, (expression, argument, self.complaints)
             self.page.wait_for_timeout(20)

@@ -1,4 +1,4 @@
-"""The live page in a real browser: it draws what /metrics says and asks nobody else."""
+"""The live page in a real browser: it draws the server's figures."""
 
 import asyncio
 import threading
@@ -64,8 +64,8 @@ def traffic(port: int) -> Iterator[None]:
         thread.join()
 
 
-def test_it_draws_what_is_counted(server: Server, browser: Browser) -> None:
-    visit = Visit(browser, height=3000)  # so tall that all charts are in sight
+def test_page_draws_the_figures_of_metrics(server: Server, browser: Browser) -> None:
+    visit = Visit(browser, height=3000)  # tall enough for all charts
     page = visit.page
     with traffic(server.port):
         page.goto(f"http://127.0.0.1:{server.port}/-/live")
@@ -102,7 +102,7 @@ def test_it_draws_what_is_counted(server: Server, browser: Browser) -> None:
     assert visit.hosts <= {"127.0.0.1", "data", "blob"}
 
 
-def test_a_phone_in_the_dark(server: Server, browser: Browser) -> None:
+def test_page_on_a_dark_phone(server: Server, browser: Browser) -> None:
     light, dark = Visit(browser), Visit(browser, width=360, height=740, scheme="dark")
     shades = []
     for visit in (light, dark):
@@ -111,7 +111,7 @@ def test_a_phone_in_the_dark(server: Server, browser: Browser) -> None:
         background = "getComputedStyle(document.body).backgroundColor"
         shades.append(visit.page.evaluate(background))
         assert visit.page.evaluate(NO_SIDEWAYS)
-        # Charts are drawn when they come into sight.
+        # Charts are drawn when they become visible.
         visit.page.locator("[data-chart=busy]").scroll_into_view_if_needed()
         visit.wait_for(POINTS, ["busy", 1])
         assert visit.page.evaluate(NO_SIDEWAYS)
@@ -119,7 +119,7 @@ def test_a_phone_in_the_dark(server: Server, browser: Browser) -> None:
     assert shades[0] != shades[1]
 
 
-def test_the_keyboard_reaches_all_and_can_stop_it(
+def test_keyboard_reaches_all_controls_and_can_pause(
     server: Server, browser: Browser
 ) -> None:
     visit = Visit(browser, calm=True)
@@ -140,7 +140,7 @@ def test_the_keyboard_reaches_all_and_can_stop_it(
     assert visit.complaints == []
 
 
-def test_without_charts_all_figures_are_there(server: Server, browser: Browser) -> None:
+def test_page_without_charts_has_all_figures(server: Server, browser: Browser) -> None:
     visit = Visit(browser)
     page = visit.page
     plain = page_file("crawl", charts=False)

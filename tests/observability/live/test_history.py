@@ -1,4 +1,4 @@
-"""The history: what was written is read, and no more of it than is kept."""
+"""The history keeps the last 15 minutes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ def writer(tmp_path: Path) -> Iterator[HistoryWriter]:
     made.close()
 
 
-def test_nothing_has_happened_yet(writer: HistoryWriter, tmp_path: Path) -> None:
+def test_new_history_is_empty(writer: HistoryWriter, tmp_path: Path) -> None:
     found = read_history(tmp_path / "history", 0)
     assert (found.run, found.newest, found.seconds) == (7, 0, [])
     assert found.totals == b"null"
@@ -26,7 +26,7 @@ def test_nothing_has_happened_yet(writer: HistoryWriter, tmp_path: Path) -> None
 
 @settings(deadline=None, max_examples=40)  # it writes files
 @given(count=st.integers(0, 2200), since=st.integers(0, 3000))
-def test_the_last_ones_after_a_number_are_read(
+def test_seconds_after_a_number_are_read(
     count: int, since: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("live") / "history"
@@ -44,9 +44,7 @@ def test_the_last_ones_after_a_number_are_read(
         assert found.totals == b"total %d" % count
 
 
-def test_a_second_that_is_too_large_is_left_out(
-    writer: HistoryWriter, tmp_path: Path
-) -> None:
+def test_too_large_second_is_left_out(writer: HistoryWriter, tmp_path: Path) -> None:
     writer.write(1, b"one", b"{}")
     with pytest.raises(ValueError, match="do not fit"):
         writer.write(2, b"x" * 40_000, b"{}")
@@ -60,7 +58,7 @@ def test_a_second_that_is_too_large_is_left_out(
     )
 
 
-def test_the_file_takes_little_room(writer: HistoryWriter, tmp_path: Path) -> None:
+def test_file_uses_little_disk_space(writer: HistoryWriter, tmp_path: Path) -> None:
     for number in range(1, 2 * KEPT_SECONDS):
         writer.write(number, b"x" * 1000, b"y" * 1000)
     assert (tmp_path / "history").stat().st_blocks * 512 < 8 * 2**20

@@ -1,4 +1,4 @@
-"""The page's files: nothing in them leads off the machine, and they fit together."""
+"""The page's files load from this server only, and fit together."""
 
 import gzip
 import re
@@ -41,7 +41,7 @@ class _Page(HTMLParser):
                 self.ids.append(value or "")
 
 
-def test_it_loads_its_own_files_and_nothing_else() -> None:
+def test_page_loads_its_own_files_only() -> None:
     page = _Page(page_file("credit", charts=True))
     loaded = {link for link in page.links if link.startswith("live/")}
     assert loaded == {
@@ -59,19 +59,19 @@ def test_it_loads_its_own_files_and_nothing_else() -> None:
 
 
 @given(st.text())
-def test_any_title_is_only_text(title: str) -> None:
+def test_title_is_escaped(title: str) -> None:
     plain = _Page(page_file("plain", charts=True))
     assert _Page(page_file(title, charts=True)).tags == plain.tags
 
 
-def test_a_strict_policy() -> None:
+def test_content_security_policy_is_strict() -> None:
     headers = dict(page_file("credit", charts=True).headers)
     policy = headers[b"content-security-policy"].decode()
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
 
 
-def test_without_plotly_it_says_what_to_install(
+def test_page_without_plotly_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert has_charts()
@@ -84,7 +84,7 @@ def test_without_plotly_it_says_what_to_install(
     assert b"plotly.js" not in page.body
 
 
-def test_the_chart_script_is_compressed_once(tmp_path: Path) -> None:
+def test_chart_script_is_compressed_once(tmp_path: Path) -> None:
     cache = tmp_path / "charts.js.gz"
     first = chart_file(cache)
     assert dict(first.headers)[b"content-encoding"] == b"gzip"
@@ -106,7 +106,7 @@ def test_the_chart_script_is_compressed_once(tmp_path: Path) -> None:
         ("sincere=2", [1, 2, 3]),
     ],
 )
-def test_the_data(query: str, numbers: list[int], tmp_path: Path) -> None:
+def test_data_since_a_number(query: str, numbers: list[int], tmp_path: Path) -> None:
     writer = HistoryWriter(path=tmp_path / "history", run=2**62)
     writer.start()
     for number in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""Quantiles of histograms: as far off as the bucket is wide, and no further."""
+"""Quantiles of histograms, accurate to the width of a bucket."""
 
 import math
 from bisect import bisect_left
@@ -22,9 +22,7 @@ def count(values: list[float]) -> list[int]:
 
 
 @given(values=durations, share=shares)
-def test_it_lies_in_the_bucket_of_the_true_one(
-    values: list[float], share: float
-) -> None:
+def test_quantile_is_in_the_right_bucket(values: list[float], share: float) -> None:
     true = sorted(values)[math.ceil(share * len(values)) - 1]
     at = bisect_left(BOUNDS, true)
     found = quantile(count(values), BOUNDS, share)
@@ -32,7 +30,7 @@ def test_it_lies_in_the_bucket_of_the_true_one(
 
 
 @given(values=durations, one=shares, other=shares)
-def test_a_larger_share_has_no_smaller_quantile(
+def test_quantile_ascends_with_the_share(
     values: list[float], one: float, other: float
 ) -> None:
     buckets = count(values)
@@ -40,16 +38,16 @@ def test_a_larger_share_has_no_smaller_quantile(
     assert low <= high + 1e-12
 
 
-def test_a_bucket_is_spread_evenly() -> None:
+def test_bucket_is_spread_evenly() -> None:
     assert quantile([0, 10, 0, 0, 0], BOUNDS, 0.5) == pytest.approx(0.0055)
     assert quantile([4, 4, 0, 0, 0], BOUNDS, 0.25) == pytest.approx(0.0005)
 
 
-def test_above_all_bounds_is_the_last() -> None:
+def test_value_above_all_bounds_is_the_last_bound() -> None:
     assert quantile([0, 0, 0, 0, 3], BOUNDS, 0.5) == 1.0
 
 
-def test_a_spread_is_in_milliseconds_and_its_mean_exact() -> None:
+def test_spread_is_in_milliseconds_with_an_exact_mean() -> None:
     found = spread([0, 10, 0, 0, 0, 40_000_000], BOUNDS, 1_000_000_000)
     assert found is not None
     mean, p50, _, p99 = found

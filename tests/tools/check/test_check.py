@@ -1,4 +1,4 @@
-"""Methods that bear batches, and all the ways in which others do not."""
+"""Methods that may be batched, and the findings about those that may not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ def check(
 
 
 def only(result: CheckResult) -> tuple[str, str]:
-    """Return what was found and what to do about it, which has to be one thing."""
+    """Return the text and the advice of the only finding."""
     (finding,) = result.findings
     return finding.what, finding.advice
 
@@ -60,14 +60,14 @@ def only(result: CheckResult) -> tuple[str, str]:
     ),
     st.integers(2, 12),
 )
-def test_what_works_by_row_is_well(sample: Any, rows: int) -> None:
+def test_row_wise_function_has_no_findings(sample: Any, rows: int) -> None:
     result = check(lambda x: (x * 2 + 1).sum(axis=-1), sample, rows=rows, rtol=1e-2)
     assert result.findings == ()
     assert max(result.batches) == rows
     assert rows == 2 or len(result.batches) > 1
 
 
-def test_a_forest_is_well() -> None:
+def test_random_forest_has_no_findings() -> None:
     rows = np.random.default_rng(7).normal(size=(100, 3))
     forest = RandomForestClassifier(n_estimators=5, random_state=1)
     forest.fit(rows, rows[:, 0] > 0)
@@ -98,13 +98,13 @@ FRAME = pd.DataFrame(
         (lambda x: [(one, str(one)) for one in x], [(1.5, "a")]),
     ],
 )
-def test_every_container_of_rows(function: Any, sample: Any) -> None:
+def test_containers_of_rows_are_varied(function: Any, sample: Any) -> None:
     result = check(function, sample)
     assert (result.findings, result.notes) == ((), ())
     assert "7 with its floats changed" in result.rows
 
 
-def test_rows_on_other_axes_and_arguments_without_rows() -> None:
+def test_batch_dim_and_arguments_without_rows() -> None:
     seen = set()
 
     def model(x: Any, y: Any, factor: float, options: dict[str, int]) -> Any:
@@ -120,7 +120,7 @@ def test_rows_on_other_axes_and_arguments_without_rows() -> None:
 @pytest.mark.parametrize(
     "function", [scale, lambda x: x - x[0], lambda x: np.cumsum(x, axis=0)]
 )
-def test_rows_that_depend_on_each_other(function: Any) -> None:
+def test_dependent_rows_are_found(function: Any) -> None:
     what, advice = only(check(function, X))
     assert " of 8 rows got another result, such as row " in what
     assert " alone, " in what
@@ -128,7 +128,7 @@ def test_rows_that_depend_on_each_other(function: Any) -> None:
     assert "depends on the other rows" in advice
 
 
-def test_labels_that_depend_on_each_other() -> None:
+def test_dependent_labels_are_found() -> None:
     def above_the_mean(x: Any) -> list[str]:
         return ["high" if high else "low" for high in x[:, 0] > x[:, 0].mean()]
 
@@ -137,13 +137,13 @@ def test_labels_that_depend_on_each_other() -> None:
     assert "depends on the other rows" in advice
 
 
-def test_rows_in_another_order() -> None:
+def test_mixed_up_rows_are_found() -> None:
     what, advice = only(check(lambda x: np.sort(x, axis=0), X[:, :1]))
     assert "got another result" in what
     assert "results of other rows" in advice
 
 
-def test_rows_that_are_padded() -> None:
+def test_padded_rows_are_found() -> None:
     def pad(rows: list[list[float]]) -> list[list[float]]:
         longest = max(map(len, rows))
         return [row + [0.0] * (longest - len(row)) for row in rows]
@@ -153,7 +153,7 @@ def test_rows_that_are_padded() -> None:
     assert "padding to the longest" in advice
 
 
-def test_what_may_be_rounding() -> None:
+def test_rounding_suggests_a_tolerance() -> None:
     def rounds(x: Any) -> Any:
         return x * (1 + 3e-4 * (len(x) > 1))
 
@@ -200,7 +200,7 @@ def test_what_may_be_rounding() -> None:
         ),
     ],
 )
-def test_outputs_with_other_rows(
+def test_wrong_number_of_output_rows_is_found(
     function: Any, batch_dim: BatchDim, what: str, advice: str
 ) -> None:
     found = only(check(function, X, batch_dim=batch_dim))
@@ -208,18 +208,18 @@ def test_outputs_with_other_rows(
     assert found[1].startswith(advice)
 
 
-def test_a_random_model_is_told_from_an_effect_of_batches() -> None:
+def test_random_model_is_found() -> None:
     generator = np.random.default_rng()
     what, advice = only(check(lambda x: generator.normal(size=len(x)), X))
     assert what.startswith("row 1 alone gave ")
     assert "the model is random" in advice
-    # Its rows are counted all the same.
+    # Its rows are still counted.
     result = check(lambda x: generator.normal(size=1), X)
     assert len(result.findings) == 2
     assert "with 1 along batch_dim 0" in result.findings[1].what
 
 
-def test_arguments_that_are_changed_in_place() -> None:
+def test_changed_arguments_are_noted() -> None:
     def double(x: Any) -> Any:
         x *= 2
         return x
@@ -233,7 +233,7 @@ def test_arguments_that_are_changed_in_place() -> None:
         assert "changes its arguments in place" in note
 
 
-def test_a_result_that_the_model_writes_to_again() -> None:
+def test_reused_output_buffer_has_no_findings() -> None:
     """As in production, where a result is sent before the next call."""
     buffer = np.empty((8, 3))
 
@@ -250,7 +250,7 @@ def refuse_negative(x: Any) -> Any:
     return x
 
 
-def test_a_row_of_the_sample_that_raises() -> None:
+def test_sample_row_that_raises_is_found() -> None:
     result = check(refuse_negative, np.array([[1.0], [-1.0], [2.0]]), rows=4)
     assert only(result)[0] == "row 2 alone raised ValueError: negative"
     assert result.rows == (
@@ -261,7 +261,7 @@ def test_a_row_of_the_sample_that_raises() -> None:
     assert nothing.batches == ()
 
 
-def test_changed_rows_that_are_refused_are_left_out() -> None:
+def test_refused_changed_rows_are_left_out() -> None:
     def probabilities(x: Any) -> Any:
         if (x > 1).any():
             raise ValueError("no probability")
@@ -276,7 +276,7 @@ def test_changed_rows_that_are_refused_are_left_out() -> None:
     assert SAME_ROWS in whole.notes
 
 
-def test_a_batch_that_raises() -> None:
+def test_batch_that_raises_is_found() -> None:
     def single(x: Any) -> Any:
         (row,) = x
         return [row]
@@ -286,7 +286,7 @@ def test_a_batch_that_raises() -> None:
     assert "batchable=False" in advice
 
 
-def test_a_result_that_cannot_be_sent() -> None:
+def test_unsendable_result_is_found() -> None:
     what, advice = only(check(lambda x: [(one for one in x)] * len(x), X))
     assert what == "row 1 alone gave an output that cannot be sent"
     assert "the model's result cannot be sent back" in advice
@@ -300,11 +300,11 @@ def test_a_result_that_cannot_be_sent() -> None:
         ((np.ones((2, 1)), lambda: None), "cannot be sent to its runner"),
     ],
 )
-def test_a_sample_that_no_caller_could_send(sample: Any, says: str) -> None:
+def test_unsendable_sample_is_found(sample: Any, says: str) -> None:
     assert says in only(check(lambda x, *_: x, *sample, batch_dim=1))[0]
 
 
-def test_a_sample_without_rows_is_not_batched() -> None:
+def test_sample_without_rows_is_skipped() -> None:
     assert "has no rows" in check(len, "text").skipped
 
 
@@ -317,8 +317,6 @@ def test_a_sample_without_rows_is_not_batched() -> None:
         (X, lambda x: np.ones(len(x)), SAME_RESULTS),
     ],
 )
-def test_what_the_check_cannot_see_is_said(
-    sample: Any, function: Any, note: str
-) -> None:
+def test_limits_of_the_check_are_noted(sample: Any, function: Any, note: str) -> None:
     result = check(function, sample)
     assert (result.findings, result.notes) == ((), (note,))

@@ -1,4 +1,4 @@
-"""Values are compared in every container; numbers within a tolerance."""
+"""Comparison of values in any container; numbers within a tolerance."""
 
 import datetime
 import math
@@ -40,7 +40,7 @@ values = st.recursive(
 
 
 @given(values, st.sampled_from([EXACT, LOOSE]))
-def test_a_value_is_as_itself(value: Any, tolerance: Tolerance) -> None:
+def test_value_equals_itself(value: Any, tolerance: Tolerance) -> None:
     assert difference(value, value, tolerance) is None
 
 
@@ -49,7 +49,7 @@ def test_a_value_is_as_itself(value: Any, tolerance: Tolerance) -> None:
     st.tuples(st.integers(0, 2), st.integers(0, 3)),
     st.floats(-1e3, 1e3),
 )
-def test_the_largest_difference_is_found(
+def test_largest_difference_of_an_array_is_found(
     array: Any, place: tuple[int, int], change: float
 ) -> None:
     found = array.copy()
@@ -117,7 +117,7 @@ class Hostile:
         (scipy.sparse.csr_matrix([[0, 1.0]]), scipy.sparse.csc_matrix([[0, 1.0001]])),
     ],
 )
-def test_what_counts_as_the_same(left: Any, right: Any) -> None:
+def test_values_within_tolerance_are_equal(left: Any, right: Any) -> None:
     assert difference(left, right, LOOSE) is None
     assert difference({"x": [left]}, {"x": [right]}, LOOSE) is None
 
@@ -155,7 +155,7 @@ def test_what_counts_as_the_same(left: Any, right: Any) -> None:
         (pd.DataFrame({"a": ["x"]}), pd.DataFrame({"a": ["y"]}), "['a'][0]"),
     ],
 )
-def test_where_values_differ(left: Any, right: Any, expected: Any) -> None:
+def test_difference_names_the_place(left: Any, right: Any, expected: Any) -> None:
     found = difference(left, right, LOOSE)
     assert found is not None
     assert (found.where if isinstance(expected, str) else found) == expected
@@ -172,6 +172,6 @@ def test_where_values_differ(left: Any, right: Any, expected: Any) -> None:
         (lambda: scipy.sparse.csr_matrix([[0, 1.0]]), [0.0, 1.0]),
     ],
 )
-def test_the_row_of_a_container(make: Callable[[], Any], expected: Any) -> None:
+def test_only_row_of_a_container(make: Callable[[], Any], expected: Any) -> None:
     row = only_row(make())
     assert (row.tolist() if isinstance(row, np.ndarray) else row) == expected

@@ -1,4 +1,4 @@
-"""Rows that are made of a sample differ in their floats, and in nothing else."""
+"""Rows made from a sample differ from it in their floats only."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ elements = st.floats(-1e6, 1e6, allow_subnormal=False, width=32)
     hnp.arrays("f4", hnp.array_shapes(min_dims=2, max_dims=2), elements=elements),
     st.integers(0, 9),
 )
-def test_floats_change_by_half_at_the_most_and_keep_their_sign(
+def test_floats_change_by_at_most_half_and_keep_their_sign(
     sample: Any, count: int
 ) -> None:
     given_rows = split([sample], len(sample))
@@ -34,7 +34,7 @@ def test_floats_change_by_half_at_the_most_and_keep_their_sign(
         assert (np.sign(row) == np.sign(original) + (original == 0)).all()
 
 
-def test_what_is_no_float_stays() -> None:
+def test_other_values_stay() -> None:
     frame = pd.DataFrame(
         {
             "float": [1.5],
@@ -80,7 +80,7 @@ def test_rows_without_floats_have_no_variants() -> None:
     assert variants([(np.array([[1, 2]]),), (["a"],)], 4) == []
 
 
-def test_variants_are_the_same_each_time() -> None:
+def test_variants_are_reproducible() -> None:
     rows: list[Any] = [(np.array([[1.0, 2.0]]),)]
     first, second = variants(rows, 3), variants(rows, 3)
     assert difference(first, second, EXACT) is None

@@ -1,4 +1,4 @@
-"""Schedules ascend and keep their rate; a trace is replayed as it was."""
+"""Arrival processes: rates, bursts and traces."""
 
 from itertools import islice
 from pathlib import Path
@@ -33,14 +33,14 @@ def test_schedules_ascend_and_keep_their_rate(per_s: float, size: int) -> None:
         assert len(times) / times[-1] == pytest.approx(per_s, rel=0.1)
 
 
-def test_poisson_is_memoryless_and_another_for_each_user() -> None:
+def test_poisson_is_memoryless_and_differs_between_users() -> None:
     gaps = np.diff(first(Poisson(100, seed=1), 20_000))
     assert np.std(gaps) == pytest.approx(np.mean(gaps), rel=0.05)
     assert first(Poisson(100, seed=1), 5) == first(Poisson(100, seed=1), 5)
     assert first(Poisson(100), 5) != first(Poisson(100), 5)
 
 
-def test_burst_comes_at_once() -> None:
+def test_burst_is_due_at_one_time() -> None:
     assert first(Bursts(10, 3), 7) == [0, 0, 0, 0.3, 0.3, 0.3, 0.6]
 
 
@@ -70,19 +70,19 @@ def test_trace_is_read_from_a_log(tmp_path: Path) -> None:
         ("\n", "without any time"),
     ],
 )
-def test_what_is_no_trace_is_refused(tmp_path: Path, content: str, line: str) -> None:
+def test_malformed_trace_is_refused(tmp_path: Path, content: str, line: str) -> None:
     file = tmp_path / "trace"
     file.write_text(content)
     with pytest.raises(TrafficError, match=line):
         Trace(file)
 
 
-def test_missing_trace_is_said() -> None:
+def test_missing_trace_is_refused() -> None:
     with pytest.raises(TrafficError, match="the trace nowhere cannot be read"):
         Trace("nowhere")
 
 
-def test_absurd_schedules_are_refused() -> None:
+def test_impossible_schedules_are_refused() -> None:
     for per_s in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(TrafficError, match="is not a rate: write a number above 0"):
             Constant(per_s)

@@ -1,4 +1,4 @@
-"""What the agent makes of Locust's counts."""
+"""Figures computed from Locust's statistics."""
 
 import math
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ times = st.dictionaries(
 
 
 @given(st.floats(min_value=0.01, max_value=1e7))
-def test_bucket_is_near(milliseconds: float) -> None:
+def test_bucket_keeps_three_digits(milliseconds: float) -> None:
     assert bucket(milliseconds) == pytest.approx(milliseconds, rel=0.006, abs=0.0051)
 
 
@@ -26,7 +26,7 @@ def test_bucket_keeps_the_order(one: float, other: float) -> None:
 
 
 @given(times, st.sampled_from((0.5, 0.9, 0.99, 1.0)))
-def test_quantile_is_the_least_that_enough_are_within(
+def test_quantile_is_the_smallest_sufficient_time(
     counts: dict[float, int], share: float
 ) -> None:
     found = quantile(counts, share)
@@ -45,7 +45,7 @@ def stats(requests: int, failures: int, counts: dict[float, int]) -> SimpleNames
 
 
 @given(times, times)
-def test_figures_are_of_what_came_since(
+def test_figures_cover_the_time_since_a_snapshot(
     before: dict[float, int], came: dict[float, int]
 ) -> None:
     earlier = StatsSnapshot(stats(sum(before.values()), 3, before))
@@ -60,8 +60,8 @@ def test_figures_are_of_what_came_since(
     assert figures.p99_ms == quantile(came, 0.99)
 
 
-def test_nothing_has_no_latency() -> None:
-    moment = StatsSnapshot(stats(0, 0, {}))
-    figures = StatsSnapshot(stats(0, 0, {})).since(moment)
+def test_latencies_are_none_without_requests() -> None:
+    earlier = StatsSnapshot(stats(0, 0, {}))
+    figures = StatsSnapshot(stats(0, 0, {})).since(earlier)
     assert (figures.p50_ms, figures.p99_ms, figures.max_ms) == (None, None, None)
     assert figures.requests == 0

@@ -1,23 +1,35 @@
-"""`headway load` as a process: what it measures, what it refuses, how it ends."""
+"""`headway load`: its results, its error messages, and the processes it leaves."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from headway.cli.load import load
+from headway.errors import TrafficError
 from headway.tools.load.load import LoadResult
 from tests.serving.processes import wait_gone
-from tests.tools.commands import Command
+from tests.serving.server import Server
+from tests.tools.command import Command
 
 pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A running server, for tests that need not start one."""
+    with Server("paced:paced") as server:
+        yield f"http://127.0.0.1:{server.port}"
 
 
 def result(file: Path) -> LoadResult:
     return msgspec.json.decode(file.read_bytes(), type=LoadResult)
 
 
-def test_ladder_is_climbed_and_joined_with_the_servers_figures(tmp_path: Path) -> None:
+def test_load_steps_have_the_figures_of_users_and_server(tmp_path: Path) -> None:
     arguments = ("--ladder", "2/2,4/4", "--run-time", "3s", "--json", "load.json")
     with Command("load", "paced:paced", *arguments, folder=tmp_path) as command:
         assert command.wait() == 0, command.output
@@ -40,29 +52,33 @@ def test_ladder_is_climbed_and_joined_with_the_servers_figures(tmp_path: Path) -
         assert step.server.mean_batch_rows == 1.0
     for number, step in enumerate(found.steps):
         seconds = [second for second in found.seconds if second.step == number]
-        # The last one is what was left of a second.
+        # The last one is shorter than a second.
         assert 2 <= len(seconds) <= 5
-        asked = sum(second.figures.requests for second in seconds)
-        assert asked == step.whole.requests > 0
+        requests = sum(second.figures.requests for second in seconds)
+        assert requests == step.whole.requests > 0
     assert found.server_seconds
     assert "step 2 of 2: 4 users" in command.output
     assert "mean batch" in command.output
 
 
-def test_several_processes_make_one_load(tmp_path: Path) -> None:
+def test_json_keeps_its_keys(url: str, tmp_path: Path) -> None:
+    """Also: several processes generate one load."""
     arguments = ("--users", "4", "--run-time", "2s", "--workers", "2")
     with Command(
-        *("load", "paced:paced", *arguments, "--json", "load.json"), folder=tmp_path
+        *("load", url, *arguments, "--json", "load.json"), folder=tmp_path
     ) as command:
         assert command.wait() == 0, command.output
         assert command.processes() == []
-    [step] = result(tmp_path / "load.json").steps
-    assert step.users == 4
-    assert step.whole.requests > 0
-    assert step.whole.failures == 0
+    document = msgspec.json.decode((tmp_path / "load.json").read_bytes())
+    [step] = document["rungs"]
+    assert step["rung"] == {"users": 4, "spawn_per_s": 10.0}
+    assert step["users"] == 4
+    assert step["whole"]["requests"] > 0
+    assert step["whole"]["failures"] == 0
+    assert {second["rung"] for second in document["seconds"]} == {0}
 
 
-def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_results_and_leaves_no_process(tmp_path: Path) -> None:
     arguments = ("--ladder", "2/2,4/4", "--run-time", "2s")
     files = ("--json", "load.json", "--report", "load.html")
     with Command(
@@ -81,7 +97,9 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path: Path) -> No
     assert "mean batch" in command.output
 
 
-def test_failed_requests_are_said_and_fail_the_command(tmp_path: Path) -> None:
+def test_failed_requests_are_listed_and_fail_the_command(
+    url: str, tmp_path: Path
+) -> None:
     (tmp_path / "users.py").write_text(
         "from locust import FastHttpUser, constant, task\n"
         "class Wrong(FastHttpUser):\n"
@@ -91,8 +109,7 @@ def test_failed_requests_are_said_and_fail_the_command(tmp_path: Path) -> None:
         "        self.client.post('/nowhere')\n"
     )
     with Command(
-        *("load", "paced:paced", "-f", "users.py", "--users", "2"),
-        *("--run-time", "2s"),
+        *("load", url, "-f", "users.py", "--users", "2", "--run-time", "1s"),
         folder=tmp_path,
     ) as command:
         assert command.wait() == 1
@@ -103,7 +120,7 @@ def test_failed_requests_are_said_and_fail_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_page_of_locusts_own_stays_until_ctrl_c(tmp_path: Path, free_port: int) -> None:
+def test_web_page_of_locust_stays_until_ctrl_c(tmp_path: Path, free_port: int) -> None:
     arguments = ("--users", "2", "--run-time", "2s", "--ui", "--ui-port")
     with Command(
         *("load", "paced:paced", *arguments, str(free_port)), folder=tmp_path
@@ -122,29 +139,42 @@ def test_page_of_locusts_own_stays_until_ctrl_c(tmp_path: Path, free_port: int) 
         (("paced:failing",), "POST /ask is answered 500: "),
         (("paced:unloadable",), "the server did not start: "),
         (("nowhere:svc",), "there is no module 'nowhere'"),
-        (("paced:paced", "--ladder", "5"), "'5' is not a ladder: write users/users"),
-        (("paced:paced", "--ladder", "5/5", "--users", "2"), "leave out --users"),
-        (("paced:paced", "--spawn-rate", "0"), "is not a ladder: write users/users"),
-        (("paced:paced", "--run-time", "soon"), "--run-time is 'soon': write a time"),
-        (("paced:paced", "-f", "none.py"), "none.py: there is no Locust user in it"),
-        (("paced:paced", "-f", "broken.py"), "broken.py: SyntaxError: "),
-        (("paced:paced", "-f", "none.py", "--rate", "5"), "leave out --rate"),
-        (("paced:paced", "--write-locustfile", "no/x.py"), "no/x.py: cannot be writ"),
+        (("URL", "-f", "none.py"), "none.py: there is no Locust user in it"),
+        (("URL", "-f", "broken.py"), "broken.py: SyntaxError: "),
     ],
 )
-def test_what_is_wrong_is_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], line: str
+def test_error_is_one_line(
+    url: str, tmp_path: Path, arguments: tuple[str, ...], line: str
 ) -> None:
     (tmp_path / "none.py").write_text("users = 0\n")
     (tmp_path / "broken.py").write_text("def (\n")
-    with Command("load", *arguments, folder=tmp_path) as command:
+    words = [word.replace("URL", url) for word in arguments]
+    with Command("load", *words, folder=tmp_path) as command:
         assert command.wait() == 1, command.output
         assert command.processes() == []
-    [error] = [
-        said for said in command.output.splitlines() if " is served at " not in said
-    ]
+    lines = command.output.splitlines()
+    [error] = [text for text in lines if " is served at " not in text]
     assert error.startswith("headway: error: ")
     assert line in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--ladder", "5"), "'5' is not a ladder: write users/users"),
+        (("--ladder", "5/5", "--users", "2"), "leave out --users"),
+        (("--spawn-rate", "0"), "is not a ladder: write users/users"),
+        (("--run-time", "soon"), "--run-time is 'soon': write a time"),
+        (("-f", __file__, "--rate", "5"), "leave out --rate"),
+        (("--write-locustfile", "no/x.py"), "no/x.py: cannot be written"),
+    ],
+)
+def test_wrong_option_is_refused(
+    url: str, arguments: tuple[str, ...], message: str
+) -> None:
+    outcome = CliRunner().invoke(load, [url, *arguments])
+    assert isinstance(outcome.exception, TrafficError)
+    assert message in outcome.exception.message
 
 
 def test_unreachable_server_is_one_line(tmp_path: Path, free_port: int) -> None:
@@ -154,17 +184,15 @@ def test_unreachable_server_is_one_line(tmp_path: Path, free_port: int) -> None:
     assert "cannot be reached" in command.output
 
 
-def test_users_are_written_for_who_wants_to_edit_them(tmp_path: Path) -> None:
-    with Command(
-        "load", "paced:paced", "--write-locustfile", "users.py", folder=tmp_path
-    ) as command:
-        assert command.wait() == 0, command.output
-    text = (tmp_path / "users.py").read_text()
-    assert "self.client.post('/ask', b'1'" in text
+def test_locustfile_is_written_for_editing(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "users.py"
+    outcome = CliRunner().invoke(load, [url, "--write-locustfile", str(file)])
+    assert outcome.exit_code == 0, outcome.output
+    assert "self.client.post('/ask', b'1'" in file.read_text()
 
 
 @pytest.mark.soak
-def test_killed_command_leaves_nothing(tmp_path: Path) -> None:
+def test_killed_command_leaves_no_process(tmp_path: Path) -> None:
     with Command("load", "paced:paced", "--users", "2", folder=tmp_path) as command:
         command.read_until("step 1 of 1")
         left = command.processes()

@@ -1,4 +1,4 @@
-"""A load's report and table, as far as it was measured."""
+"""The report and the table of a load test, complete or stopped."""
 
 import msgspec
 
@@ -61,7 +61,7 @@ def result(*steps: StepResult, server: list[ServerFigures]) -> LoadResult:
     )
 
 
-def test_users_and_the_server_stand_in_one_report() -> None:
+def test_report_joins_users_and_server() -> None:
     report = load_report(result(WHOLE, server=[SERVER]), facts=[("Cores", "2")])
     assert report.problems == []
     assert report.summary == (
@@ -87,7 +87,7 @@ def test_users_and_the_server_stand_in_one_report() -> None:
     assert seconds["Batch size", "server"] == [(1.0, 7.25)]
 
 
-def test_part_of_a_load_of_another_server() -> None:
+def test_report_of_a_stopped_load_without_server_figures() -> None:
     report = load_report(result(WHOLE, CUT, server=[]), facts=[])
     assert len(report.problems) == 3
     assert "was stopped" in report.problems[0]
@@ -100,7 +100,7 @@ def test_part_of_a_load_of_another_server() -> None:
     assert all(len(row) == len(table.columns) for row in table.rows)
 
 
-def test_table_marks_what_was_cut_short() -> None:
+def test_table_marks_incomplete_steps() -> None:
     lines = load_table(result(WHOLE, CUT, server=[]))
     assert lines[0].split("  ")[0] == "users"
     assert lines[1].split() == [

@@ -1,4 +1,4 @@
-"""The sender against a server that answers, refuses, stalls, hangs up, is silent."""
+"""The sender against a server that answers, refuses, stalls, hangs up or is silent."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ from headway.tools.load.open_loop_sender import (
     OpenLoopSender,
     WaitFunctions,
 )
-from tests.benchmarks.peer import Deed, Peer, Stall, answer, hang_up, ignore
+from tests.benchmarks.peer import Peer, Reaction, Stall, answer, hang_up, ignore
 
 TURNS = WaitFunctions(
     epoll=select.epoll,
@@ -30,7 +30,7 @@ COUNT = 400
 
 
 class Visitor:
-    """Keeps what became of its requests."""
+    """Keeps the results of its requests."""
 
     def __init__(self) -> None:
         self.request = OpenLoopRequest("/predict", [1])
@@ -81,7 +81,7 @@ def send(
     return visitor
 
 
-def test_all_is_sent_when_it_is_due_and_each_once() -> None:
+def test_each_request_is_sent_once_when_due() -> None:
     with Peer(lambda _: answer(200)) as peer:
         visitor = send(peer.url)
         assert set(peer.requests) == {
@@ -93,14 +93,14 @@ def test_all_is_sent_when_it_is_due_and_each_once() -> None:
     assert all(took > 0 for _, took, _ in visitor.outcomes)
 
 
-def test_each_is_reported_as_what_became_of_it() -> None:
-    kinds: list[int | Deed] = [200, 200, 503, 404, hang_up, ignore]
+def test_each_request_is_reported_with_its_result() -> None:
+    kinds: list[int | Reaction] = [200, 200, 503, 404, hang_up, ignore]
 
-    def deeds(number: int) -> Deed:
+    def reactions(number: int) -> Reaction:
         kind = kinds[number % len(kinds)]
         return answer(kind) if isinstance(kind, int) else kind
 
-    with Peer(deeds) as peer:
+    with Peer(reactions) as peer:
         visitor = send(peer.url, most=200, timeout_s=1.0)
         came = len(peer.requests)
     expected = Counter(str(kinds[number % len(kinds)]) for number in range(came))
@@ -116,7 +116,7 @@ def test_each_is_reported_as_what_became_of_it() -> None:
     assert lost == expected[str(hang_up)]
 
 
-def test_stall_shows_in_all_that_were_due_during_it() -> None:
+def test_stall_delays_all_requests_due_during_it() -> None:
     stalled = Stall(0.1)
     with Peer(lambda number: stalled if number == 20 else answer(200)) as peer:
         visitor = send(peer.url)
@@ -130,7 +130,7 @@ def test_stall_shows_in_all_that_were_due_during_it() -> None:
     assert all(began + took >= stalled.over for began, took in during)
 
 
-def test_waiting_for_a_connection_counts() -> None:
+def test_wait_for_a_connection_counts_as_latency() -> None:
     stalled = Stall(0.1)
     with Peer(lambda number: stalled if number == 20 else answer(200)) as peer:
         visitor = send(peer.url, connections=2, most=4)
@@ -144,7 +144,7 @@ def test_waiting_for_a_connection_counts() -> None:
     assert max(waited) > 0.09
 
 
-def test_what_finds_no_connection_for_too_long_has_failed() -> None:
+def test_request_without_a_connection_fails_after_the_timeout() -> None:
     with Peer(lambda _: ignore) as peer:
         visitor = send(peer.url, connections=2, most=2, timeout_s=0.1)
     assert visitor.failures.total() == COUNT
@@ -152,7 +152,7 @@ def test_what_finds_no_connection_for_too_long_has_failed() -> None:
     assert visitor.failures["never sent"] > 100
 
 
-def test_nobody_listening_fails_each_request(free_port: int) -> None:
+def test_each_request_fails_if_no_server_listens(free_port: int) -> None:
     visitor = send(f"http://127.0.0.1:{free_port}")
     assert visitor.failures == {"connection refused": COUNT}
 
@@ -164,14 +164,14 @@ def test_nobody_listening_fails_each_request(free_port: int) -> None:
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0", ""),
     ],
 )
-def test_other_answers(head: bytes, failure: str) -> None:
-    def deed(number: int) -> Deed:
+def test_chunked_and_closing_answers(head: bytes, failure: str) -> None:
+    def reaction(number: int) -> Reaction:
         def do(transport: asyncio.Transport) -> None:
             transport.write(head + b"\r\n\r\n")
 
         return do
 
-    with Peer(deed) as peer:
+    with Peer(reaction) as peer:
         visitor = send(peer.url, times=iter([0.0, 0.01, 0.02]))
         assert len(peer.requests) == 3
     assert len(visitor.outcomes) == 3
@@ -181,7 +181,7 @@ def test_other_answers(head: bytes, failure: str) -> None:
     )
 
 
-def test_large_bodies_go_both_ways() -> None:
+def test_large_bodies_in_both_directions() -> None:
     body = b"x" * 3_000_000
     came = bytearray()  # of the request, which comes in pieces
 
@@ -202,21 +202,21 @@ def test_large_bodies_go_both_ways() -> None:
     assert visitor.failures == {"": 1}
 
 
-def test_stopping_user_waits_for_its_answers_only() -> None:
+def test_stopping_user_waits_for_its_answers() -> None:
     visitor = Visitor()
 
-    def deeds(number: int) -> Deed:
+    def reactions(number: int) -> Reaction:
         if number == 50:
             visitor.stop.set()
         return answer(200)
 
-    with Peer(deeds) as peer:
+    with Peer(reactions) as peer:
         send(peer.url, times=Constant(PER_S).times(), visitor=visitor)
         came = len(peer.requests)
     assert visitor.failures == {"": came}
 
 
-def test_killed_user_tells_of_who_waits_for_long() -> None:
+def test_killed_user_reports_hanging_requests() -> None:
     visitor = Visitor()
     began = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""What is read of /metrics, and what comes of it in a span of time."""
+"""The server's figures of a time span, read from /metrics."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def sample(at: float, requests: float, batches: float, rows: float) -> ServerSam
     )
 
 
-def test_labels_are_added_up() -> None:
+def test_sample_sums_over_labels() -> None:
     found = read_sample(EXPOSITION, 9.0)
     assert found is not None
     assert (found.requests, found.rows, found.batches) == (10, 12, 4)
@@ -47,11 +47,11 @@ def test_labels_are_added_up() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "go_goroutines 5\n"])
-def test_what_is_not_headways_has_nothing_to_say(text: str) -> None:
+def test_text_without_headway_metrics_has_no_sample(text: str) -> None:
     assert read_sample(text, 0.0) is None
 
 
-def test_span_has_what_was_counted_in_it() -> None:
+def test_figures_of_a_time_span() -> None:
     samples = [sample(100.0 + i, 10.0 * i, 5.0 * i, 20.0 * i) for i in range(6)]
     figures = between(samples, 100.5, 104.5, zero=100.0)
     assert figures is not None
@@ -63,7 +63,7 @@ def test_span_has_what_was_counted_in_it() -> None:
     assert between(samples, 100.5, 101.5, zero=100.0) is None
 
 
-def test_seconds_leave_out_what_follows_too_soon() -> None:
+def test_seconds_skip_samples_that_follow_too_soon() -> None:
     samples = [sample(at, at * 10, 0, 0) for at in (0.0, 1.0, 1.1, 2.0)]
     found = per_second(samples, zero=0.0)
     assert [figures.at_s for figures in found] == [1.0, 2.0]

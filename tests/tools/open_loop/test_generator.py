@@ -1,4 +1,4 @@
-"""The generator against a server that answers, refuses, stalls, hangs up, is silent."""
+"""The generator against a server that answers, refuses, stalls or hangs up."""
 
 from collections import Counter
 
@@ -16,7 +16,7 @@ from headway.tools.open_loop.traffic import (
     Traffic,
     send,
 )
-from tests.benchmarks.peer import Deed, Peer, Stall, answer, hang_up, ignore
+from tests.benchmarks.peer import Peer, Reaction, Stall, answer, hang_up, ignore
 
 SECONDS = 0.5
 
@@ -35,14 +35,14 @@ def traffic(
     )
 
 
-def test_each_request_is_counted_as_what_became_of_it() -> None:
+def test_each_request_is_counted_with_its_outcome() -> None:
     kinds = [200, 200, 200, 429, 503, 504, 500, 404, LOST, UNANSWERED]
 
-    def deeds(number: int) -> Deed:
+    def reactions(number: int) -> Reaction:
         kind = kinds[number % len(kinds)]
         return {LOST: hang_up, UNANSWERED: ignore}.get(kind) or answer(kind)
 
-    with Peer(deeds) as peer:
+    with Peer(reactions) as peer:
         outcomes = OpenLoop(traffic(peer, most=1000, grace_s=0.5)).run()
     count = len(outcomes.status)
     expected = Counter(kinds[number % len(kinds)] for number in range(count))
@@ -59,7 +59,7 @@ def test_each_request_is_counted_as_what_became_of_it() -> None:
     assert summary.unanswered == expected[UNANSWERED]
 
 
-def test_what_no_connection_was_free_for_is_counted_as_not_sent() -> None:
+def test_request_without_a_free_connection_is_not_sent() -> None:
     with Peer(lambda _: ignore) as peer:
         outcomes = OpenLoop(traffic(peer, connections=2, most=5, grace_s=0.1)).run()
     summary = outcomes.summary(SECONDS)
@@ -68,7 +68,7 @@ def test_what_no_connection_was_free_for_is_counted_as_not_sent() -> None:
     assert np.isnan(outcomes.sent[outcomes.status == NOT_SENT]).all()
 
 
-def test_stall_delays_all_that_were_scheduled_during_it() -> None:
+def test_stall_delays_all_requests_scheduled_during_it() -> None:
     stalled = Stall(0.1)
     with Peer(lambda number: stalled if number == 20 else answer(200)) as peer:
         outcomes = OpenLoop(traffic(peer, most=1000)).run()
@@ -89,7 +89,7 @@ def test_answers_after_the_deadline_are_late() -> None:
     assert summary.ok_max_ms >= 300
 
 
-def test_requests_bear_the_deadline_and_reuse_connections() -> None:
+def test_requests_carry_the_deadline_and_reuse_connections() -> None:
     with Peer(lambda _: answer(200)) as peer:
         planned = traffic(peer, connections=3)
         OpenLoop(planned).run()
@@ -97,7 +97,7 @@ def test_requests_bear_the_deadline_and_reuse_connections() -> None:
     assert b"\r\nHeadway-Timeout-Ms: 200\r\n" in planned.request()
 
 
-def test_process_of_its_own_sends_all_phases() -> None:
+def test_child_process_sends_all_phases() -> None:
     with Peer(lambda _: answer(200)) as peer:
         planned = Traffic(
             url=peer.url,
@@ -116,11 +116,11 @@ def test_process_of_its_own_sends_all_phases() -> None:
     assert 400 < busy < 600
 
 
-def test_it_ends_once_too_many_have_missed_the_deadline() -> None:
-    def deeds(number: int) -> Deed:
+def test_run_ends_early_after_too_many_misses() -> None:
+    def reactions(number: int) -> Reaction:
         return answer(503 if number > 300 else 200)
 
-    with Peer(deeds) as peer:
+    with Peer(reactions) as peer:
         planned = msgspec.structs.replace(
             traffic(peer), phases=(Phase(1000, 0.2), Phase(1000, 10)), most_missed=0.01
         )
@@ -133,7 +133,7 @@ def test_it_ends_once_too_many_have_missed_the_deadline() -> None:
     assert (judged.status[~answered] <= 0).all()
 
 
-def test_nobody_listening_is_one_line(free_port: int) -> None:
+def test_no_listening_server_is_one_line(free_port: int) -> None:
     planned = Traffic(
         url=f"http://127.0.0.1:{free_port}/", phases=(Phase(10, 0.1),), body=b"[]"
     )

@@ -1,4 +1,4 @@
-"""A report in a real browser: it draws what it was given, and asks nobody else."""
+"""A report in a real browser: it draws its data and loads nothing."""
 
 import re
 from collections.abc import Iterator
@@ -116,7 +116,7 @@ def cells(page: Page, caption: str) -> list[list[str]]:
     return rows
 
 
-def test_charts_show_the_numbers_that_were_given(browser: Browser, file: Path) -> None:
+def test_charts_show_the_given_numbers(browser: Browser, file: Path) -> None:
     visit = opened(browser, file)
     page = visit.page
     drawn = page.evaluate(DRAWN)
@@ -136,7 +136,7 @@ def test_charts_show_the_numbers_that_were_given(browser: Browser, file: Path) -
     assert visit.hosts <= {"file", "data", "blob"}
 
 
-def test_all_is_said_without_seeing(browser: Browser, file: Path) -> None:
+def test_charts_have_descriptions_and_tables(browser: Browser, file: Path) -> None:
     visit = opened(browser, file)
     page = visit.page
     pictures = page.locator(".chart[role=img]")
@@ -166,7 +166,7 @@ def test_all_is_said_without_seeing(browser: Browser, file: Path) -> None:
     assert visit.complaints == []
 
 
-def test_the_keyboard_reaches_all(browser: Browser, file: Path) -> None:
+def test_keyboard_reaches_all_controls(browser: Browser, file: Path) -> None:
     page = opened(browser, file).page
     names = []
     for _ in range(5):
@@ -180,7 +180,7 @@ def test_the_keyboard_reaches_all(browser: Browser, file: Path) -> None:
     assert page.evaluate("location.hash") == "#facts"
 
 
-def test_the_data_can_be_saved(browser: Browser, file: Path, tmp_path: Path) -> None:
+def test_data_can_be_saved(browser: Browser, file: Path, tmp_path: Path) -> None:
     visit = opened(browser, file)
     with visit.page.expect_download() as waited:
         visit.page.get_by_role("button", name="Save the data").click()
@@ -192,7 +192,7 @@ def test_the_data_can_be_saved(browser: Browser, file: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280])
-def test_it_fits_and_follows_the_scheme(
+def test_page_fits_and_follows_the_colour_scheme(
     browser: Browser, file: Path, width: int
 ) -> None:
     visit = opened(browser, file, width=width, height=740)
@@ -209,7 +209,7 @@ def test_it_fits_and_follows_the_scheme(
     assert visit.complaints == []
 
 
-def test_without_charts_the_data_stand_open(
+def test_data_tables_are_open_without_charts(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "has_charts", lambda: False)

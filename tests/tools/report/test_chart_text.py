@@ -1,4 +1,4 @@
-"""What a chart shows is told in words and stands in a table."""
+"""Descriptions and tables of charts."""
 
 from math import inf, isfinite, nan
 
@@ -28,11 +28,11 @@ heights = st.none() | st.floats()
         ("sync", "sync"),
     ],
 )
-def test_numbers_are_written_to_be_read(value: float | str | None, text: str) -> None:
+def test_numbers_are_formatted(value: float | str | None, text: str) -> None:
     assert figure(value) == text
 
 
-def test_it_is_told_what_a_chart_shows() -> None:
+def test_description_has_the_range_of_each_series() -> None:
     chart = Chart(
         "Rates",
         "seconds",
@@ -49,7 +49,7 @@ def test_it_is_told_what_a_chart_shows() -> None:
     )
 
 
-def test_many_series_are_counted_and_none_is_said() -> None:
+def test_description_of_many_series_and_of_none() -> None:
     series = [Series(f"s{number}", ["a"], [number]) for number in range(8)]
     text = describe(Chart("", "x", "y", series, kind="bar"))
     assert "s5: 5 at a. 2 more in the table." in text
@@ -57,7 +57,7 @@ def test_many_series_are_counted_and_none_is_said() -> None:
     assert describe(Chart("", "x", "y", [])).endswith("There is no data.")
 
 
-def test_series_with_other_places_share_the_rows() -> None:
+def test_series_with_different_x_share_rows() -> None:
     chart = Chart(
         "T", "x", "y", [Series("a", [3, 1], [30, 10]), Series("b", [2, 3], [2, 3])]
     )
@@ -67,12 +67,12 @@ def test_series_with_other_places_share_the_rows() -> None:
     assert table.rows == [["1", "10", "-"], ["2", "-", "2"], ["3", "30", "3"]]
 
 
-def test_names_stay_in_their_order() -> None:
+def test_names_keep_their_order() -> None:
     chart = Chart("T", "stage", "y", [Series("a", ["sync", "async"], [1, None])])
     assert data_table(chart).rows == [["sync", "1"], ["async", "-"]]
 
 
-def test_a_long_table_is_thinned_and_says_so() -> None:
+def test_long_table_is_thinned() -> None:
     seconds = list(range(1201))
     table = data_table(Chart("T", "x", "y", [Series("a", seconds, seconds)]))
     assert [row[0] for row in table.rows[:3]] == ["0", "3", "6"]
@@ -81,7 +81,7 @@ def test_a_long_table_is_thinned_and_says_so() -> None:
 
 
 @given(st.lists(st.lists(st.tuples(places, heights), max_size=6), max_size=4))
-def test_no_value_is_missing_from_the_table(
+def test_table_has_every_value(
     points: list[list[tuple[int, float]]],
 ) -> None:
     chart = Chart(

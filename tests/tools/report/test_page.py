@@ -1,4 +1,4 @@
-"""A report is one file that asks for nothing, whatever its texts are."""
+"""A report is one self-contained file, whatever its texts are."""
 
 import re
 from html.parser import HTMLParser
@@ -91,7 +91,7 @@ def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_library")
 @given(texts, json)
-def test_any_text_is_only_text(text: str, data: object) -> None:
+def test_texts_are_escaped(text: str, data: object) -> None:
     plain, other = Parsed(render(report())), Parsed(render(report(text, data)))
     # An empty text, or one of spaces, has no paragraph and no note.
     skipped = ("p", "pre", "code")
@@ -105,7 +105,7 @@ def test_any_text_is_only_text(text: str, data: object) -> None:
     assert other.scripts["module"] == plain.scripts["module"]
 
 
-def test_it_leads_nowhere_and_fits_together() -> None:
+def test_links_stay_in_the_page() -> None:
     content = render(report())
     parsed = Parsed(content)
     assert set(parsed.links) == {"data:,", "#main", "#section-0", "#facts"}
@@ -120,7 +120,7 @@ def test_it_leads_nowhere_and_fits_together() -> None:
     assert b"{{" not in content.replace(parsed.scripts["library"].encode(), b"")
 
 
-def test_what_is_not_finite_is_a_gap() -> None:
+def test_infinite_values_are_gaps() -> None:
     series = Series("s", [1.0, 2.0], [float("inf"), float("nan")])
     parsed = Parsed(
         render(
@@ -138,7 +138,7 @@ def test_what_is_not_finite_is_a_gap() -> None:
     assert msgspec.json.decode(parsed.scripts["data"]) == {"worst": None}
 
 
-def test_without_plotly_all_figures_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_without_plotly_has_all_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "has_charts", lambda: False)
     content = render(report())
     assert len(content) < 30_000
@@ -147,7 +147,7 @@ def test_without_plotly_all_figures_are_there(monkeypatch: pytest.MonkeyPatch) -
     assert b"<details open>" in content
 
 
-def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_report_is_written_atomically(tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     write_report(report(), file)
     assert file.read_bytes() == render(report())
@@ -163,7 +163,7 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "folder"}
 
 
-def test_a_place_is_looked_at_beforehand(tmp_path: Path) -> None:
+def test_place_is_checked_beforehand(tmp_path: Path) -> None:
     check_place(tmp_path / "report.html")
     for path in (tmp_path, tmp_path / "none" / "report.html"):
         with pytest.raises(TrafficError, match="cannot be written there: name a file"):

@@ -1,4 +1,4 @@
-"""Which choices a service has, from its runners and its configuration."""
+"""The choices of a service follow from its runners and its configuration."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def grid(
     return grid_of(plan, config, cores), plan.runners, config
 
 
-def test_choices_follow_from_what_the_runner_can_do() -> None:
+def test_choices_follow_from_the_runner() -> None:
     found, _, _ = grid(Batched)
     assert [(choice.what, choice.values) for choice in found.choices] == [
         ("workers", (4, 2, 1)),
@@ -66,7 +66,7 @@ def test_choices_follow_from_what_the_runner_can_do() -> None:
     assert alone.choices == ()
 
 
-def test_runners_are_named_where_there_are_several() -> None:
+def test_several_runners_are_named() -> None:
     found, _, _ = grid(Batched, Single)
     assert found.text(tuple(values[0] for values in found.values)) == (
         "4 API workers, batched: batches up to 100, batched: 2 threads, "
@@ -75,7 +75,7 @@ def test_runners_are_named_where_there_are_several() -> None:
 
 
 @pytest.mark.parametrize("kind", [Batched, Single])
-def test_keys_make_the_replicas_and_threads_that_were_chosen(
+def test_keys_yield_the_chosen_replicas_and_threads(
     kind: type[headway.Runnable], tmp_path: Any
 ) -> None:
     found, [runner], _ = grid(kind)

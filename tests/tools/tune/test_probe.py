@@ -1,4 +1,4 @@
-"""What counts as kept, from the outcomes of single requests."""
+"""Whether a probe keeps the target, from the outcomes of its requests."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def outcomes(changes: dict[int, tuple[float, int]]) -> Outcomes:
         ({11: (0.0, NOT_SENT)}, False),
     ],
 )
-def test_one_in_a_hundred_may_be_late_and_one_in_a_thousand_fail(
+def test_target_allows_1_percent_late_and_1_per_mille_failed(
     changes: dict[int, tuple[float, int]], kept: bool
 ) -> None:
     found, figures = judge(outcomes(changes), seconds=1.0, target=TARGET)
@@ -56,7 +56,7 @@ def test_one_in_a_hundred_may_be_late_and_one_in_a_thousand_fail(
     assert figures["ok_per_s"] == pytest.approx(1000, rel=0.03)
 
 
-def test_figures_are_of_the_time_that_was_watched() -> None:
+def test_figures_cover_the_measured_time() -> None:
     _, figures = judge(outcomes({20: (0.3, 200)}), seconds=1.0, target=TARGET)
     assert figures["p99_ms"] == pytest.approx(300)
     assert figures["in_time"] == pytest.approx(0.98)
@@ -66,7 +66,7 @@ def test_figures_are_of_the_time_that_was_watched() -> None:
     assert failed["failed"] == pytest.approx(0.02)
 
 
-def test_nothing_sent_is_missed() -> None:
+def test_target_is_missed_if_little_was_sent() -> None:
     kept, figures = judge(outcomes({900: (0, NOT_SENT)}), seconds=1.0, target=TARGET)
     assert not kept
     assert figures["in_time"] < 0.2

@@ -1,4 +1,4 @@
-"""The search against servers whose capacity is known, without any real time."""
+"""The search against simulated servers of known capacity."""
 
 import math
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def separable(draw: st.DrawFn) -> dict[Setting, float]:
 
 
 @given(separable())
-def test_the_best_setting_is_found_where_choices_are_independent(
+def test_best_setting_is_found_if_choices_are_independent(
     capacities: dict[Setting, float],
 ) -> None:
     trials, _ = run(by_setting(capacities))
@@ -88,7 +88,7 @@ def test_the_best_setting_is_found_where_choices_are_independent(
 
 
 @given(st.lists(st.floats(6, 50_000), min_size=32, max_size=32))
-def test_nothing_near_the_found_setting_is_better(capacity: list[float]) -> None:
+def test_no_neighbour_of_the_best_setting_is_better(capacity: list[float]) -> None:
     capacities: dict[Setting, float] = dict(zip(SETTINGS, capacity, strict=True))
     trials, _ = run(by_setting(capacities))
     found = best(trials)
@@ -112,7 +112,9 @@ def test_most_settings_take_one_trial(capacities: dict[Setting, float]) -> None:
 
 @settings(max_examples=30)
 @given(separable(), st.integers())
-def test_accidents_cost_little(capacities: dict[Setting, float], seed: int) -> None:
+def test_disturbed_trials_cost_little(
+    capacities: dict[Setting, float], seed: int
+) -> None:
     """One trial in twenty is disturbed: all is answered, but not in time."""
     luck = Random(seed)
 
@@ -137,7 +139,7 @@ def test_accidents_cost_little(capacities: dict[Setting, float], seed: int) -> N
 
 
 @given(separable(), st.floats(0, 300))
-def test_it_ends_in_time_with_what_was_found(
+def test_search_ends_in_time_with_a_confirmed_result(
     capacities: dict[Setting, float], budget_s: float
 ) -> None:
     trials, left_s = run(by_setting(capacities), budget_s=budget_s)
@@ -150,7 +152,7 @@ def test_it_ends_in_time_with_what_was_found(
 
 @settings(max_examples=30)
 @given(separable(), st.floats(0, 100))
-def test_one_that_goes_on_finds_the_same(
+def test_resumed_search_finds_the_same(
     capacities: dict[Setting, float], budget_s: float
 ) -> None:
     whole, _ = run(by_setting(capacities))
@@ -162,7 +164,7 @@ def test_one_that_goes_on_finds_the_same(
     assert (found.setting, found.per_s) == (expected.setting, expected.per_s)
 
 
-def test_settings_that_do_not_start_are_passed_over() -> None:
+def test_settings_that_do_not_start_are_skipped() -> None:
     def measure(step: NextTrial) -> Trial:
         if step.setting[0] == 2:
             return Trial(setting=step.setting, per_s=0.0, kept=False, problem="no")
@@ -176,7 +178,7 @@ def test_settings_that_do_not_start_are_passed_over() -> None:
     assert len(failed) == len(set(failed))
 
 
-def test_nothing_starts() -> None:
+def test_search_ends_if_no_setting_starts() -> None:
     trials, _ = run(
         lambda step: Trial(setting=step.setting, per_s=0.0, kept=False, problem="no")
     )
@@ -184,7 +186,7 @@ def test_nothing_starts() -> None:
     assert len(trials) == len({trial.setting for trial in trials})
 
 
-def test_target_that_cannot_be_kept_goes_down_to_the_lowest_rate() -> None:
+def test_impossible_target_is_tried_down_to_the_lowest_rate() -> None:
     trials, _ = run(serve(0.0))
     assert best(trials) is None
     assert {trial.per_s for trial in trials if trial.setting == FIRST} >= {100.0, 5.0}
@@ -192,7 +194,7 @@ def test_target_that_cannot_be_kept_goes_down_to_the_lowest_rate() -> None:
     assert set(others) == {5.0}
 
 
-def test_doubted_miss_is_tried_again_before_anything_else() -> None:
+def test_doubtful_miss_is_repeated_first() -> None:
     rules = search()
     missed = Trial(
         setting=FIRST, per_s=100.0, kept=False, p99_ms=60, ok_per_s=99, in_time=0.95
@@ -202,7 +204,7 @@ def test_doubted_miss_is_tried_again_before_anything_else() -> None:
     assert step == NextTrial(FIRST, 25.0)
 
 
-def test_winner_that_fails_its_confirmation_is_tried_at_lower_rates() -> None:
+def test_failed_confirmation_is_repeated_at_lower_rates() -> None:
     def measure(step: NextTrial) -> Trial:
         return serve(850.0 if step.confirms else 1000.0)(step)
 
@@ -212,7 +214,7 @@ def test_winner_that_fails_its_confirmation_is_tried_at_lower_rates() -> None:
     assert found.per_s <= 850.0
 
 
-def test_winner_that_is_never_confirmed_is_told_all_the_same() -> None:
+def test_unconfirmed_best_setting_is_returned() -> None:
     def measure(step: NextTrial) -> Trial:
         return serve(1.0 if step.confirms else 1000.0)(step)
 

@@ -1,4 +1,4 @@
-"""A search's report says what was found, and shows every trial."""
+"""The report of a tuner run shows the result and every trial."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def points(chart: Chart) -> dict[str, list[tuple[float | str, float | None]]]:
     }
 
 
-def test_what_was_found_and_why() -> None:
+def test_report_shows_the_result_with_reasons() -> None:
     report = made(TRIALS)
     assert report.summary == (
         "140 requests/s within 50 ms, with 1 API worker, batches up to 100."
@@ -81,7 +81,7 @@ def test_what_was_found_and_why() -> None:
     assert ("Cores", "2") in report.facts
 
 
-def test_every_trial_is_shown() -> None:
+def test_report_shows_every_trial() -> None:
     shown = charts(made(TRIALS))
     assert points(shown["Trials"]) == {
         "kept": [(4, 100), (10, 150)],
@@ -120,7 +120,7 @@ def test_every_trial_is_shown() -> None:
     ],
     ids=["late", "stopped", "unconfirmed", "nothing"],
 )
-def test_the_reader_is_told_what_to_know(
+def test_report_lists_problems(
     trials: list[Trial], is_stopped: bool, words: list[str]
 ) -> None:
     problems = made(trials, is_stopped=is_stopped).problems
@@ -136,7 +136,7 @@ def test_the_reader_is_told_what_to_know(
     ],
     ids=["none", "missed"],
 )
-def test_a_search_that_found_nothing(trials: list[Trial], summary: str) -> None:
+def test_report_without_a_result(trials: list[Trial], summary: str) -> None:
     report = made(trials, is_stopped=True)
     assert report.summary.startswith(summary)
     assert report.sections[0].charts == ()

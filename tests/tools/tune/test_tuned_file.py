@@ -1,4 +1,4 @@
-"""What the tuner writes is read back as what was meant."""
+"""The configuration that the tuner writes is valid and commented."""
 
 from typing import Any
 
@@ -28,25 +28,25 @@ documents = st.recursive(
 @given(
     documents, st.dictionaries(st.tuples(words), st.lists(st.just("why")), max_size=3)
 )
-def test_document_is_read_back(
+def test_written_document_is_read_back(
     document: dict[str, Any], comments: dict[tuple[str, ...], list[str]]
 ) -> None:
     assert (yaml.safe_load(render(document, comments)) or {}) == document
 
 
-def test_comments_stand_above_their_keys() -> None:
+def test_comments_are_above_their_keys() -> None:
     text = render({"a": {"b": 1, "c": [1, 2]}}, {("a", "c"): ["one", "two"]})
     assert text == "a:\n  b: 1\n  # one\n  # two\n  c: [1, 2]\n"
 
 
-def test_keys_are_set_beside_those_that_are_there() -> None:
+def test_keys_are_added_to_existing_ones() -> None:
     document = {"api_server": {"port": 1}, "runners": None}
     made = with_keys(document, {("api_server", "workers"): 2, ("runners", "a", "b"): 3})
     assert made == {"api_server": {"port": 1, "workers": 2}, "runners": {"a": {"b": 3}}}
     assert document == {"api_server": {"port": 1}, "runners": None}
 
 
-def test_each_choice_says_how_the_others_fared() -> None:
+def test_comment_has_the_results_of_all_values() -> None:
     grid = Grid(
         (
             Choice(what="workers", values=(2, 1)),
@@ -64,23 +64,23 @@ def test_each_choice_says_how_the_others_fared() -> None:
         Trial(setting=(2, 25, 1, 2), per_s=9_000, kept=False, failed=0.25),
         Trial(setting=(2, 100, 2, 1), per_s=0, kept=False, problem="no memory"),
     ]
-    told = choice_comments(grid, trials, found)
-    assert told["api_server", "workers"] == [
+    comments = choice_comments(grid, trials, found)
+    assert comments["api_server", "workers"] == [
         "2 API workers: 18,200/s",
         "1 API worker: kept 11,900/s",
     ]
     base = ("runners", "m")
-    assert told[(*base, "batching", "max_batch_size")] == [
+    assert comments[(*base, "batching", "max_batch_size")] == [
         "batches up to 100: 18,200/s",
         "batches up to 25: did not keep 9,000/s with other choices changed as well: "
         "25.0% failed",
         "batches up to 400: did not keep 19,000/s: p99 75 ms",
     ]
-    assert told[(*base, "resources", "cpu")] == [
+    assert comments[(*base, "resources", "cpu")] == [
         "1 thread: 18,200/s",
         "2 threads: skipped: no memory",
     ]
-    assert told[(*base, "workers_per_resource")] == [
+    assert comments[(*base, "workers_per_resource")] == [
         "1 replica: 18,200/s",
         "2 replicas: did not keep 9,000/s with other choices changed as well: "
         "25.0% failed",

@@ -1,4 +1,4 @@
-"""The walk with real servers and Locust's users, as short as can be."""
+"""The walk with real servers and Locust's users, as short as possible."""
 
 import re
 import signal
@@ -15,14 +15,14 @@ from headway.tools.tune.probe import Target
 from headway.tools.walk.stage import Stage, plain_stages
 from headway.tools.walk.walk import Walk, WalkPlan
 from tests.serving.server import SERVICES
-from tests.tools.commands import Command
+from tests.tools.command import Command
 
 
 @pytest.mark.timeout(60)
 def test_stages_are_measured_and_a_broken_one_is_skipped() -> None:
     sync, *_ = plain_stages("paced:paced", SERVICES, {}, 2)
     broken = Stage(name="broken", what="", service="paced:unloadable", document={})
-    told: list[str] = []
+    lines: list[str] = []
     walk = Walk(
         plan=WalkPlan(
             service="paced:paced",
@@ -39,13 +39,13 @@ def test_stages_are_measured_and_a_broken_one_is_skipped() -> None:
             precision=4.0,
         ),
         clock=MonotonicClock(),
-        progress=told.append,
+        progress=lines.append,
     )
     walk.run()
     assert [stage.name for stage in walk.stages] == ["sync", "broken", "tuned"]
     for stage in (walk.stages[0], walk.stages[2]):
         assert stage.problem == ""
-        # However much else the machine does, it is one of those that are tried.
+        # One of the rates tried, however busy the machine is.
         assert stage.limit_per_s in (6.25, 25.0, 100.0, 400.0)
         [step] = stage.steps
         assert step.failures == 0
@@ -53,12 +53,20 @@ def test_stages_are_measured_and_a_broken_one_is_skipped() -> None:
         assert 4 <= step.p50_ms <= step.p99_ms
         assert stage.livez_p99_ms is not None
     assert "no weights" in walk.stages[1].problem
-    assert told[0].startswith("sync: ")
+    assert lines[0].startswith("sync: ")
 
 
 @pytest.mark.timeout(60)
-def test_ctrl_c_shows_what_was_measured(tmp_path: Path) -> None:
-    arguments = ("walk", "paced:paced", "--ladder", "4/4", "--quick")
+def test_ctrl_c_shows_the_results_so_far(tmp_path: Path) -> None:
+    arguments = (
+        "walk",
+        "paced:paced",
+        "--ladder",
+        "4/4",
+        "--rung-time",
+        "0.5s",
+        "--quick",
+    )
     files = ("--json", "walk.json", "--report", "walk.html")
     with Command(*arguments, *files, folder=tmp_path) as command:
         command.read_until("RPS")
@@ -75,7 +83,7 @@ def test_ctrl_c_shows_what_was_measured(tmp_path: Path) -> None:
     assert msgspec.json.decode(found[1])["stages"] == [stage]
 
 
-def test_stages_turn_batching_off_for_every_runner() -> None:
+def test_async_stage_turns_batching_off_for_every_runner() -> None:
     document = {
         "api_server": {"timeout": 5},
         "runners": {"model": {"batching": {"max_batch_size": 9}}, "batching": None},

@@ -1,8 +1,8 @@
-"""A walk's report shows the stages side by side, as far as they were measured."""
+"""The results of a walk, complete or stopped: text table and report."""
 
 from headway.tools.report.document import Report
 from headway.tools.walk.stage import StageFigures, StepFigures
-from headway.tools.walk.walk_report import walk_report
+from headway.tools.walk.walk_report import result_lines, walk_report, walk_table
 
 
 def step(users: int, rps: float) -> StepFigures:
@@ -27,7 +27,7 @@ def made(stages: list[StageFigures], *, is_stopped: bool = False) -> Report:
     )
 
 
-def test_stages_stand_side_by_side() -> None:
+def test_report_compares_the_stages() -> None:
     report = made([SYNC, BROKEN, BATCHING, TUNED])
     assert report.summary == ("sync keeps 50 ms at 100 requests/s, tuned at 9,000.")
     assert report.problems == ["workers was skipped: no memory"]
@@ -59,9 +59,51 @@ def test_stages_stand_side_by_side() -> None:
     ]
 
 
-def test_a_walk_that_was_stopped() -> None:
+def test_report_of_a_stopped_walk() -> None:
     report = made([BATCHING], is_stopped=True)
     assert report.summary == "No stage was measured to its end."
     assert "was stopped" in report.problems[-1]
     assert made([], is_stopped=True).sections == []
     assert made([SYNC]).summary.endswith("100 requests/s, and no later stage at more.")
+
+
+def figures(rps: float, p99_ms: float) -> StepFigures:
+    return StepFigures(users=50, rps=rps, p50_ms=1.0, p99_ms=p99_ms, failures=1)
+
+
+STAGES = [
+    StageFigures(name="sync", what="", steps=[figures(100, 900)], limit_per_s=200.0),
+    StageFigures(
+        name="async",
+        what="",
+        steps=[figures(101, 890)],
+        limit_per_s=205.0,
+        livez_p99_ms=2.0,
+    ),
+    StageFigures(name="workers", what="", problem="no memory"),
+    StageFigures(
+        name="batching", what="", steps=[figures(150, 1900)], limit_per_s=9000.0
+    ),
+    StageFigures(name="tuned", what="", steps=[]),
+]
+
+
+def test_lines_name_gains_and_losses() -> None:
+    assert result_lines(STAGES, 50)[-4:] == [
+        "async: no better than sync on this machine",
+        "batching: requests/s within the target 205 -> 9,000; RPS at 50 users "
+        "101 -> 150 (but p99 ms at 50 users 890 -> 1,900)",
+        "tuned: no better than batching on this machine",
+        "workers: skipped: no memory",
+    ]
+
+
+def test_table_has_dashes_for_missing_figures() -> None:
+    assert walk_table(STAGES, 50) == [
+        "stage     /s in 50 ms  RPS@50  p99@50  failures  /livez p99",
+        "sync              200     100     900         1           -",
+        "async             205     101     890         1           2",
+        "workers             -       -       -         0           -",
+        "batching        9,000     150   1,900         1           -",
+        "tuned               -       -       -         0           -",
+    ]

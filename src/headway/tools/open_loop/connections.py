@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 __all__ = ["ConnectionPool", "address", "answer_bytes", "request_bytes", "status_of"]
 
 _CONNECT_S = 5.0
-_READ_BYTES = 16384
+_READ_BYTES = 4096
+"""A larger buffer costs more per read, and most answers are small."""
 
 Item = TypeVar("Item")
 
@@ -117,11 +118,17 @@ class ConnectionPool(Generic[Item]):
             opened.setblocking(False)
             self._idle.append(self._register(opened))
 
-    def send(self, item: Item, request: bytes) -> None:
-        """Send a request on an idle connection, or on a new one."""
-        connection = self._idle.pop() if self._idle else self._connect()
+    def send(self, item: Item, request: bytes) -> bool:
+        """Send on an idle or a new connection; return whether there is one."""
+        if self._idle:
+            connection = self._idle.pop()
+        elif len(self.pending) < self._limit:
+            connection = self._connect()
+        else:
+            return False
         self.pending[connection] = item
         self._write(connection, request)
+        return True
 
     def poll(self) -> None:
         """Read the answers that have arrived, without waiting."""

@@ -127,11 +127,11 @@ class OpenLoop:
         number = self._next
         last = min(number + _BURST, len(scheduled))
         while number < last and scheduled[number] <= now:
-            if pool.is_full:
-                self._status[number] = NOT_SENT
+            sent = time.monotonic() - self._began
+            if pool.send(number, self._request):
+                self._sent[number] = sent
             else:
-                self._sent[number] = time.monotonic() - self._began
-                pool.send(number, self._request)
+                self._status[number] = NOT_SENT
             number += 1
         self._next = number
 

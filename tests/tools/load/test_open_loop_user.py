@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,8 @@ import pytest
 
 from headway.tools.load.load import LoadResult
 from tests.benchmarks.peer import Peer, hang_up
-from tests.tools.commands import Command
+from tests.serving.server import Server
+from tests.tools.command import Command
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -22,7 +24,7 @@ from locust import events
 
 from headway.locust import Bursts, OpenLoopUser, Request
 
-told = []
+reported = []
 
 
 class Visitors(OpenLoopUser):
@@ -37,20 +39,26 @@ class Visitors(OpenLoopUser):
 
 
 @events.request.add_listener
-def listen(**told_of):
-    told.append({key: repr(value) for key, value in told_of.items()})
+def listen(**fields):
+    reported.append({key: repr(value) for key, value in fields.items()})
 
 
 @events.quitting.add_listener
 def write(**_):
-    with open("told.json", "w") as file:
-        json.dump(told, file)
+    with open("reported.json", "w") as file:
+        json.dump(reported, file)
 """
 
 
-def load(folder: Path, *arguments: str) -> tuple[int, str]:
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Server("paced:paced") as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def load(url: str, folder: Path, *arguments: str) -> tuple[int, str]:
     with Command(
-        *("load", "paced:paced", *arguments, "--json", "load.json"), folder=folder
+        *("load", url, *arguments, "--json", "load.json"), folder=folder
     ) as command:
         code = command.wait()
         assert command.processes() == []
@@ -61,51 +69,53 @@ def result(folder: Path) -> LoadResult:
     return msgspec.json.decode((folder / "load.json").read_bytes(), type=LoadResult)
 
 
-def test_rate_is_kept_whatever_the_number_of_users(tmp_path: Path) -> None:
+def test_each_user_keeps_its_rate(url: str, tmp_path: Path) -> None:
     code, output = load(
-        *(tmp_path, "--rate", "40", "--ladder", "1/1,2/2", "--run-time", "3s")
+        *(url, tmp_path, "--rate", "40", "--ladder", "1/1,2/2", "--run-time", "3s")
     )
     assert code == 0, output
     found = result(tmp_path)
     assert found.users_from == "the samples of /ask, each user 40/s"
     one, two = (step.whole for step in found.steps)
-    # Poisson, and a user that comes a while after the step has begun.
+    # Poisson arrivals, and the user is spawned some time after the step begins.
     assert 50 < one.requests < 160
     assert one.requests < two.requests < 320
     assert one.failures == two.failures == 0
 
 
-def test_listeners_are_told_and_answers_are_judged(tmp_path: Path) -> None:
+def test_requests_are_reported_to_listeners_with_their_failures(
+    url: str, tmp_path: Path
+) -> None:
     (tmp_path / "users.py").write_text(USERS)
     code, output = load(
-        *(tmp_path, "-f", "users.py", "--users", "1", "--run-time", "3s")
+        *(url, tmp_path, "-f", "users.py", "--users", "1", "--run-time", "3s")
     )
     assert code == 1, output
     assert "x POST counting: " in output
     assert "a multiple of ten" in output
     found = result(tmp_path)
-    told = json.loads((tmp_path / "told.json").read_text())
-    assert len(told) == found.requests > 50
-    failed = [entry for entry in told if entry["exception"] != "None"]
-    assert len(failed) == found.failures == len(told) // 10
-    assert {entry["name"] for entry in told} == {"'counting'"}
-    starts = sorted(float(entry["start_time"]) for entry in told)
-    # Five at each moment, whenever they were really sent.
+    reported = json.loads((tmp_path / "reported.json").read_text())
+    assert len(reported) == found.requests > 50
+    failed = [entry for entry in reported if entry["exception"] != "None"]
+    assert len(failed) == found.failures == len(reported) // 10
+    assert {entry["name"] for entry in reported} == {"'counting'"}
+    starts = sorted(float(entry["start_time"]) for entry in reported)
+    # Bursts of five have the same start time, whenever they were sent.
     assert starts[5] - starts[4] == pytest.approx(0.1, abs=1e-3)
     assert starts[4] - starts[0] == pytest.approx(0, abs=1e-3)
 
 
-def test_nothing_to_send_is_said_at_once(tmp_path: Path) -> None:
+def test_user_without_requests_ends_at_once(url: str, tmp_path: Path) -> None:
     (tmp_path / "users.py").write_text(
         "from headway.locust import OpenLoopUser\n"
         "class Visitors(OpenLoopUser):\n    pass\n"
     )
-    code, output = load(tmp_path, "-f", "users.py", "--run-time", "10m")
+    code, output = load(url, tmp_path, "-f", "users.py", "--run-time", "10m")
     assert code == 1
     assert "Visitors has nothing to send: set `requests`" in output
 
 
-def test_no_server_for_it_is_said_at_once(tmp_path: Path) -> None:
+def test_https_host_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "users.py").write_text(USERS)
     with Peer(lambda _: hang_up) as peer:
         url = peer.url.replace("http:", "https:").removesuffix("/predict")

@@ -1,4 +1,4 @@
-"""What is written is Python that sends just what it was to send."""
+"""Generated locustfiles are valid Python and send the given samples."""
 
 import ast
 
@@ -20,16 +20,16 @@ samples = st.lists(
 
 
 @given(samples)
-def test_each_closed_user_has_a_task_for_each_question(
-    asked: list[SampleRequest],
+def test_closed_users_have_a_task_for_each_sample(
+    given_samples: list[SampleRequest],
 ) -> None:
     [users] = [
         node
-        for node in ast.parse(closed_users(asked)).body
+        for node in ast.parse(closed_users(given_samples)).body
         if isinstance(node, ast.ClassDef)
     ]
     tasks = [node for node in users.body if isinstance(node, ast.FunctionDef)]
-    assert len({task.name for task in tasks}) == len(asked)
+    assert len({task.name for task in tasks}) == len(given_samples)
     found = []
     for task in tasks:
         assert isinstance(task.body[0], ast.Expr)
@@ -38,16 +38,16 @@ def test_each_closed_user_has_a_task_for_each_question(
         route, body = (ast.literal_eval(argument) for argument in call.args)
         headers = ast.literal_eval(call.keywords[0].value)
         found.append(SampleRequest(route, body, headers["Content-Type"]))
-    assert found == asked
+    assert found == given_samples
 
 
 @given(samples, st.floats(min_value=0.001, max_value=1e6))
-def test_open_users_have_the_rate_and_all_questions(
-    asked: list[SampleRequest], per_s: float
+def test_open_users_have_the_rate_and_all_samples(
+    given_samples: list[SampleRequest], per_s: float
 ) -> None:
     calls = [
         node
-        for node in ast.walk(ast.parse(open_users(asked, per_s)))
+        for node in ast.walk(ast.parse(open_users(given_samples, per_s)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     ]
     [arrivals] = [call for call in calls if call.func.id == "Poisson"]  # type: ignore[attr-defined]  # all are names
@@ -58,4 +58,4 @@ def test_open_users_have_the_rate_and_all_questions(
             route, body = (ast.literal_eval(argument) for argument in call.args)
             content_type = ast.literal_eval(call.keywords[0].value)
             found.append(SampleRequest(route, body, content_type))
-    assert found == asked
+    assert found == given_samples

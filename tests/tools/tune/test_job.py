@@ -1,4 +1,4 @@
-"""The state goes on only with what it was measured of."""
+"""A job resumes only from trials that are still valid."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ TRIAL = Trial(setting=(2, 100), per_s=0.1 + 0.2, kept=True, p99_ms=None)
 MODULE = "import headway\nsvc = headway.Service('tuned')\n"
 
 
-def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_state_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     save_state(file, TuneState(fingerprint="a", trials=[TRIAL]))
     assert load_state(file, "a").trials == [TRIAL]
@@ -33,7 +33,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
 
-def test_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_foreign_state_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text("[]")
     with pytest.raises(
@@ -44,7 +44,7 @@ def test_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
         save_state(tmp_path / "nowhere" / "state.json", TuneState(fingerprint="a"))
 
 
-def test_fingerprint_follows_the_code_and_what_is_asked(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_code_and_job(tmp_path: Path) -> None:
     file = tmp_path / "tuned_service.py"
     file.write_text(MODULE)
     service = load_service("tuned_service:svc", tmp_path)

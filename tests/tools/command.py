@@ -1,4 +1,4 @@
-"""A command of Headway's as a process, and all the processes that it starts."""
+"""Runs a `headway` command as a process, and finds all processes that it starts."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ __all__ = ["Command"]
 
 
 class Command:
-    """`headway ...` in an environment that marks all that it starts."""
+    """`headway ...`, with a mark in the environment of all processes that it starts."""
 
     def __init__(self, *arguments: str, folder: Path) -> None:
         self._mark = f"HW_TEST_MARK={uuid.uuid4().hex}"
@@ -71,7 +71,7 @@ class Command:
         return self._process.wait()
 
     def processes(self) -> list[int]:
-        """Return the pids of itself and of what it has started, as far as they live."""
+        """Return the ids of its living processes."""
         found = []
         for folder in Path("/proc").iterdir():
             with contextlib.suppress(OSError):

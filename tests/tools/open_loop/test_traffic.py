@@ -46,7 +46,7 @@ def test_counts_add_up(requests: list[tuple[int, float]]) -> None:
     assert summary.failed == sum(s in (204, 400, 500) for s, _ in requests)
 
 
-def test_latencies_of_answers_and_of_refusals_are_apart() -> None:
+def test_latencies_of_answers_and_refusals_are_separate() -> None:
     summary = outcomes([1, 1, 1, 1], [1.5, 1.1, 1.2, 3], [200, 503, 429, 504]).summary(
         1
     )
@@ -56,7 +56,7 @@ def test_latencies_of_answers_and_of_refusals_are_apart() -> None:
     assert summary.statuses == "200: 1, 429: 1, 503: 1, 504: 1"
 
 
-def test_late_answers_are_those_since_the_step() -> None:
+def test_lateness_counts_answers_since_the_step() -> None:
     some = outcomes(
         [0, 4.5, 5, 5.2, 6], [2, 6, 6.5, 6.2, 6.1], [200, 504, 200, 503, 200]
     )
@@ -72,7 +72,7 @@ def test_late_answers_are_those_since_the_step() -> None:
         ([math.inf] * 3 + [10] * 4, math.inf),
     ],
 )
-def test_recovery_is_when_the_latency_stays_normal(
+def test_recovery_is_when_latency_stays_normal(
     medians_ms: list[float], recovered_s: float
 ) -> None:
     assert recovered_after_s(medians_ms, normal_ms=10) == pytest.approx(recovered_s)
@@ -84,7 +84,7 @@ def test_recovery_is_when_the_latency_stays_normal(
     ),
     st.integers(0, 2**32),
 )
-def test_schedule_rises_within_its_phases(phases: list[Phase], seed: int) -> None:
+def test_schedule_ascends_within_its_phases(phases: list[Phase], seed: int) -> None:
     traffic = Traffic(
         url="http://127.0.0.1:1/", phases=tuple(phases), body=b"[]", seed=seed
     )

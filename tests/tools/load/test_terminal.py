@@ -1,4 +1,4 @@
-"""A bar on a terminal, lines in a file."""
+"""Progress: a bar on a terminal, lines in a file."""
 
 import io
 

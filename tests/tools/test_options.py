@@ -1,4 +1,4 @@
-"""Ladders as people write them, and what is none."""
+"""Load steps and durations on the command line."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def test_malformed_ladder_is_refused(text: str) -> None:
         parse_ladder(text)
 
 
-def test_ladder_is_read() -> None:
+def test_ladder_is_parsed() -> None:
     assert parse_ladder("50/10, 200/0.5") == (LoadStep(50, 10), LoadStep(200, 0.5))
 
 
@@ -26,6 +26,6 @@ def test_ladder_is_read() -> None:
         min_size=1,
     )
 )
-def test_what_is_written_is_read(steps: list[LoadStep]) -> None:
+def test_ladder_round_trip(steps: list[LoadStep]) -> None:
     text = ",".join(f"{step.users}/{step.spawn_per_s}" for step in steps)
     assert parse_ladder(text) == tuple(steps)

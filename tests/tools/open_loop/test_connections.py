@@ -15,7 +15,7 @@ from headway.tools.open_loop.connections import (
     name=st.sampled_from(["content-length", "Content-Length"]),
     data=st.data(),
 )
-def test_end_of_an_answer_is_found_however_it_is_cut(
+def test_length_of_a_partial_answer(
     status: int, body: bytes, name: str, data: st.DataObject
 ) -> None:
     head = f"HTTP/1.1 {status} Reason\r\nA: b\r\n{name}: {len(body)}\r\nC: d\r\n\r\n"
@@ -27,7 +27,7 @@ def test_end_of_an_answer_is_found_however_it_is_cut(
     assert answer_bytes(whole[:cut]) in (0, len(whole))
 
 
-def test_request_has_the_length_of_its_body_in_bytes() -> None:
+def test_content_length_counts_bytes() -> None:
     url = "http://127.0.0.1:3000/predict"
     assert address(url) == ("127.0.0.1", 3000)
     head, body = request_bytes(url, '"ü"'.encode(), {"A": "b"}).split(b"\r\n\r\n")

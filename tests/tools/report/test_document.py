@@ -1,4 +1,4 @@
-"""A report says what it was measured with."""
+"""Facts about the machine in a report."""
 
 import os
 
@@ -6,7 +6,7 @@ from headway.core.version import __version__
 from headway.tools.report.document import surroundings
 
 
-def test_surroundings_of_this_process() -> None:
+def test_facts_of_this_machine() -> None:
     facts = dict(surroundings(["headway", "tune", "a b", "\udc80"]))
     assert facts["Command"] == "headway tune 'a b' '?'"
     assert facts["Cores"] == str(len(os.sched_getaffinity(0)))

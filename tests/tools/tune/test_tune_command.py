@@ -1,4 +1,4 @@
-"""`headway tune` as a process: what it leaves, what it refuses, how it goes on."""
+"""`headway tune`: it resumes, writes its files, and refuses wrong options."""
 
 import re
 import signal
@@ -6,15 +6,20 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from headway.cli.tune import tune
 from headway.config.resolution import resolve
+from headway.errors import TrafficError
 from headway.tools.tune.job import TuneState
 from tests.serving.processes import wait_gone
-from tests.tools.commands import Command
+from tests.tools.command import Command
 
 
 @pytest.mark.timeout(60)
-def test_it_goes_on_after_ctrl_c_and_writes_the_configuration(tmp_path: Path) -> None:
+def test_tuner_resumes_after_ctrl_c_and_writes_the_configuration(
+    tmp_path: Path,
+) -> None:
     page = tmp_path / "report.html"
     shown = ("--report", "report.html")
     arguments = ("tune", "paced:paced", *shown, "--p99", "300ms", "--time")
@@ -37,7 +42,7 @@ def test_it_goes_on_after_ctrl_c_and_writes_the_configuration(tmp_path: Path) ->
         (tmp_path / "headway-tune.json").read_bytes(), type=TuneState
     )
     assert whole.trials[0] == begun.trials[0]
-    # What it took is in it, the start of the server with the first of its trials.
+    # The first trial of a setting includes the start of its server.
     assert 0 < sum(trial.took_s for trial in whole.trials) < 75
     report = page.read_text(encoding="utf-8")
     assert "The search was stopped" not in report
@@ -56,7 +61,7 @@ def test_it_goes_on_after_ctrl_c_and_writes_the_configuration(tmp_path: Path) ->
     assert config.runner("model").resources.cpu
 
 
-def test_killed_tuner_leaves_no_server(tmp_path: Path) -> None:
+def test_killed_tuner_leaves_no_process(tmp_path: Path) -> None:
     with Command("tune", "paced:paced", "--p99", "50ms", folder=tmp_path) as command:
         command.read_until("s left")
         left = command.processes()
@@ -68,12 +73,6 @@ def test_killed_tuner_leaves_no_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("paced:paced", "--p99", "50 parsecs"), "--p99 is '50 parsecs': write a time"),
-        (
-            ("paced:paced", "--p99", "1s", "--report", "none/report.html"),
-            "none/report.html: the report cannot be written there",
-        ),
-        (("paced:paced", "--p99", "0ms"), "--p99 is '0ms': write a time"),
         (("paced:paced", "--p99", "1s", "--route", "/x"), "it has no /x; name one of"),
         (("paced:paced", "--p99", "1s", "--time", "2s"), "raise --time"),
         (("paced:failing", "--p99", "1s"), "POST /ask is answered 500: "),
@@ -83,7 +82,7 @@ def test_killed_tuner_leaves_no_server(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_bad_input_is_one_line(
+def test_error_is_one_line(
     arguments: tuple[str, ...], line: str, tmp_path: Path
 ) -> None:
     with Command("tune", *arguments, folder=tmp_path) as command:
@@ -92,3 +91,20 @@ def test_bad_input_is_one_line(
     last = command.output.strip().splitlines()[-1]
     assert last.startswith("headway: error: ")
     assert line in last
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--p99", "50 parsecs"), "--p99 is '50 parsecs': write a time"),
+        (("--p99", "0ms"), "--p99 is '0ms': write a time"),
+        (
+            ("--p99", "1s", "--report", "none/report.html"),
+            "none/report.html: the report cannot be written there",
+        ),
+    ],
+)
+def test_wrong_option_is_refused(arguments: tuple[str, ...], message: str) -> None:
+    outcome = CliRunner().invoke(tune, ["paced:paced", *arguments])
+    assert isinstance(outcome.exception, TrafficError)
+    assert message in outcome.exception.message
