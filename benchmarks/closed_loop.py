@@ -1,6 +1,6 @@
-"""Closed-loop load that knows what the answer to each of its requests has to be.
+"""Closed-loop load that checks the answer to each of its requests.
 
-wrk is leaner, but cannot tell which request an answer belongs to. poison uses it.
+wrk uses less CPU, but cannot match answers to requests. poison uses it.
 """
 
 import os
@@ -13,19 +13,19 @@ import msgspec
 
 from headway.tools.open_loop.connections import address, answer_bytes, status_of
 
-__all__ = ["ClosedLoop", "Question", "Tally"]
+__all__ = ["CheckedRequest", "ClosedLoop", "Tally"]
 
 _CONNECT_S = 10.0
 _READ_BYTES = 4096
 
 
-class Question(msgspec.Struct, frozen=True):
-    """A request and its right answer."""
+class CheckedRequest(msgspec.Struct, frozen=True):
+    """A request and its expected answer."""
 
     request: bytes
     status: int
     body: bytes | None = None
-    """None if any will do."""
+    """None: any body."""
 
     def is_answered_by(self, answer: bytes) -> bool:
         """Return whether this is the right answer."""
@@ -35,46 +35,46 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct):
-    """What one run came to."""
+    """Results of one run."""
 
     right: int = 0
     wrong: int = 0
     """Answers with another status or another body."""
     lost: int = 0
-    """Requests whose connection broke, or that were not answered in time."""
+    """Requests without an answer in time, or with a broken connection."""
     per_s: float = 0.0
-    """Right answers."""
+    """Right answers per second."""
 
 
 class ClosedLoop:
-    """Asks questions in turn, over and over, each connection as soon as it is answered.
+    """Sends requests in turn; each connection sends the next one after its answer.
 
     Args:
-        url: Whom to ask.
-        questions: What to ask.
-        connections: Each has one question under way.
-        grace_s: Wait for the last answers.
+        url: URL of the server.
+        requests: The requests.
+        connections: Connections, each with one request in flight.
+        grace_s: Time to wait for the last answers.
     """
 
     def __init__(
         self,
         url: str,
-        questions: Sequence[Question],
+        requests: Sequence[CheckedRequest],
         *,
         connections: int,
         grace_s: float = 15.0,
     ) -> None:
         self._url = url
-        self._questions = questions
+        self._requests = requests
         self._connections = connections
         self._grace_s = grace_s
         self._number = 0
-        self._asked: dict[int, Question] = {}
+        self._pending: dict[int, CheckedRequest] = {}
         self._partial: dict[int, bytes] = {}
         self._tally = Tally()
 
     def run(self, seconds: float) -> Tally:
-        """Ask for so long, wait for the last answers and return the count."""
+        """Send for some seconds, wait for the last answers, and return the counts."""
         sockets = [
             socket.create_connection(address(self._url), timeout=_CONNECT_S)
             for _ in range(self._connections)
@@ -86,49 +86,49 @@ class ClosedLoop:
             began = time.monotonic()
             for connection in sockets:
                 self._ask(connection.fileno())
-            while time.monotonic() < began + seconds and self._asked:
+            while time.monotonic() < began + seconds and self._pending:
                 self._pass(epoll, began + seconds, ask=True)
             self._tally.per_s = self._tally.right / (time.monotonic() - began)
             end = time.monotonic() + self._grace_s
-            while time.monotonic() < end and self._asked:
+            while time.monotonic() < end and self._pending:
                 self._pass(epoll, end, ask=False)
         for connection in sockets:
             connection.close()
-        self._tally.lost += len(self._asked)
+        self._tally.lost += len(self._pending)
         return self._tally
 
     def _pass(self, epoll: select.epoll, until: float, *, ask: bool) -> None:
-        """Take the answers that have come, or wait for one."""
+        """Read the answers that have arrived, or wait for one."""
         for connection, _ in epoll.poll(max(until - time.monotonic(), 0.0)):
             if not self._receive(connection):
                 epoll.unregister(connection)
-            elif ask and connection not in self._asked:
+            elif ask and connection not in self._pending:
                 self._ask(connection)
 
     def _ask(self, connection: int) -> None:
-        question = self._questions[self._number % len(self._questions)]
+        request = self._requests[self._number % len(self._requests)]
         self._number += 1
-        self._asked[connection] = question
+        self._pending[connection] = request
         try:
-            os.write(connection, question.request)
+            os.write(connection, request.request)
         except OSError:
             return  # its end is read next
 
     def _receive(self, connection: int) -> bool:
-        """Take what has come; return whether the connection is still open."""
+        """Read what has arrived; return whether the connection is still open."""
         try:
             received = os.read(connection, _READ_BYTES)
         except OSError:
             received = b""
         if not received:
-            if self._asked.pop(connection, None) is not None:
+            if self._pending.pop(connection, None) is not None:
                 self._tally.lost += 1
             return False
         data = self._partial.pop(connection, b"") + received
         length = answer_bytes(data)
         if not length or len(data) < length:
             self._partial[connection] = data
-        elif self._asked.pop(connection).is_answered_by(data):
+        elif self._pending.pop(connection).is_answered_by(data):
             self._tally.right += 1
         else:
             self._tally.wrong += 1

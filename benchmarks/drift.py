@@ -1,8 +1,8 @@
 """For how long are answers late after a model has become four times slower?
 
-The forest with 32 rows a batch, under Poisson traffic with a deadline. Amid it the
-model begins to compute each batch four times. Once at a rate that it can still bear
-(0.6 of the slow capacity), once at one that has become an overload of 2.4 times.
+The forest with 32 rows per batch, under Poisson traffic with a deadline. In the middle,
+the model starts to compute each batch four times. One run is at 0.6 of the slow
+capacity, another at 2.4 times the slow capacity.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.overload import CONFIG
-from benchmarks.report import Verdict, argument_parser, show
+from benchmarks.report import Criterion, argument_parser, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
 from headway.tools.open_loop.traffic import Outcomes, Phase, Traffic, send
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--deadline-ms", type=float, default=1000.0)
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    verdicts = []
+    criteria = []
     with Server("changing:svc", config=CONFIG) as server:
         fast = run_wrk(server.url, connections=256, seconds=4, body=FLOWER).rps
         rates = {"of the slow": _SHARE * fast / _TIMES, "of the fast": _SHARE * fast}
@@ -43,13 +43,13 @@ def main() -> None:
             rows += [{"load": load, **run} for run in runs]
             last_s = sorted(run["last late after s"] for run in runs)[len(runs) // 2]
             claim = f"{load}: the last late answer comes < 2 s after the step"
-            verdicts.append(Verdict(claim, last_s, last_s < 2))
+            criteria.append(Criterion(claim, last_s, last_s < 2))
     title = f"forest that becomes {_TIMES} times slower; since the step"
-    show(title, rows, options.json, verdicts)
+    show(title, rows, options.json, criteria)
 
 
 def _run(server: Server, per_s: float, options: argparse.Namespace) -> dict[str, Any]:
-    """Send the traffic twice as long, the step being amid it."""
+    """Send the traffic, with the slowdown in its middle."""
     seconds = options.seconds
     stepped_at: list[float] = []
 
@@ -91,13 +91,13 @@ def _set_times(server: Server, times: int) -> None:
 
 
 def lateness(outcomes: Outcomes, step_s: float) -> NDArray[np.float64]:
-    """Return when late answers came, in seconds since the step."""
+    """Return the times of late answers, in seconds since the slowdown."""
     after = outcomes.answered[outcomes.is_late] - step_s
     return after[after > 0]
 
 
 def _counts(times_s: NDArray[np.float64]) -> str:
-    """Return how many there are in each 100 ms, up to the last."""
+    """Return their number in each 100 ms, up to the last."""
     counts = np.bincount((times_s / _STEP_S).astype(np.int64))
     return " ".join(str(count) for count in counts)
 

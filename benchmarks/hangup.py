@@ -1,15 +1,15 @@
 """Are the rows of clients that hang up still computed?
 
-A model of 50 ms for up to 8 rows. Patient clients fill its queue; then 64 more ask for
-a row each, and their connections are reset while they wait. The rows that the model got
-are counted by the server's metrics before and after, when all is over.
+A model of 50 ms for up to 8 rows. Waiting clients fill its queue; then 64 more send one
+row each, and their connections are reset while they wait. The server's metrics before
+and after count the rows that the model computed.
 """
 
 import socket
 import struct
 import time
 
-from benchmarks.report import Verdict, arguments, show
+from benchmarks.report import Criterion, arguments, show
 from benchmarks.server import Server
 from headway.tools.open_loop.connections import (
     address,
@@ -26,7 +26,7 @@ _SHARE = 0.02
 _WAIT_S = 10.0
 _POLL_S = 0.005
 _RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER by which a close sends RST in place of FIN."""
+"""SO_LINGER, so that a close sends RST instead of FIN."""
 _GIVEN = "headway_runner_rows_total"
 _WASTED = "headway_wasted_rows_total"
 _CANCELLED = "headway_cancelled_rows_total"
@@ -37,12 +37,12 @@ def main() -> None:
     options = arguments(__doc__, seconds=1)
     with Server("models:slow", config=_CONFIG) as server:
         rows = [_round(server) for _ in range(options.runs)]
-    verdicts = []
+    criteria = []
     for name in ("computed for the killed", "wasted"):
         share = sum(row[name] for row in rows) / (_KILLED * len(rows))
         claim = f"rows {name} over rows of the killed < {_SHARE}"
-        verdicts.append(Verdict(claim, share, share < _SHARE))
-    show("clients killed while they wait", rows, options.json, verdicts)
+        criteria.append(Criterion(claim, share, share < _SHARE))
+    show("clients killed while they wait", rows, options.json, criteria)
 
 
 def _round(server: Server) -> dict[str, float]:
@@ -54,7 +54,7 @@ def _round(server: Server) -> dict[str, float]:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         connection.close()
     answered = sum(_status(connection) == 200 for connection in patient)
-    # It waits behind whatever of the others' rows is still to be computed.
+    # It waits until all remaining rows of the others are computed.
     server.ask("POST", "/predict", _BODY)
     after = _count(server)
     given, wasted, cancelled = (after[name] - before[name] for name in after)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.memory import pss_mb
-from benchmarks.report import Verdict, argument_parser, show
+from benchmarks.report import Criterion, argument_parser, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
 from headway.tools.open_loop.connections import answer_bytes, request_bytes, status_of
@@ -54,12 +54,12 @@ def main() -> None:
             "KB each": each_kb,
         },
     ]
-    verdicts = [
-        Verdict("memory of a connection <= 20 KB", each_kb, each_kb <= 20),
-        Verdict("throughput with over without >= 0.95", ratio, ratio >= 0.95),
+    criteria = [
+        Criterion("memory of a connection <= 20 KB", each_kb, each_kb <= 20),
+        Criterion("throughput with over without >= 0.95", ratio, ratio >= 0.95),
     ]
     title = f"logistic regression, {_BUSY} busy connections, medians of the runs"
-    show(title, rows, options.json, verdicts)
+    show(title, rows, options.json, criteria)
 
 
 def _throughput(server: Server, seconds: int) -> float:

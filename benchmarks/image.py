@@ -1,10 +1,9 @@
-"""How fast do images of 600 KB get to the model, as .npy and as JSON?
+"""How fast do images of 600 KB reach the model, as .npy and as JSON?
 
-A small ONNX network on 3x224x224 float32: the throughput, and the median time from a
-body that has been read to the start of its model, decoding included, for one client;
-the processor time of the server's processes for each answer.
-`--socket`: without shared memory between the processes. `scripts/bench peers` has the
-same network in other servers.
+A small ONNX network on 3x224x224 float32. Measured are the throughput; for one client,
+the median time from the last byte of the body to the start of the model, including
+decoding; and the CPU time of the server per answer. `--socket` turns shared memory
+between the processes off. `scripts/bench peers` has the same network in other servers.
 """
 
 import http.client
@@ -31,7 +30,7 @@ _ASKED = 100
 def main() -> None:
     """Run it."""
     parser = argument_parser(__doc__, seconds=4)
-    parser.add_argument("--socket", action="store_true", help="share no memory")
+    parser.add_argument("--socket", action="store_true", help="without shared memory")
     options = parser.parse_args()
     memory_bytes = 0 if options.socket else RunnerConfig().shared_memory_bytes
     models = FOLDER / "models"
@@ -75,7 +74,7 @@ def main() -> None:
 
 
 def _processor_s(server: Server) -> float:
-    """Return the processor time that the server's processes have had."""
+    """Return the CPU time of the server's processes."""
     ticks = 0
     for pid in server.processes().values():
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -84,7 +83,7 @@ def _processor_s(server: Server) -> float:
 
 
 def _bodies() -> dict[str, bytes]:
-    # Numbers that are the same as text, as 64-bit and as 32-bit floats.
+    # Numbers that are equal as text, as 64-bit and as 32-bit floats.
     pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 224, 224)) / 256
     image, file = pixels.astype(np.float32), BytesIO()
     np.save(file, image)

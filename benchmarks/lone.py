@@ -1,15 +1,15 @@
-"""What does a lone client wait over the model's own predict time?
+"""How much latency does a lone client see over the model's own predict time?
 
 The 100-tree forest on iris, one connection. The model alone is timed in the same
-seconds, twice: in a tight loop, and with a pause before each call as a server's model
-has it, which finds the processor's caches and clock as they are then.
+seconds, twice: in a tight loop, and with a pause before each call, as in a server. The
+pause cools the processor's caches and lowers its clock.
 """
 
 import statistics
 import time
 
 from benchmarks.forest import CONFIGS
-from benchmarks.report import Verdict, arguments, show
+from benchmarks.report import Criterion, arguments, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.services.models import ROW, Forest
 from benchmarks.wrk import run_wrk
@@ -37,11 +37,11 @@ def main() -> None:
                 "over paused": load.p50_ms - paused,
             }
         )
-    verdicts = []
+    criteria = []
     for name in ("over tight", "over paused"):
         over = statistics.median(row[name] for row in rows)
-        verdicts.append(Verdict(f"median {name} <= 0.25 ms", over, over <= 0.25))
-    show("a lone client of the forest", rows, options.json, verdicts)
+        criteria.append(Criterion(f"median {name} <= 0.25 ms", over, over <= 0.25))
+    show("a lone client of the forest", rows, options.json, criteria)
 
 
 def _predict_ms(model: Forest, pause_s: float) -> float:

@@ -1,4 +1,4 @@
-"""What does another API worker cost beside a model of 500 MB?
+"""How much memory does another API worker need, beside a model of 500 MB?
 
 Proportional set sizes (PSS) of all processes with 1 and with 4 API workers, after each
 has served requests.
@@ -41,7 +41,7 @@ def pss_mb(pid: int) -> float:
     """Return the proportional set size of a process in MiB.
 
     Raises:
-        SystemExit: If the kernel does not tell it.
+        SystemExit: If the kernel does not report it.
     """
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):

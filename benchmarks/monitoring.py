@@ -1,9 +1,9 @@
-"""What do the metrics cost, and what does a live page that is open?
+"""What do the metrics and an open live page cost?
 
-Logistic regression on iris, whose call takes next to nothing, at 512 connections, in
-turn: as it is; while a client asks for the live page's data each second, as the page
-does; and with all that counts doing nothing. As a few per cent are lost in the noise of
-such runs, what counting a request takes is measured by itself, too.
+Logistic regression on iris, whose calls are very cheap, at 512 connections, in turns:
+normal; with a client that fetches the live page's data each second, as the page does;
+and with counting turned off. A few per cent are within the noise of such runs, so the
+cost of counting a request is also measured alone.
 """
 
 import http.client
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from benchmarks.report import Verdict, arguments, show
+from benchmarks.report import Criterion, arguments, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import Load, run_wrk
 from headway.metrics import MetricsRegistry
@@ -42,7 +42,7 @@ def main() -> None:
         Server("uncounted:logistic", config=_CONFIG) as uncounted,
     ):
         for number in range(options.runs):
-            # In another order each time: what else the machine does meets all alike.
+            # In another order each time, so that other work affects all equally.
             for at in range(len(_CASES)):
                 case = _CASES[(number + at) % len(_CASES)]
                 server = uncounted if case == "not counted" else counted
@@ -65,14 +65,14 @@ def main() -> None:
     counting = 1 - rates["counted"] / rates["not counted"]
     opening = 1 - rates["counted, page open"] / rates["counted"]
     own = request_ns * 1e-9 * rates["counted"] / available_cores()
-    verdicts = [
-        Verdict("throughput lost to counting < 0.02", counting, counting < 0.02),
-        Verdict(
+    criteria = [
+        Criterion("throughput lost to counting < 0.02", counting, counting < 0.02),
+        Criterion(
             "a core's share that a request's counting takes < 0.02", own, own < 0.02
         ),
-        Verdict("throughput lost to an open page < 0.02", opening, opening < 0.02),
+        Criterion("throughput lost to an open page < 0.02", opening, opening < 0.02),
     ]
-    show(f"logistic, {_CONNECTIONS} connections", rows, options.json, verdicts)
+    show(f"logistic, {_CONNECTIONS} connections", rows, options.json, criteria)
     print(f"\ncounting one request: {request_ns:,.0f} ns")
     if answers:
         print(f"the page's data under load: median {statistics.median(answers):.1f} ms")
@@ -88,7 +88,7 @@ def _median(runs: list[Load]) -> float:
 
 @contextmanager
 def _page(server: Server, answers: list[float], *, is_open: bool) -> Iterator[None]:
-    """Have the page's data fetched each second, or not."""
+    """Fetch the page's data each second, or not."""
     over = threading.Event()
 
     def fetch() -> None:
@@ -115,7 +115,7 @@ def _page(server: Server, answers: list[float], *, is_open: bool) -> Iterator[No
 
 
 def _request_ns() -> float:
-    """Return what is counted of one request takes, if each is counted for itself."""
+    """Return the time of counting one request, counted one at a time."""
     registry = MetricsRegistry()
     registry.start()
     in_progress = registry.gauge(REQUESTS_IN_PROGRESS, ("/predict",))

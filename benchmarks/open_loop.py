@@ -1,7 +1,6 @@
-"""What becomes of requests that come at a given rate, whatever the server does?
+"""What are the outcomes of requests at a given rate, however slow the server is?
 
-Poisson arrivals in phases; every latency counts from the time at which the request was
-to be sent.
+Poisson arrivals in phases; each latency counts from the scheduled send time.
 """
 
 import argparse
@@ -22,15 +21,22 @@ def main() -> None:
         action="append",
         required=True,
         metavar="RATE,SECONDS",
-        help="again for each phase, as in --phase 3500,5 --phase 28000,10",
+        help="rate and seconds; repeat for each phase, as in --phase 3500,5",
     )
-    parser.add_argument("--body", default=FLOWER, help="of each request, JSON")
+    parser.add_argument("--body", default=FLOWER, help="body of each request, JSON")
     parser.add_argument("--deadline-ms", type=float, default=1000.0)
-    parser.add_argument("--connections", type=int, default=256, help="opened before")
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=256,
+        help="connections opened before the first phase",
+    )
     parser.add_argument("--max-connections", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--step", type=float, help="also show each so many seconds")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument(
+        "--step", type=float, help="show intervals of this many seconds, too"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     traffic = Traffic(
         url=options.url,

@@ -1,8 +1,8 @@
-"""Does headway.locust.OpenLoopUser report the p99 that the other generator reports?
+"""Does headway.locust.OpenLoopUser report the same p99 as tools/open_loop?
 
-Poisson traffic to the same server by each in turn: by Locust with an OpenLoopUser,
-which `headway load` runs, and by traffic/open_loop. The server is stopped for a moment
-each second, so that the p99 is far from 0; who waits for answers would not see that.
+Poisson traffic to the same server, in turns: by Locust with an OpenLoopUser, as
+`headway load` does, and by tools/open_loop. The server is stopped for a moment each
+second, so that the p99 is far from 0; a closed loop would not see that.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.report import Verdict, argument_parser, show
+from benchmarks.report import Criterion, argument_parser, show
 from benchmarks.server import FLOWER, Server
 from headway.tools.load.load import LoadPlan, LoadTest
 from headway.tools.load.locust_process import open_users
@@ -28,7 +28,7 @@ _NEAR = 0.10
 
 
 class _Stalls:
-    """Stops a process again and again, for a moment."""
+    """Stops a process for a moment, repeatedly."""
 
     def __init__(self, pid: int, stall_s: float) -> None:
         self._pid = pid
@@ -63,14 +63,17 @@ def main() -> None:
     parser = argument_parser(__doc__, seconds=10)
     parser.add_argument("--rate", type=float, default=5000.0, help="requests/s")
     parser.add_argument(
-        "--stall-ms", type=float, default=100.0, help="of the server, each second"
+        "--stall-ms",
+        type=float,
+        default=100.0,
+        help="time the server is stopped each second",
     )
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with Server("plain:plain", config=_CONFIG) as server:
         [api] = [pid for name, pid in server.processes().items() if name == "api-0"]
         with _Stalls(api, options.stall_ms / 1000):
-            _by_generator(server, options.rate, 2)  # warms it up
+            _by_generator(server, options.rate, 2)  # warm-up
             for _ in range(options.runs):
                 rows.append(_by_generator(server, options.rate, options.seconds))
                 rows.append(_by_user(server, options.rate, options.seconds))
@@ -79,20 +82,20 @@ def main() -> None:
         for name in ("OpenLoopUser", "generator")
     )
     failures = sum(row["failures"] for row in rows)
-    verdicts = [
-        Verdict(
+    criteria = [
+        Criterion(
             "p99 of the user over that of the generator, within 10%",
             users / others,
             abs(users / others - 1) <= _NEAR,
         ),
-        Verdict("failures: none", failures, failures == 0),
+        Criterion("failures: none", failures, failures == 0),
     ]
     show(
         f"a plain API, stopped {options.stall_ms:g} ms each second, "
         f"{options.rate:,.0f}/s",
         rows,
         options.json,
-        verdicts,
+        criteria,
     )
 
 

@@ -1,6 +1,6 @@
-"""How much is still answered in time when two and four times too much comes?
+"""How many requests are answered in time at two and four times the capacity?
 
-The forest with 32 rows a batch, so that the model sets the capacity. Poisson traffic
+The forest with 32 rows per batch, so that the model is the limit. Poisson traffic
 with a deadline of 1 s at around the capacity, to find the peak; then at twice and four
 times the peak; then four times between two calm phases, for the recovery.
 """
@@ -8,7 +8,7 @@ times the peak; then four times between two calm phases, for the recovery.
 import math
 
 from benchmarks.forest import COMMON
-from benchmarks.report import Verdict, arguments, show
+from benchmarks.report import Criterion, arguments, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
 from headway.tools.open_loop.traffic import Outcomes, Phase, Summary, Traffic, send
@@ -20,9 +20,9 @@ _CONNECTIONS = 8000
 _AROUND = (0.8, 0.9, 1.0, 1.1)
 _STEP_S = 0.1
 _STEPS = 5
-"""Steps in a row that have to be normal again, so that no lucky one counts."""
+"""Consecutive normal steps that end the recovery, so that one alone does not count."""
 _NORMAL = 1.5
-"""A median latency up to so many times that before the overload is normal."""
+"""A median latency up to this multiple of the one before the overload is normal."""
 
 
 def main() -> None:
@@ -47,8 +47,8 @@ def main() -> None:
             recoveries.append(_recovery_s(server, peak, options.seconds))
     medians = {name: _median(summaries) for name, summaries in found.items()}
     rows = [{"load": name, **medians[name].row()} for name in medians]
-    verdicts = _verdicts(found, medians, sorted(recoveries)[len(recoveries) // 2])
-    show("forest, 32 rows a batch, deadline 1 s", rows, options.json, verdicts)
+    criteria = _criteria(found, medians, sorted(recoveries)[len(recoveries) // 2])
+    show("forest, 32 rows a batch, deadline 1 s", rows, options.json, criteria)
 
 
 def _steady(server: Server, per_s: float, seconds: float) -> Summary:
@@ -57,7 +57,7 @@ def _steady(server: Server, per_s: float, seconds: float) -> Summary:
 
 
 def _send(server: Server, *phases: Phase) -> Outcomes:
-    # All are opened before, so that the overload is one of requests only.
+    # All connections are opened before, so that only requests overload the server.
     traffic = Traffic(
         url=server.url,
         body=FLOWER.encode(),
@@ -81,8 +81,8 @@ def recovered_after_s(medians_ms: list[float], normal_ms: float) -> float:
     """Return the time until the latency stays normal; infinite if it never does.
 
     Args:
-        medians_ms: Of each step of 100 ms since the overload ended.
-        normal_ms: The median before it.
+        medians_ms: Median of each 100 ms since the end of the overload.
+        normal_ms: Median before the overload.
     """
     is_normal = [median <= _NORMAL * normal_ms for median in medians_ms]
     for i in range(len(is_normal) - _STEPS + 1):
@@ -91,9 +91,9 @@ def recovered_after_s(medians_ms: list[float], normal_ms: float) -> float:
     return math.inf
 
 
-def _verdicts(
+def _criteria(
     found: dict[str, list[Summary]], medians: dict[str, Summary], recovery_s: float
-) -> list[Verdict]:
+) -> list[Criterion]:
     peak = max(summary.in_time_per_s for summary in medians.values())
     twice, four = (medians[f"{factor} x peak"] for factor in (2, 4))
     goodput_2, goodput_4 = (over.in_time_per_s / peak for over in (twice, four))
@@ -101,12 +101,12 @@ def _verdicts(
     silent = sum(run.unanswered + run.lost for runs in found.values() for run in runs)
     unsent = sum(run.not_sent for runs in found.values() for run in runs)
     return [
-        Verdict("goodput at 2x over the peak >= 0.95", goodput_2, goodput_2 >= 0.95),
-        Verdict("goodput at 4x over the peak >= 0.85", goodput_4, goodput_4 >= 0.85),
-        Verdict("p99 of refusals < 50 ms", refused_ms, refused_ms < 50),
-        Verdict("normal latency again after < 2 s", recovery_s, recovery_s < 2),
-        Verdict("requests without an answer: none", silent, not silent),
-        Verdict("requests that could not be sent: none", unsent, not unsent),
+        Criterion("goodput at 2x over the peak >= 0.95", goodput_2, goodput_2 >= 0.95),
+        Criterion("goodput at 4x over the peak >= 0.85", goodput_4, goodput_4 >= 0.85),
+        Criterion("p99 of refusals < 50 ms", refused_ms, refused_ms < 50),
+        Criterion("normal latency again after < 2 s", recovery_s, recovery_s < 2),
+        Criterion("requests without an answer: none", silent, not silent),
+        Criterion("requests that could not be sent: none", unsent, not unsent),
     ]
 
 

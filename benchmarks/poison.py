@@ -12,8 +12,8 @@ from typing import Any
 
 from sklearn.datasets import load_iris
 
-from benchmarks.closed_loop import ClosedLoop, Question, Tally
-from benchmarks.report import Verdict, argument_parser, show
+from benchmarks.closed_loop import CheckedRequest, ClosedLoop, Tally
+from benchmarks.report import Criterion, argument_parser, show
 from benchmarks.server import Server
 from benchmarks.services.models import Forest
 from headway.tools.open_loop.connections import request_bytes
@@ -25,7 +25,7 @@ _POISONS = {
     "poison:after": "[[-1.0, 3.5, 1.4, 0.2]]",
 }
 _ONE_IN = 100
-_QUESTIONS = 100_000
+_REQUESTS = 100_000
 _SHARE = 0.7
 
 
@@ -37,34 +37,34 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for service, poison in _POISONS.items():
         with Server(service, config=_CONFIG) as server:
-            clean = _questions(server.url, None)
-            mixed = _questions(server.url, poison)
+            clean = _requests(server.url, None)
+            mixed = _requests(server.url, poison)
             runs = []
             for _ in range(options.runs):
                 pair = [
                     ClosedLoop(
-                        server.url, questions, connections=options.connections
+                        server.url, requests, connections=options.connections
                     ).run(options.seconds)
-                    for questions in (clean, mixed)
+                    for requests in (clean, mixed)
                 ]
                 runs.append(pair)
         rows.append({"service": service, **_row(runs)})
-    verdicts = []
+    criteria = []
     for row in rows:
         service, wrong, share = row["service"], row["wrong or lost"], row["mixed/clean"]
-        verdicts += [
-            Verdict(f"{service}: wrong or lost answers: none", wrong, not wrong),
-            Verdict(f"{service}: mixed over clean >= 0.7", share, share >= _SHARE),
+        criteria += [
+            Criterion(f"{service}: wrong or lost answers: none", wrong, not wrong),
+            Criterion(f"{service}: mixed over clean >= 0.7", share, share >= _SHARE),
         ]
     title = f"one bad row in {_ONE_IN}, {options.connections} connections"
-    show(title, rows, options.json, verdicts)
+    show(title, rows, options.json, criteria)
 
 
-def _questions(url: str, poison: str | None) -> list[Question]:
+def _requests(url: str, poison: str | None) -> list[CheckedRequest]:
     flowers = load_iris().data
     classes = Forest().model.predict(flowers)
     good = [
-        Question(
+        CheckedRequest(
             request_bytes(url, str([flower.tolist()]).encode(), {}),
             200,
             b"[%d]" % label,
@@ -73,12 +73,12 @@ def _questions(url: str, poison: str | None) -> list[Question]:
     ]
     # The same flowers in the same order, some replaced.
     choice = random.Random(1)
-    questions = choice.choices(good, k=_QUESTIONS)
+    requests = choice.choices(good, k=_REQUESTS)
     if poison is not None:
-        bad = Question(request_bytes(url, poison.encode(), {}), 500)
-        for number in choice.sample(range(_QUESTIONS), _QUESTIONS // _ONE_IN):
-            questions[number] = bad
-    return questions
+        bad = CheckedRequest(request_bytes(url, poison.encode(), {}), 500)
+        for number in choice.sample(range(_REQUESTS), _REQUESTS // _ONE_IN):
+            requests[number] = bad
+    return requests
 
 
 def _row(runs: list[list[Tally]]) -> dict[str, Any]:

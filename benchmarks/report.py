@@ -1,4 +1,4 @@
-"""A table on the terminal, the same figures as JSON in a file."""
+"""Prints the results of a benchmark as a table, and writes them as JSON."""
 
 import argparse
 import os
@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Verdict", "argument_parser", "arguments", "show"]
+__all__ = ["Criterion", "argument_parser", "arguments", "show"]
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """Whether a figure is what is asked for."""
+class Criterion(msgspec.Struct, frozen=True):
+    """Whether a figure meets its bound."""
 
     claim: str
     figure: float
@@ -22,18 +22,22 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def arguments(description: str | None, *, seconds: int) -> argparse.Namespace:
-    """Return the arguments that all benchmarks take."""
+    """Return the arguments common to all benchmarks."""
     return argument_parser(description, seconds=seconds).parse_args()
 
 
 def argument_parser(
     description: str | None, *, seconds: int
 ) -> argparse.ArgumentParser:
-    """Return a parser of the arguments that all benchmarks take."""
+    """Return a parser of the arguments common to all benchmarks."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--seconds", type=int, default=seconds, help="of each run")
-    parser.add_argument("--runs", type=int, default=3, help="the median is shown")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument(
+        "--seconds", type=int, default=seconds, help="duration of each run"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=3, help="number of runs; the median is shown"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser
 
 
@@ -41,9 +45,9 @@ def show(
     title: str,
     rows: list[dict[str, Any]],
     file: Path | None,
-    verdicts: Sequence[Verdict] = (),
+    criteria: Sequence[Criterion] = (),
 ) -> None:
-    """Print a table and verdicts; write both as JSON with the machine's facts."""
+    """Print a table and the criteria; write both as JSON with the machine's facts."""
     names = list(rows[0])
     cells = [names, *([_text(row[name]) for name in names] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
@@ -54,9 +58,9 @@ def show(
                 text.rjust(width) for text, width in zip(row, widths, strict=True)
             )
         )
-    for verdict in verdicts:
-        answer = "yes" if verdict.holds else "NO"
-        print(f"{answer:>3}  {verdict.claim}: {_text(verdict.figure)}")
+    for criterion in criteria:
+        answer = "yes" if criterion.holds else "NO"
+        print(f"{answer:>3}  {criterion.claim}: {_text(criterion.figure)}")
     if file is not None:
         facts = {
             "title": title,
@@ -65,9 +69,9 @@ def show(
             "cores": os.cpu_count(),
             "python": platform.python_version(),
             "rows": rows,
-            "verdicts": verdicts,
+            "criteria": criteria,
         }
-        # What is not a number becomes null.
+        # NaN becomes null.
         file.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1))
 
 

@@ -1,8 +1,8 @@
-"""Photographs the live page under traffic and the tuner's report, into docs/images.
+"""Takes screenshots of the live page and of the tuner's report, into docs/images.
 
-Needs Chromium. The forest on iris gets Poisson traffic that rises, is too much for it
-for a while, and falls; the page is open from the beginning, light and dark, on a desk's
-screen and on a phone's. Then the forest is tuned for a while.
+Needs Chromium. The forest on iris gets Poisson traffic that rises, exceeds its capacity
+for a while, and falls. The page is open from the start, light and dark, on a desktop
+and on a phone. Then the forest is tuned.
 """
 
 import argparse
@@ -23,14 +23,20 @@ _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking"
 
 
 def main() -> None:
-    """Take them."""
+    """Take the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=50, help="of traffic")
+    parser.add_argument(
+        "--seconds", type=int, default=50, help="duration of the traffic"
+    )
     parser.add_argument("--rate", type=float, default=3500.0, help="requests/s, mean")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
-    parser.add_argument("--tune-time", default="90s", help="of the search")
-    parser.add_argument("--p99", default="50ms", help="that the search has to keep")
-    parser.add_argument("--only", choices=("live", "report"), help="of the two")
+    parser.add_argument("--tune-time", default="90s", help="time limit of the tuner")
+    parser.add_argument(
+        "--p99", default="50ms", help="latency that the tuner must keep"
+    )
+    parser.add_argument(
+        "--only", choices=("live", "report"), help="take only these screenshots"
+    )
     options = parser.parse_args()
     _FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as play:
@@ -53,7 +59,7 @@ def _photograph_live(browser: Browser, rate: float, seconds: int) -> None:
             "live-dark": _open(browser, server, 1280, "dark"),
             "live-phone": _open(browser, server, 360, "dark"),
         }
-        # Until shortly before its end: sending takes a while to begin.
+        # Until shortly before its end, because sending starts with a delay.
         pages["live-light"].wait_for_timeout(seconds * 1000)
         for name, page in pages.items():
             page.screenshot(path=_FOLDER / f"{name}.png", full_page=True)
@@ -94,7 +100,7 @@ def _photograph_report(browser: Browser, p99: str, time: str) -> None:
 
 def _open(browser: Browser, server: Server, width: int, scheme: str) -> Page:
     context = browser.new_context(
-        # So tall that all charts are in sight, and so drawn.
+        # Tall enough for all charts, because only visible charts are drawn.
         viewport={"width": width, "height": 2000 if width > 400 else 4800},
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",

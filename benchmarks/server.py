@@ -1,6 +1,6 @@
-"""A server under test: started on a free port, awaited, stopped.
+"""A server under test on a free port.
 
-The benchmarks that need one use it as a context.
+The benchmarks use it as a context, which starts and stops it.
 """
 
 import http.client
@@ -17,7 +17,7 @@ from typing import Self
 __all__ = ["FLOWER", "Server"]
 
 FLOWER = "[[5.1, 3.5, 1.4, 0.2]]"
-"""A body that the services take."""
+"""A body that the services accept."""
 
 _READY = re.compile(r"is ready at https?://[^:]+:(\d+)")
 _STOP_S = 40.0
@@ -68,7 +68,7 @@ class Server:
         raise SystemExit("the server did not start:\n" + "".join(seen))
 
     def _discard_log(self) -> None:
-        """Read it all: a server whose log nobody reads would block."""
+        """Read its whole log, so that a full pipe never blocks it."""
         assert self._process is not None
         assert self._process.stderr is not None
         for _ in self._process.stderr:
@@ -87,14 +87,14 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Of the API that the services have."""
+        """URL of the services' API."""
         return f"http://127.0.0.1:{self.port}/predict"
 
     def ask(self, method: str, path: str, body: str | None = None) -> str:
         """Return the body of the answer to one request.
 
         Raises:
-            SystemExit: If the answer is not a 200.
+            SystemExit: If the answer is not 200.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ASK_S)
         connection.request(method, path, body)

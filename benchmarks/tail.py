@@ -1,7 +1,7 @@
 """How far is the slowest answer from the typical one, with 512 connections?
 
-The forest on iris, after a second of the same load. wrk opens its connections anew for
-each run, so that a maximum includes their beginning.
+The forest on iris, after a second of the same load. wrk opens new connections for
+each run, so that the maximum includes their start.
 """
 
 from benchmarks.forest import CONFIGS

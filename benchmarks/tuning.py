@@ -1,8 +1,8 @@
 """Does the tuner find nearly the best setting of a grid, in a third of the grid's time?
 
-The forest: first each setting of the tuner's grid is taken to its limit, then the tuner
-gets a third of the time that this took. Its setting is judged by the grid's figure for
-it, so that both were measured alike.
+The forest: first the highest rate of each setting in the tuner's grid is measured. Then
+the tuner gets a third of that time. Its setting is rated by the grid's measurement of
+it, so that both are measured alike.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Verdict, show
+from benchmarks.report import Criterion, show
 from benchmarks.server import FLOWER
 from headway.config.resolution import resolve
 from headway.core.clock import MonotonicClock
@@ -39,7 +39,7 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--p99", default="50ms", help="latency to keep")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     target = Target(p99_ms=parse_seconds(options.p99, of="--p99") * 1000)
     service = load_service(_SERVICE, _FOLDER)
@@ -52,29 +52,29 @@ def main() -> None:
         for one, limit in sorted(limits.items(), key=lambda item: -item[1])
     ]
     found = limits.get(setting, 0.0) / max(limits.values())
-    verdicts = [
-        Verdict(
+    criteria = [
+        Criterion(
             "the tuner's setting over the best of the grid >= 0.9", found, found >= 0.9
         ),
-        Verdict(
+        Criterion(
             "the tuner's time over the grid's <= 1/3",
             tuner_s / grid_s,
             tuner_s <= grid_s / 3,
         ),
-        Verdict(
+        Criterion(
             "rate that the tuner promises over the grid's for it <= 1.1",
             per_s / max(limits.get(setting, 0.0), 1.0),
             per_s <= 1.1 * limits.get(setting, 0.0),
         ),
     ]
     print(f"the grid took {grid_s:.0f} s, the tuner {tuner_s:.0f} s")
-    show(f"forest, p99 within {target.p99_ms:g} ms", rows, options.json, verdicts)
+    show(f"forest, p99 within {target.p99_ms:g} ms", rows, options.json, criteria)
 
 
 def _exhaust(
     grid: Grid, target: Target, folder: Path
 ) -> tuple[dict[Setting, float], float]:
-    """Return the limit of each setting, and how long that took."""
+    """Return the highest rate of each setting, and the time that this took."""
     began = time.monotonic()
     limits: dict[Setting, float] = {}
     for setting in itertools.product(*grid.values):
@@ -98,7 +98,7 @@ def _exhaust(
 def _tune(
     grid: Grid, target: Target, folder: Path, time_s: float
 ) -> tuple[Setting, float, float]:
-    """Return the tuner's setting and rate, and how long that took."""
+    """Return the tuner's setting and rate, and the time that it took."""
     began = time.monotonic()
     tuner = Tuner(
         job=TuneJob(

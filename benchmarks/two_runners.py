@@ -1,4 +1,4 @@
-"""Do two runners that are awaited together run at the same time?
+"""Do two runners that are awaited together compute at the same time?
 
 Two models of 50 ms each behind one endpoint, one client.
 """

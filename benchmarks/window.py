@@ -1,9 +1,9 @@
-"""What does the gather window bring, and what does it cost where it brings nothing?
+"""What does the gather window gain, and what does it cost where it gains nothing?
 
-Two servers of the forest, one with the window left to the scheduler and one with it
-forbidden, loaded one at a time and in turn, so that what else the machine does meets
-both. Closed loop by wrk at several numbers of connections; then Poisson traffic at
-shares of the capacity, with 32 rows a batch so that the model sets that capacity.
+Two servers of the forest, one with the window and one without, are loaded in turns, so
+that other work on the machine affects both equally. Closed loop by wrk at several
+numbers of connections; then Poisson traffic at shares of the capacity, with 32 rows per
+batch so that the model limits the capacity.
 """
 
 import argparse
@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 
 from benchmarks.forest import COMMON
-from benchmarks.report import Verdict, argument_parser, show
+from benchmarks.report import Criterion, argument_parser, show
 from benchmarks.server import FLOWER, Server
 from benchmarks.wrk import run_wrk
 from headway.tools.open_loop.traffic import Phase, Traffic, send
 
 _GAINS = (16, 64)
-"""Connections at which the window has to gain; elsewhere it must not lose."""
+"""Connections at which the window must gain; elsewhere it must not lose."""
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -42,9 +42,9 @@ class _Pair(msgspec.Struct, frozen=True):
 
     @property
     def gain(self) -> float:
-        """By how much the window shortens the mean latency.
+        """Factor by which the window shortens the mean latency.
 
-        In a closed loop that is the ratio of the throughputs.
+        In a closed loop, it is the ratio of the throughputs.
         """
         return self.forbidden.mean_ms / self.window.mean_ms
 
@@ -67,9 +67,9 @@ def main() -> None:
         }
         pairs |= _measure(32, loads, options)
     rows = [_row(load, runs) for load, runs in pairs.items()]
-    verdicts = [verdict for row in rows for verdict in _verdicts(row)]
+    criteria = [criterion for row in rows for criterion in _criteria(row)]
     title = "forest, medians of the runs; the gain is that of each pair of runs"
-    show(title, rows, options.json, verdicts)
+    show(title, rows, options.json, criteria)
 
 
 def _arguments() -> argparse.Namespace:
@@ -82,9 +82,9 @@ def _arguments() -> argparse.Namespace:
         type=float,
         nargs="*",
         default=[0.3, 0.6, 0.9],
-        help="of the capacity, for Poisson traffic",
+        help="shares of the capacity, for Poisson traffic",
     )
-    parser.add_argument("--capacity", type=float, help="default: it is measured")
+    parser.add_argument("--capacity", type=float, help="requests/s; default: measured")
     return parser.parse_args()
 
 
@@ -137,7 +137,7 @@ def _measure(
     ):
         for i in range(options.runs):
             for name, load in loads.items():
-                # Each goes first in every second run.
+                # Each is first in every second run.
                 servers = (window, none) if i % 2 == 0 else (none, window)
                 runs = {server: load(server, options.seconds) for server in servers}
                 pairs.setdefault(name, []).append(_Pair(runs[window], runs[none]))
@@ -168,13 +168,13 @@ def _row(load: str, pairs: list[_Pair]) -> dict[str, Any]:
     }
 
 
-def _verdicts(row: dict[str, Any]) -> list[Verdict]:
+def _criteria(row: dict[str, Any]) -> list[Criterion]:
     load, gain, p50 = row["load"], row["gain"], row["p50 ratio"]
     if load not in {f"{connections} connections" for connections in _GAINS}:
-        return [Verdict(f"{load}: gain >= 0.97", gain, gain >= 0.97)]
+        return [Criterion(f"{load}: gain >= 0.97", gain, gain >= 0.97)]
     return [
-        Verdict(f"{load}: gain >= 1.35", gain, gain >= 1.35),
-        Verdict(f"{load}: p50 lower", p50, p50 < 1),
+        Criterion(f"{load}: gain >= 1.35", gain, gain >= 1.35),
+        Criterion(f"{load}: p50 lower", p50, p50 < 1),
     ]
 
 

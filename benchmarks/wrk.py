@@ -1,4 +1,4 @@
-"""Closed-loop load by wrk, read into numbers."""
+"""Closed-loop load by wrk, with its output parsed."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ _UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 class Load(msgspec.Struct):
-    """What one run of wrk measured."""
+    """Results of one run of wrk."""
 
     connections: int
     rps: float
@@ -22,7 +22,7 @@ class Load(msgspec.Struct):
     p99_ms: float
     max_ms: float
     failures: int
-    """Answers that were not 2xx, and socket errors."""
+    """Answers other than 2xx, and socket errors."""
 
 
 def run_wrk(
@@ -33,7 +33,7 @@ def run_wrk(
     body: str | bytes,
     content_type: str = "application/json",
 ) -> Load:
-    """Send the same request on so many connections, each as soon as it is answered.
+    """Send the same request on several connections, each again after its answer.
 
     Raises:
         SystemExit: If wrk is not installed.

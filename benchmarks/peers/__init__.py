@@ -1,1 +1,1 @@
-"""Headway and its peers, one after the other, on the same models and loads."""
+"""Compares Headway with its peers on the same models and loads."""

@@ -9,17 +9,17 @@ from benchmarks.peers.record import RECORD, Closed, Line, append, read
 
 
 def main() -> None:
-    """Do what the arguments say."""
+    """Run a subcommand."""
     parser = argparse.ArgumentParser(
         prog="benchmarks.peers", description=__doc__, allow_abbrev=False
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    installing = commands.add_parser("install", help="make the peers' environments")
+    installing = commands.add_parser("install", help="create the peers' environments")
     installing.set_defaults(command=_install)
     installing.add_argument("peers", nargs="*", metavar="PEER", help="default: all")
-    listing = commands.add_parser("list", help="name the servers and models")
+    listing = commands.add_parser("list", help="list the servers and models")
     listing.set_defaults(command=_list)
-    running = commands.add_parser("run", help="measure, and append to the record")
+    running = commands.add_parser("run", help="measure and append to the record")
     running.set_defaults(command=_run)
     reporting = commands.add_parser("report", help="write benchmarks/README.md")
     reporting.set_defaults(command=_report)
@@ -27,17 +27,21 @@ def main() -> None:
         one.add_argument("--results", type=Path, default=RECORD, help="the record")
     running.add_argument("--server", action="append", choices=[*SERVERS])
     running.add_argument("--model", action="append", choices=[*MODELS])
-    running.add_argument("--seconds", type=int, default=5, help="of each measurement")
-    running.add_argument("--runs", type=int, default=3, help="of the closed loops")
+    running.add_argument(
+        "--seconds", type=int, default=5, help="duration of each measurement"
+    )
+    running.add_argument(
+        "--runs", type=int, default=3, help="number of closed-loop runs"
+    )
     running.add_argument(
         "--open",
         action="append",
         choices=[*MODELS],
-        help="models with open loops, too (default: forest and credit)",
+        help="models with open-loop runs, too (default: forest and credit)",
     )
     running.add_argument("--no-open", action="store_true", help="closed loops only")
     running.add_argument(
-        "--limit-s", type=float, default=1800, help="start no server after that"
+        "--limit-s", type=float, default=1800, help="start no server after this time"
     )
     running.add_argument(
         "--ceiling", type=Path, help="folder of pipeline.py and echo.py"
@@ -65,7 +69,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from benchmarks.peers.sitting import Plan, Sitting  # needs sklearn
+    from benchmarks.peers.session import Plan, Session  # needs sklearn
 
     def note(line: Line) -> None:
         append(options.results, line)
@@ -81,7 +85,7 @@ def _run(options: argparse.Namespace) -> None:
         limit_s=options.limit_s,
         ceiling=options.ceiling,
     )
-    Sitting(plan, note).run()
+    Session(plan, note).run()
 
 
 def _progress(line: Line) -> str:

@@ -1,7 +1,7 @@
-"""What is compared: the servers, the models, and the requests that they take.
+"""The servers and models to compare, and their requests.
 
-The sitting starts what is here, the installation makes its environments, and the report
-describes it.
+session starts the servers, installation creates their environments, and report
+describes them.
 """
 
 import base64
@@ -33,7 +33,7 @@ ROOT: Final = Path(__file__).parents[2]
 HEADWAY: Final = "headway"
 INTERPRETED: Final = "interpreted"
 COMPILED: Final = ROOT / ".compiled"
-"""Where scripts/compile puts the package."""
+"""Folder of the package that scripts/compile builds."""
 _SERVICES: Final = "benchmarks.peers.services"
 
 PEERS: Final = {
@@ -80,7 +80,7 @@ _FLOWER: Final = [[5.1, 3.5, 1.4, 0.2]]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a client sends."""
+    """The request of a client."""
 
     path: str
     body: bytes
@@ -88,7 +88,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def connections_of(model: str) -> tuple[int, ...]:
-    """Return the connections of the closed loops: fewer where a request is large."""
+    """Return the connections of the closed loops: fewer for large requests."""
     return (1, 16, 64) if model == "image" else (1, 64, 512)
 
 
@@ -123,7 +123,7 @@ def command(server: str, model: str, port: int, python: Path) -> list[str]:
 
 
 def request_of(server: str, model: str) -> Request:
-    """Return the request of a model in the form that a server takes it."""
+    """Return the request for a model in the format of a server."""
     if model == "image":
         return _image_request(server)
     rows: list[Any] = [_APPLICATION] if model == "credit" else _FLOWER

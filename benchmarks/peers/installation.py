@@ -1,4 +1,4 @@
-"""An environment for each peer, from its pinned requirements, in an ignored folder."""
+"""Creates an environment for each peer from its pinned requirements."""
 
 import subprocess
 import sys
@@ -15,21 +15,21 @@ _LIMIT_S = 900.0
 
 
 def python_of(server: str) -> Path:
-    """Return the interpreter of a server; it is there once the server is installed."""
+    """Return the path of a server's interpreter; it exists after the installation."""
     if server in (HEADWAY, INTERPRETED):
         return Path(sys.executable)
     return FOLDER / server / "bin/python"
 
 
 def is_installed(server: str) -> bool:
-    """Return whether a server can be started; scripts/compile makes Headway so."""
+    """Return whether a server can be started; Headway needs scripts/compile."""
     if server == HEADWAY:
         return (COMPILED / "state").exists()
     return python_of(server).exists()
 
 
 def requirements_of(peer: str) -> Path:
-    """Return the file that pins what a peer needs."""
+    """Return the file with the pinned requirements of a peer."""
     return ROOT / f"benchmarks/peers/services/{peer}/requirements.txt"
 
 
@@ -45,10 +45,10 @@ def version_of(server: str) -> str:
 
 
 def install(peer: str) -> None:
-    """Make the environment of a peer.
+    """Create the environment of a peer.
 
     Raises:
-        subprocess.SubprocessError: If that fails, or takes a quarter of an hour.
+        subprocess.SubprocessError: If it fails or takes 15 minutes.
     """
     folder = FOLDER / peer
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)

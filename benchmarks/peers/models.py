@@ -1,4 +1,4 @@
-"""Trains the models once, for all servers; the sitting calls it at its start."""
+"""Trains the models once for all servers; session calls it first."""
 
 import os
 import pickle
@@ -26,7 +26,7 @@ with open(sys.argv[1], "wb") as file:
 
 
 def train(folder: Path) -> None:
-    """Write what is not there yet into a folder, which is Headway's store as well."""
+    """Write the missing models into a folder, which is also Headway's model store."""
     folder.mkdir(parents=True, exist_ok=True)
     flowers = load_iris(return_X_y=True)
     for name, model in (

@@ -1,4 +1,4 @@
-"""Draws the closed loops of each model's last sitting, a picture for each model."""
+"""Draws the closed-loop results of each model's last session as one chart."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def draw(lines: list[Line], folder: Path) -> None:
     mpl.use("Agg")
     # The same results give the same file.
     mpl.rcParams["svg.hashsalt"] = "headway"
-    found = closures([line for sitting in latest(lines) for line in sitting.lines])
+    found = closures([line for session in latest(lines) for line in session.lines])
     for model in dict.fromkeys(model for model, _, _ in found):
         figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
         for server in dict.fromkeys(name for of, name, _ in found if of == model):

@@ -1,6 +1,6 @@
-"""A server of any kind: started, awaited until it answers, ended with all it began.
+"""A server of any kind, as a context that starts it and stops all its processes.
 
-The sitting uses it as a context, so that it ends on an interruption too.
+session uses it.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _ASK_S = 10.0
 _STOP_S = 10.0
 _PAUSE_S = 0.1
 _MARK = "HEADWAY_PEERS_RUN"
-"""In the environment of every process that a server starts, whatever its parent."""
+"""Environment variable that marks every process of a server."""
 
 
 class StartError(Exception):
@@ -36,7 +36,7 @@ class StartError(Exception):
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -46,10 +46,10 @@ class UnderTest:
     """One server, as one or more processes.
 
     Args:
-        commands: Of its processes.
-        port: On which it is to listen.
-        request: Which it has to answer with 200 to be ready.
-        environment: What it gets beyond ours.
+        commands: Command of each process.
+        port: Port to listen on.
+        request: Request that it must answer with 200 to be ready.
+        environment: Additional environment variables.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class UnderTest:
         self._processes: list[subprocess.Popen[bytes]] = []
         self.url = f"http://127.0.0.1:{port}{request.path}"
         self.start_s = 0.0
-        """From the start to the first right answer."""
+        """Time from the start to the first right answer."""
         self.first_answer = b""
 
     def __enter__(self) -> Self:
@@ -132,7 +132,7 @@ class UnderTest:
     def image_start_ms(self, count: int) -> list[float]:
         """Return the times from a request's last byte to the start of its model.
 
-        That includes what the server takes to read and decode it.
+        It includes the time to read and decode it.
         """
         times = []
         client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_ASK_S)
@@ -146,7 +146,7 @@ class UnderTest:
         return times
 
     def pss_mib(self) -> float:
-        """Return the memory of all its processes, shared pages in proportion."""
+        """Return the proportional set size of all its processes."""
         kib = 0
         for pid in self._marked():
             with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""The raw results as a file: a line for each measurement, appended as it is made.
+"""The file of raw results, with a line for each measurement.
 
-The sitting writes it, the report reads it.
+session appends to it; report reads it.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ RECORD: Final = Path(__file__).parents[1] / "results/peers.jsonl"
 
 
 class Facts(msgspec.Struct, frozen=True, tag="facts"):
-    """The first line of a sitting."""
+    """The first line of a session."""
 
     at: str
     commit: str
@@ -32,7 +32,7 @@ class Facts(msgspec.Struct, frozen=True, tag="facts"):
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
-    """A server after its start and a second of load."""
+    """A server after its start and one second of load."""
 
     server: str
     model: str
@@ -57,7 +57,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     server: str
     model: str
     factor: float
-    """Of the server's own best in the closed loops."""
+    """Multiple of the server's own best closed-loop rate."""
     per_s: float
     seconds: int
     offered: int
@@ -65,7 +65,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     statuses: str
     not_sent: int
     lag_p99_ms: float
-    """Of the generator."""
+    """Delay of the generator itself."""
 
 
 class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
@@ -80,7 +80,7 @@ Line = Facts | Started | Closed | Open | Skipped
 
 
 def append(path: Path, line: Line) -> None:
-    """Write a line at the end."""
+    """Append a line."""
     path.parent.mkdir(exist_ok=True)
     with path.open("ab") as file:
         file.write(msgspec.json.encode(line) + b"\n")
@@ -90,37 +90,37 @@ def read(path: Path) -> list[Line]:
     """Return all lines.
 
     Raises:
-        msgspec.ValidationError: If it holds something else.
+        msgspec.ValidationError: If a line is malformed.
     """
     return msgspec.json.Decoder(Line).decode_lines(path.read_bytes())
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """One sitting."""
+    """One session."""
 
     facts: Facts
     lines: list[Started | Closed | Open | Skipped]
 
 
 def latest(lines: list[Line]) -> list[Measured]:
-    """Return the sittings, the last one first, each with the models that no later had.
+    """Return the sessions, newest first, each with the models not measured later.
 
     Raises:
         ValueError: If there is none.
     """
-    sittings: list[Measured] = []
+    sessions: list[Measured] = []
     for line in lines:
         if isinstance(line, Facts):
-            sittings.append(Measured(line, []))
+            sessions.append(Measured(line, []))
         else:
-            sittings[-1].lines.append(line)
-    if not sittings:
-        raise ValueError("no sitting is recorded")
+            sessions[-1].lines.append(line)
+    if not sessions:
+        raise ValueError("no session is recorded")
     found: list[Measured] = []
     known: set[str] = set()
-    for sitting in reversed(sittings):
-        new = [line for line in sitting.lines if line.model not in known]
+    for session in reversed(sessions):
+        new = [line for line in session.lines if line.model not in known]
         if new:
-            found.append(Measured(sitting.facts, new))
+            found.append(Measured(session.facts, new))
             known |= {line.model for line in new}
     return found

@@ -1,6 +1,6 @@
-"""Writes benchmarks/README.md from the last sitting of each model in the record.
+"""Writes benchmarks/README.md from the last session of each model in the record.
 
-The text is pure: lines in, Markdown out. plots.py draws, and needs matplotlib.
+`page` is a pure function of the lines of the record. plots draws, with matplotlib.
 """
 
 import statistics
@@ -36,7 +36,7 @@ every run. `scripts/bench peers install` makes the peers' environments.
 
 
 class Closure(msgspec.Struct, frozen=True):
-    """The median of the closed loops of one server with so many connections."""
+    """The median closed-loop result of a server at one number of connections."""
 
     rps: float
     p50_ms: float
@@ -46,7 +46,7 @@ class Closure(msgspec.Struct, frozen=True):
 
 
 def closures(lines: Sequence[Line]) -> dict[tuple[str, str, int], Closure]:
-    """Return the closed loops by model, server and connections."""
+    """Return the closed-loop results by model, server and connections."""
     found: dict[tuple[str, str, int], list[Closed]] = {}
     for line in lines:
         if isinstance(line, Closed):
@@ -70,11 +70,11 @@ def page(lines: list[Line]) -> str:
     """Return the page.
 
     Raises:
-        ValueError: If no sitting is recorded.
+        ValueError: If no session is recorded.
     """
-    sittings = latest(lines)
-    measured = [line for sitting in sittings for line in sitting.lines]
-    parts = [_INTRODUCTION, *map(_facts, sittings), _servers(sittings)]
+    sessions = latest(lines)
+    measured = [line for session in sessions for line in session.lines]
+    parts = [_INTRODUCTION, *map(_facts, sessions), _servers(sessions)]
     for model, about in MODELS.items():
         part = _model(model, measured)
         if part:
@@ -93,9 +93,9 @@ def _first_line(text: str) -> str:
     return text.partition("\n")[0].rstrip(":")
 
 
-def _facts(sitting: Measured) -> str:
-    facts = sitting.facts
-    models = " and ".join(dict.fromkeys(line.model for line in sitting.lines))
+def _facts(session: Measured) -> str:
+    facts = session.facts
+    models = " and ".join(dict.fromkeys(line.model for line in session.lines))
     return (
         f"{models.capitalize()}: {facts.at}, commit {facts.commit}: {facts.cores} "
         f"cores ({facts.cpu}), {facts.memory_gib:g} GiB, Linux {facts.kernel}, Python "
@@ -103,12 +103,12 @@ def _facts(sitting: Measured) -> str:
     )
 
 
-def _servers(sittings: Sequence[Measured]) -> str:
+def _servers(sessions: Sequence[Measured]) -> str:
     about = {**SERVERS, **CEILINGS}
     versions = {
         server: version
-        for sitting in reversed(sittings)
-        for server, version in sitting.facts.versions.items()
+        for session in reversed(sessions)
+        for server, version in session.facts.versions.items()
     }
     rows = [
         f"| {server} | {version} | {about[server]} |"

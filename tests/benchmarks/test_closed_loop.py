@@ -1,16 +1,16 @@
 import time
 
-from benchmarks.closed_loop import ClosedLoop, Question, Tally
+from benchmarks.closed_loop import CheckedRequest, ClosedLoop, Tally
 
 from tests.benchmarks.peer import Peer, Reaction, answer, hang_up, ignore
 
-QUESTIONS = [Question(b"good", 200, b"[0]"), Question(b"bad", 500)]
+REQUESTS = [CheckedRequest(b"good", 200, b"[0]"), CheckedRequest(b"bad", 500)]
 
 
 def run(*reactions: Reaction, seconds: float = 5) -> tuple[Tally, list[bytes]]:
     """Send over one connection; the last reaction applies to all further requests."""
     with Peer(lambda number: reactions[min(number, len(reactions) - 1)]) as peer:
-        loop = ClosedLoop(peer.url, QUESTIONS, connections=1, grace_s=0.1)
+        loop = ClosedLoop(peer.url, REQUESTS, connections=1, grace_s=0.1)
         return loop.run(seconds), peer.requests
 
 

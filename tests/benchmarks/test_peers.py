@@ -94,7 +94,7 @@ def test_only_the_last_run_of_a_model_counts() -> None:
     assert closures(newest.lines)["logistic", "headway", 64].rps == 41_000
     assert [line.model for line in oldest.lines] == ["credit"]
     assert page([*older, *lines()]).count("commit abc1234") == 2
-    with pytest.raises(ValueError, match="no sitting"):
+    with pytest.raises(ValueError, match="no session"):
         page([])
 
 

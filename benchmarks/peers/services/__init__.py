@@ -1,1 +1,1 @@
-"""The same four models as a service of each server; a folder for each."""
+"""The same models as a service of each server, one folder per server."""

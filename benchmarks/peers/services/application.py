@@ -1,4 +1,4 @@
-"""The credit application that servers with pydantic check, as the example does."""
+"""The credit application that servers with pydantic validate, as the example does."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ __all__ = ["CreditApplication"]
 
 
 class CreditApplication(BaseModel):
-    """Who wants to borrow how much, for what."""
+    """A credit application."""
 
     seniority: int
     home: Literal["ignore", "other", "owner", "parents", "priv", "rent", "unknown"]

@@ -1,8 +1,7 @@
-"""The models as all servers call them, and requests to and from batches.
+"""The models as all servers call them, and the conversion of requests and batches.
 
-Runs in the environment of each peer, so it imports no more than the models need. Where
-they lie and which one to serve is in the environment: HEADWAY_PEERS_MODELS and
-HEADWAY_PEERS_MODEL.
+It runs in the environment of each peer, so it imports only what the models need. The
+variables HEADWAY_PEERS_MODELS and HEADWAY_PEERS_MODEL name their folder and the model.
 """
 
 import json
@@ -23,7 +22,7 @@ Predict = Callable[[Any], Any]
 
 
 def load() -> Predict:
-    """Return what answers rows: arrays of them or, for credit, a list of dicts."""
+    """Return the function that computes an array of rows; for credit, of dicts."""
     folder = Path(os.environ["HEADWAY_PEERS_MODELS"])
     if NAME == "image":
         return _image(folder)
@@ -34,7 +33,7 @@ def load() -> Predict:
 
 
 def _unpickle(path: Path) -> Any:
-    # models.py wrote it, on this machine.
+    # written by models.py on this machine
     return pickle.loads(path.read_bytes())
 
 
@@ -48,7 +47,7 @@ def _image(folder: Path) -> Predict:
     )
 
     def predict(images: Any) -> Any:
-        """Return for each image its class and the time at which the model began."""
+        """Return the class of each image and the start time of the model."""
         began = time.monotonic()
         (scores,) = session.run(None, {"images": images})
         classes = scores.argmax(axis=1)
@@ -71,7 +70,7 @@ def _credit(folder: Path) -> Predict:
 
 
 def rows_of(body: bytes) -> Any:
-    """Return the rows of a request's body: .npy for images, else JSON."""
+    """Return the rows in a request body: .npy for images, otherwise JSON."""
     return np.load(BytesIO(body)) if NAME == "image" else json.loads(body)
 
 

@@ -1,6 +1,6 @@
-"""One sitting: each server on each model, one after the other, under the same loads.
+"""A measurement session: each server on each model, under the same loads.
 
-The command calls it; all that it measures goes into the record at once.
+__main__ runs it; each result is appended to the record at once.
 """
 
 import datetime
@@ -41,7 +41,7 @@ from benchmarks.peers.record import Closed, Facts, Line, Open, Skipped, Started
 from benchmarks.wrk import run_wrk
 from headway.tools.open_loop.traffic import Phase, Traffic, send
 
-__all__ = ["Plan", "Sitting"]
+__all__ = ["Plan", "Session"]
 
 FACTORS: Final = (0.5, 1.0, 2.0)
 _WARM_S = 1
@@ -50,7 +50,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is measured, and how long."""
+    """What to measure, and for how long."""
 
     servers: Sequence[str]
     models: Sequence[str]
@@ -58,12 +58,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int
     runs: int
     limit_s: float
-    """After which no further server is started."""
+    """Time after which no more servers are started."""
     ceiling: Path | None = None
 
 
-class Sitting:
-    """Measures what a plan says.
+class Session:
+    """Runs a plan.
 
     Args:
         plan: What to measure.
@@ -105,7 +105,7 @@ class Sitting:
                 self._load(server, model, running, request)
         except (StartError, OSError, ValueError, subprocess.SubprocessError) as error:
             print(error, file=sys.stderr)
-            # The rest of it is the server's log, full of this machine's paths.
+            # The rest is the server's log, with paths of this machine.
             why, _, _ = str(error).partition("\n")
             self._note(Skipped(server, model, f"{type(error).__name__}: {why}"))
 
@@ -140,7 +140,7 @@ class Sitting:
         if server == "echo":
             return [[sys.executable, script, str(port)]]
         path = f"{tempfile.gettempdir()}/headway-peers-{port}.sock"
-        # The web process connects when it starts, so that it has to come second.
+        # The web process connects at its start, so it must come second.
         runner = [script, "runner", str(self._models / f"{model}.pkl"), path]
         web = [sys.executable, script, "web", str(port), path]
         wait = f'until [ -S "{path}" ]; do sleep 0.1; done; exec "$@"'
