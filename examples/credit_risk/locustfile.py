@@ -1,4 +1,4 @@
-"""Applicants who send real applications: locust -H http://localhost:3000"""
+"""Users that send real credit applications: locust -H http://localhost:3000"""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Trains the credit risk model, serves it, drives it by Locust: scripts/demo --help."""
+"""Trains the credit risk model, serves it, and load-tests it: scripts/demo --help."""
 
 import argparse
 import os
@@ -31,24 +31,24 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
         description="Train the credit risk model, save it, serve it in production and "
-        "let Locust's users come, step by step; then print a table.",
+        "load it with Locust's users, step by step; then print a table.",
     )
     parser.add_argument(
         "--serve",
         action="store_true",
-        help="no ladder: leave the server up until Ctrl-C, Locust's web UI beside it",
+        help="no load steps: keep the server and Locust's web UI up until Ctrl-C",
     )
     parser.add_argument(
         "--ladder",
         default=LADDER,
         metavar="USERS/RATE,...",
-        help="users and users spawned a second of each step (default: %(default)s)",
+        help="users and spawn rate of each load step (default: %(default)s)",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=SECONDS,
-        help="time of a step, its ramp included (default: %(default)s)",
+        help="duration of a step, including its ramp (default: %(default)s)",
     )
     parser.add_argument(
         "--quick",
@@ -58,12 +58,12 @@ def parse_arguments():
         help=f"the same as --seconds {QUICK_SECONDS}",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the figures there as well"
+        "--json", type=Path, metavar="FILE", help="write the figures to this file"
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; 0.0.0.0 lets other machines in "
+        help="address to listen on; 0.0.0.0 accepts other machines "
         "(default: %(default)s)",
     )
     arguments = parser.parse_args()
@@ -78,11 +78,11 @@ class Demo:
         self._children = children
         self._scratch = scratch
         self._env = {**os.environ, "HEADWAY_HOME": str(home), "PYTHONUNBUFFERED": "1"}
-        self._env.pop("HEADWAY_CONFIG", None)  # the example has its own
+        self._env.pop("HEADWAY_CONFIG", None)  # the example has its own file
         self._url_host = "127.0.0.1" if arguments.host == "0.0.0.0" else arguments.host
 
     def run(self):
-        """Return whether all went well."""
+        """Return whether the demo succeeded."""
         arguments = self._arguments
         ladder = parse_ladder(arguments.ladder)
         self._train()
@@ -175,7 +175,7 @@ class Demo:
 
 @contextmanager
 def model_home(scratch):
-    """Yield where models go: the user's own place only if it was named."""
+    """Yield the model store: a temporary one, unless HEADWAY_HOME is set."""
     if os.environ.get("HEADWAY_HOME"):
         yield Path(os.environ["HEADWAY_HOME"]).expanduser().absolute()
         return

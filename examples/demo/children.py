@@ -1,4 +1,4 @@
-"""The processes that the demo starts, and their end whatever happens."""
+"""The child processes of the demo, which are always stopped."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ from contextlib import suppress
 
 
 class DemoError(Exception):
-    """What went wrong, for the user."""
+    """An error message for the user."""
 
 
 class Child:
-    """A process in a group of its own, so that Ctrl-C reaches the demo alone."""
+    """A process in its own group, so that Ctrl-C reaches only the demo."""
 
     def __init__(self, name, process, log):
         self.name = name
@@ -23,7 +23,7 @@ class Child:
         self._log = log
 
     def wait(self, timeout_s):
-        """Wait for its end by itself; fail if that was none."""
+        """Wait until it ends by itself; raise on a time-out or a failure."""
         try:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -42,7 +42,7 @@ class Child:
             time.sleep(0.1)
 
     def stop(self, timeout_s):
-        """Ask it to end, then make it; return its exit code."""
+        """Terminate it, then kill it; return its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -52,7 +52,7 @@ class Child:
         return self.process.wait()
 
     def failure(self, what):
-        """Return the error that holds the end of the process's log."""
+        """Return an error with the end of the process's log."""
         lines = []
         if self._log is not None:
             lines = self._log.read_text("utf-8", errors="replace").splitlines()
@@ -60,7 +60,7 @@ class Child:
 
 
 class Children:
-    """All of them; stopped in the reverse order of their start."""
+    """All child processes; they are stopped in reverse order of their start."""
 
     def __init__(self, interruption):
         self._interruption = interruption
@@ -103,10 +103,10 @@ class Children:
 
 
 def free_port(host, preferred):
-    """Return the preferred port, or another if somebody has it."""
+    """Return the preferred port, or a free one if it is taken."""
     for port in (preferred, 0):
         with socket.socket() as probe:
-            # As servers do; otherwise a port is taken for a minute after its last use.
+            # As servers do; otherwise a port is blocked for a minute after use.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
                 probe.bind((host, port))

@@ -1,4 +1,4 @@
-"""What the demo has measured, as a table and as JSON."""
+"""The results of the demo as a table and as JSON."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def cores():
 
 
 def render_table(steps):
-    """Return the table; below the last step, its part with all users there."""
+    """Return the table; the last row is the last step once all users were spawned."""
     lines = [HEAD]
     lines += [_row(step, f"{step['spawn_rate']:g}", step["whole"]) for step in steps]
     last = steps[-1]
@@ -25,8 +25,8 @@ def render_table(steps):
     figures = last["steady"] or last["whole"]
     lines += [
         "",
-        "A step's time includes the coming of its users; steady is the last step once",
-        "all of them are there.",
+        "A step includes the time to spawn its users; steady is the last step after",
+        "all of its users were spawned.",
         f"Locust shares the {cores()} cores with the server and used "
         f"{figures['locust_cores']:.2f} of them in the last row.",
     ]
@@ -49,7 +49,7 @@ def _ms(value):
 
 
 def as_figures(result, seconds):
-    """Return what was measured on a step as plain values."""
+    """Return the results of a step as plain values."""
     steady = result.steady
     return {
         "users": result.step.users,

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like as one exception, never while a process is started or stopped."""
+"""Turns Ctrl-C and similar signals into one exception, at a safe time."""
 
 import signal
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Interruption:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Hold a signal back: without it, a process might start and be forgotten."""
+        """Delay a signal, so that no process is started and then forgotten."""
         self._deferrals += 1
         try:
             yield

@@ -1,4 +1,4 @@
-"""Visitors who ask about one flower each: locust -H http://localhost:3000"""
+"""Users that send one flower each: locust -H http://localhost:3000"""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Tells the species of irises: headway serve service:svc --production"""
+"""Predicts the species of irises: headway serve service:svc --production"""
 
 import headway
 from headway.io import NumpyNdarray
