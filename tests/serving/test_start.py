@@ -20,6 +20,20 @@ pytestmark = pytest.mark.timeout(60)  # several processes start in each
 ZERO_ROWS = "runners:\n  batching:\n    max_batch_size: 0"
 
 
+def faulty(
+    production: bool, *arguments: str, config: str = "", fault: str = ""
+) -> Server:
+    """Return a server of tests/services/faults.py with one API worker."""
+    return Server(
+        "faults:svc",
+        *("--api-workers", "1"),
+        *arguments,
+        production=production,
+        config=config,
+        environment={"FAULT": fault} if fault else {},
+    )
+
+
 def _failed_start(server: Server) -> str:
     """Return the one line of a server that cannot start."""
     try:
@@ -65,57 +79,51 @@ def test_wrong_service_path_ends_the_start(
 def test_service_that_cannot_start_ends_the_start(
     production: bool, fault: str, says: str
 ) -> None:
-    server = Server("faults:svc", production=production, environment={"FAULT": fault})
-    line = _failed_start(server)
+    line = _failed_start(faulty(production, fault=fault))
     assert says.partition(".*")[0] in line
     assert says.rpartition(".*")[2] in line
 
 
 def test_model_that_kills_its_process_ends_the_start() -> None:
-    server = Server("faults:svc", production=True, environment={"FAULT": "exit"})
-    line = _failed_start(server)
+    line = _failed_start(faulty(True, fault="exit"))
     assert "runner-fragile ended with exit code 7 before it was ready" in line
 
 
 def test_startup_timeout_ends_the_start() -> None:
-    server = Server(
-        "faults:svc",
-        production=True,
-        environment={"FAULT": "hang"},
-        config="runners: {startup_timeout_s: 0.5}\napi_server: {startup_timeout_s: 30}",
-    )
-    line = _failed_start(server)
+    config = "runners: {startup_timeout_s: 0.5}\napi_server: {startup_timeout_s: 30}"
+    line = _failed_start(faulty(True, fault="hang", config=config))
     assert "not ready within 0.5 s" in line
     assert "startup_timeout_s" in line
 
 
+WRONG_CONFIGURATIONS = [
+    ("runners: [", "test.yaml:1: broken YAML"),
+    ("runners:\n\tbatching: {}", "test.yaml:2: broken YAML"),
+    ("runners:\n  batching:\n    max_batchsize: 3", "max_batch_size"),
+    ("api_server:\n  port: lots", "port"),
+    (ZERO_ROWS, "max_batch_size is 0: expected `int` >= 1"),
+    # The supervisor checks the first, an API worker the second.
+    ("runners:\n  fragil:\n    timeout: 3", "fragile"),
+    ("api_server:\n  ssl_certfile: /nowhere/cert.pem", "ssl_certfile"),
+]
+
+
 @pytest.mark.parametrize(
-    ("config", "says"),
+    ("production", "config", "says"),
     [
-        ("runners: [", "test.yaml:1: broken YAML"),
-        ("runners:\n\tbatching: {}", "test.yaml:2: broken YAML"),
-        ("runners:\n  batching:\n    max_batchsize: 3", "max_batch_size"),
-        ("runners:\n  fragil:\n    timeout: 3", "fragile"),
-        ("api_server:\n  port: lots", "port"),
-        (ZERO_ROWS, "max_batch_size is 0: expected `int` >= 1"),
-        ("api_server:\n  ssl_certfile: /nowhere/cert.pem", "ssl_certfile"),
+        *((False, *wrong) for wrong in WRONG_CONFIGURATIONS),
+        *((True, *wrong) for wrong in WRONG_CONFIGURATIONS[-2:]),
     ],
 )
 def test_wrong_configuration_ends_the_start(
     production: bool, config: str, says: str
 ) -> None:
-    server = Server("faults:svc", production=production, config=config)
-    assert says in _failed_start(server)
+    assert says in _failed_start(faulty(production, config=config))
 
 
 def test_model_slower_than_max_latency_ends_the_start(production: bool) -> None:
-    server = Server(
-        "faults:svc",
-        production=production,
-        environment={"FAULT": "slow"},
-        config="runners:\n  batching:\n    max_latency_ms: 5",
-    )
-    line = _failed_start(server)
+    config = "runners:\n  batching:\n    max_latency_ms: 5"
+    line = _failed_start(faulty(production, fault="slow", config=config))
     took = re.search(r"one row of 'predict' takes ([\d.]+) ms", line)
     assert took is not None, line
     assert 30 <= float(took[1]) < 300
@@ -133,8 +141,7 @@ def taken_port() -> Iterator[int]:
 
 
 def test_taken_port_ends_the_start(production: bool, taken_port: int) -> None:
-    server = Server("faults:svc", "--port", str(taken_port), production=production)
-    line = _failed_start(server)
+    line = _failed_start(faulty(production, "--port", str(taken_port)))
     assert str(taken_port) in line
     assert "--port" in line
 
@@ -142,20 +149,19 @@ def test_taken_port_ends_the_start(production: bool, taken_port: int) -> None:
 @pytest.fixture(scope="module")
 def first() -> Iterator[Server]:
     """Return a server that is there before those of the tests."""
-    with Server("faults:svc", production=True) as server:
+    with faulty(True) as server:
         yield server
 
 
 async def test_two_servers_do_not_share_a_port(first: Server, production: bool) -> None:
     port = str(first.port)
-    second = Server("faults:svc", "--port", port, production=production)
-    assert port in _failed_start(second)
+    assert port in _failed_start(faulty(production, "--port", port))
     assert (await request(first.port, "/readyz", method="GET")).status == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_while_models_load_in_processes(number: signal.Signals) -> None:
-    server = Server("faults:svc", production=True, environment={"FAULT": "hang"})
+    server = faulty(True, fault="hang")
     try:
         server.start()
         pids = server.wait_processes("runner-fragile", "runner-other", "api-0")
@@ -180,7 +186,7 @@ def test_signal_while_the_model_loads_in_one_process(tmp_path: Path) -> None:
 
 
 def test_processes_end_when_the_supervisor_is_killed_during_start() -> None:
-    server = Server("faults:svc", production=True, environment={"FAULT": "hang"})
+    server = faulty(True, fault="hang")
     try:
         server.start()
         pids = server.wait_processes("runner-fragile", "runner-other", "api-0")
