@@ -47,4 +47,3 @@ def test_the_page_stays_short_enough_for_a_newcomer() -> None:
     path = section("One request, by file names")
     steps = re.findall(r"^\d+\. ", path, re.MULTILINE)
     assert 10 <= len(steps) <= 20
-    assert len(set(re.findall(r"\*\*`([\w/]+\.py)`\*\*", path))) <= 25
