@@ -1,4 +1,4 @@
-"""A model that holds 500 MB and does nothing with them."""
+"""A model that holds 500 MB of unused memory."""
 
 from typing import Any
 

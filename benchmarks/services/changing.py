@@ -1,4 +1,4 @@
-"""The forest on iris, whose calls can be made slower while it serves."""
+"""The forest on iris; its calls can be slowed down while it serves."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from headway.io import JSON, NumpyNdarray
 
 
 class Changing(Forest):
-    """Computes each batch as many times as it was told to."""
+    """Computes each batch `times` times."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Changing(Forest):
 
     @headway.Runnable.method
     def slow_down(self, times: int) -> int:
-        """Take so many times as long from now on."""
+        """Multiply the time of each batch from now on."""
         self.times = times
         return times
 

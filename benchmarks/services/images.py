@@ -1,6 +1,6 @@
-"""The peers' network on images; answers tell when the model began after the body came.
+"""The peers' network on images; answers have the time from the body to the model.
 
-benchmarks/image.py says in the environment which model it is and where it lies.
+benchmarks/image.py names the model and its folder in environment variables.
 """
 
 import time
@@ -23,7 +23,7 @@ class Network(headway.Runnable):
 
     @headway.Runnable.method(batchable=True)
     def predict(self, images: Any) -> Any:
-        """Return for each image its class and the time at which the model began."""
+        """Return the class of each image and the start time of the model."""
         return self._predict(images)
 
     def warmup_samples(self) -> dict[str, tuple[Any, ...]]:
@@ -32,7 +32,7 @@ class Network(headway.Runnable):
 
 
 class _Stamped(NumpyNdarray):
-    """Notes when the body had come."""
+    """Records the arrival time of the body."""
 
     def decode(self, body: bytes, content_type: str | None) -> Any:
         came_at = time.monotonic()
@@ -45,6 +45,6 @@ svc = headway.Service("images", runners=[runner])
 
 @svc.api(input=_Stamped(dtype="float32", shape=(-1, *_SHAPE)), output=NumpyNdarray())
 async def predict(stamped: Any) -> Any:
-    """Return for each image its class, and the seconds from its body to its model."""
+    """Return the class of each image, and the seconds from its body to its model."""
     came_at, images = stamped
     return await runner.predict.async_run(images) - np.array([0.0, came_at])

@@ -1,4 +1,4 @@
-"""Iris by a random forest and by logistic regression, and two slow models at once."""
+"""Iris with a random forest and logistic regression, and two slow models."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ class _Iris(headway.Runnable):
 
 
 class Forest(_Iris):
-    """100 trees: a call costs about the same whatever the batch."""
+    """100 trees: a call costs about the same at any batch size."""
 
     def __init__(self) -> None:
         self.model = RandomForestClassifier(100, random_state=0).fit(
@@ -45,7 +45,7 @@ class Logistic(_Iris):
 
 
 class Slow(headway.Runnable):
-    """50 ms a call."""
+    """A call takes 50 ms."""
 
     @headway.Runnable.method(batchable=True)
     def predict(self, rows: Any) -> Any:

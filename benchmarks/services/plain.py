@@ -1,4 +1,4 @@
-"""An API without a model: what is measured is whoever asks."""
+"""An API without a model, for measuring the load generators."""
 
 from typing import Any
 
@@ -12,5 +12,5 @@ plain = headway.Service("plain")
     input=JSON.from_sample([[5.1, 3.5, 1.4, 0.2]]), output=JSON(), name="predict"
 )
 async def predict_plain(rows: Any) -> Any:
-    """Return how many rows came."""
+    """Return the number of rows."""
     return len(rows)

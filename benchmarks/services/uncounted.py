@@ -12,7 +12,7 @@ __all__ = ["logistic"]
 
 
 def _count_nothing(*_: Any) -> None:
-    """Stand in for every method that counts."""
+    """Replace every method that counts."""
 
 
 for _kind in (Counter, Gauge, Histogram, Log):

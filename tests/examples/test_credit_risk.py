@@ -1,4 +1,4 @@
-"""examples/credit_risk: trained, saved, served in production, asked."""
+"""examples/credit_risk: train, save and serve it in production."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""examples/demo: its figures, its exit codes, and that no process of it is left."""
+"""examples/demo: results, exit codes, and no process left behind."""
 
 import contextlib
 import json
@@ -108,7 +108,7 @@ def demo(*arguments: str, **environment: str) -> Iterator[DemoRun]:
 def test_tiny_ladder(tmp_path: Path) -> None:
     report = tmp_path / "figures.json"
     with contextlib.ExitStack() as stack:
-        # Port 3000 is taken: by this test, or by whoever makes its bind fail.
+        # Port 3000 is taken by this test, or by another process if the bind fails.
         taken = stack.enter_context(socket.socket())
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):

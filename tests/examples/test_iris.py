@@ -1,4 +1,4 @@
-"""examples/iris: trained, saved, served in one process, asked."""
+"""examples/iris: train, save and serve it in one process."""
 
 from pathlib import Path
 

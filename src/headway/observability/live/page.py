@@ -36,9 +36,7 @@ ASSETS = ("page.css", "live.css", "theme.js", "live.js", "charts.js")
 
 _SINCE = re.compile(r"(?:^|&)since=([0-9]{1,18})(?:&|$)")
 _CSS = b"text/css; charset=utf-8"
-_HTML = b"text/html; charset=utf-8"
 _SCRIPT = b"text/javascript; charset=utf-8"
-_JSON = b"application/json"
 # The page loads from this server only, and scripts from files only. The chart library
 # sets styles of elements, which needs 'unsafe-inline'.
 _POLICY = (
@@ -71,7 +69,7 @@ def page_file(title: str, *, charts: bool) -> LiveFile:
     text = text.replace("{{notice}}", "" if charts else _NO_CHARTS)
     text = text.replace("{{charts}}", _CHARTS if charts else "")
     policy = ((b"content-security-policy", _POLICY), (b"cache-control", b"no-cache"))
-    return LiveFile(_HTML, text.encode(), policy)
+    return LiveFile(b"text/html; charset=utf-8", text.encode(), policy)
 
 
 def asset_file(name: str) -> LiveFile:
@@ -137,7 +135,7 @@ def data_file(history: Path, query: str) -> LiveFile:
         b",".join(excerpt.seconds),
         excerpt.totals,
     )
-    return LiveFile(_JSON, body, ((b"cache-control", b"no-store"),))
+    return LiveFile(b"application/json", body, ((b"cache-control", b"no-store"),))
 
 
 def _read(name: str) -> bytes:
