@@ -1,4 +1,4 @@
-"""What does it cost to tell of each request: names, stages, the access log, traces?
+"""What does telemetry cost a request: ids, stages, the access log, traces?
 
 As bench_edge, with the settings of each case in turn, round after round, so that all of
 them meet the same noise. The time is that of the whole process: the access log's thread

@@ -160,14 +160,14 @@ async def _wait_for() -> Any:
 @pytest.mark.parametrize(
     "function", [_gather, _group, _anyio_group, _thread, _wait_for]
 )
-async def test_what_is_built_on_tasks_works(
+async def test_gather_groups_threads_and_wait_for_work(
     function: Callable[[], Awaitable[Any]],
 ) -> None:
     assert await start(function).outcome() == [1, 2]
 
 
 @pytest.mark.usefixtures("_any_task")
-async def test_time_outs_work_whatever_it_waits_for() -> None:
+async def test_time_outs_work_for_any_future() -> None:
     async def ours(answer: CallFuture) -> str:
         try:
             async with asyncio.timeout(0.001):
@@ -238,7 +238,7 @@ async def test_cancel_while_it_runs_raises_when_it_waits() -> None:
 
 
 @pytest.mark.usefixtures("_any_task")
-async def test_it_may_go_on_after_a_cancellation() -> None:
+async def test_a_function_may_catch_its_cancellation() -> None:
     async def function() -> str:
         try:
             await future()
@@ -272,7 +272,7 @@ async def test_a_plain_task_may_be_cancelled_before_it_begins(
 
 
 @pytest.mark.usefixtures("_any_task")
-async def test_what_it_raises_is_its_outcome() -> None:
+async def test_an_error_is_its_outcome() -> None:
     async def function() -> None:
         raise ValueError("no")
 
@@ -309,7 +309,7 @@ def test_an_end_of_the_program_comes_after_the_other_answers_of_the_turn(
     assert tasks[1].result == 2.0
 
 
-async def test_what_cannot_be_awaited_is_an_error_in_the_function() -> None:
+async def test_awaiting_a_non_awaitable_raises_in_the_function() -> None:
     class Odd:
         def __await__(self) -> Any:
             yield "nothing to wait for"
@@ -341,7 +341,7 @@ async def test_a_wake_after_the_end_does_nothing() -> None:
 
 
 @pytest.mark.usefixtures("_any_task")
-async def test_calls_of_its_child_tasks_are_answered_like_its_own() -> None:
+async def test_child_tasks_call_runners_too() -> None:
     wire = Wire(timeout_s=10.0)
 
     async def function() -> list[float]:
@@ -358,7 +358,7 @@ async def test_calls_of_its_child_tasks_are_answered_like_its_own() -> None:
     assert await task.outcome() == [1.0, 2.0, 3.0, 4.0]
 
 
-async def test_without_a_subclass_it_has_no_use() -> None:
+async def test_sub_classes_must_take_the_outcome() -> None:
     task = FunctionTask(0.0, 5, asyncio.get_running_loop())
     with pytest.raises(NotImplementedError):
         task.returned(None)

@@ -1,4 +1,4 @@
-"""A request's own deadline and priority, from its headers."""
+"""HeaderOptions: a request's own deadline and priority."""
 
 import math
 
@@ -19,7 +19,7 @@ def request(header: bytes = b"") -> Request:
     return Request(None, head, "POST", "/x", b"", 0.0)
 
 
-def test_without_headers_the_configuration_holds() -> None:
+def test_without_headers_the_defaults_apply() -> None:
     assert read_header_options(request()).timeout_s == math.inf
     assert read_header_options(request()).priority == DEFAULT_PRIORITY
 
@@ -36,7 +36,7 @@ def test_a_timeout_is_given_in_milliseconds(milliseconds: float) -> None:
     "value",
     [b"-1", b"0", b"", b"soon", b"1e3", b"nan", b"inf", b"1.2.3", b"86400001", b"\xff"],
 )
-def test_a_timeout_that_is_none_names_the_header(value: bytes) -> None:
+def test_an_invalid_timeout_names_the_header(value: bytes) -> None:
     with pytest.raises(BadInputError, match="Headway-Timeout-Ms"):
         read_header_options(request(b"headway-timeout-ms: " + value + b"\r\n"))
 
@@ -48,6 +48,6 @@ def test_a_priority_is_a_class(priority: int) -> None:
 
 
 @pytest.mark.parametrize("value", [b"-1", b"10", b"", b"high", b"1.0", b"\xb2"])
-def test_a_priority_that_is_none_names_the_header(value: bytes) -> None:
+def test_an_invalid_priority_names_the_header(value: bytes) -> None:
     with pytest.raises(BadInputError, match="Headway-Priority"):
         read_header_options(request(b"headway-priority: " + value + b"\r\n"))

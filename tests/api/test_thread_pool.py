@@ -12,7 +12,7 @@ from headway.metrics.families import REFUSED
 from tests.metrics.samples import samples_of
 
 
-async def test_more_than_may_wait_is_refused_and_counted() -> None:
+async def test_requests_beyond_the_bound_are_refused_and_counted() -> None:
     registry = MetricsRegistry()
     registry.start()
     pool = ThreadPool(threads=1, refused=registry.counter(REFUSED, ("threads",)))

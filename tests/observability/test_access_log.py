@@ -102,18 +102,18 @@ async def test_a_stalled_reader_delays_no_request(pipe: Pipe) -> None:
         assert offered < 100_000
     dropped = int(counted(registry))
     lines: list[dict[str, Any]] = []
-    told = threading.Event()
+    reported = threading.Event()
 
     def read() -> None:
         for line in reader:
             lines.append(json.loads(line))
             if lines[-1]["level"] == "WARNING":
-                told.set()
+                reported.set()
 
     thread = threading.Thread(target=read)
     thread.start()
-    while not await asyncio.to_thread(told.wait, 0.01):
-        log.offer([entry(offered)])  # what follows is written, and the gap told of
+    while not await asyncio.to_thread(reported.wait, 0.01):
+        log.offer([entry(offered)])  # the next entry reports the gap
         offered += 1
     await log.aclose()
     stream.close()

@@ -97,8 +97,8 @@ class ServedRequest(FunctionTask):
     def raised(self, error: BaseException) -> None:
         """Answer with the function's error."""
         if isinstance(error, asyncio.CancelledError):
-            # Ours: the client has gone or the deadline passed, and was answered.
-            # The function's own: something it awaited was cancelled.
+            # After a hang-up or the deadline, the request is over already. Otherwise
+            # something that the function awaited was cancelled.
             error = ApiFunctionError("the API function was cancelled")
             self.endpoint.respond_error(self.request, error)
         else:
@@ -142,7 +142,9 @@ class Endpoint:
         self.encode_output: Callable[[Any, str | None], tuple[str, bytes]] = (
             api.output.encode
         )
-        self._function = api.function if api.is_async else self._in_thread
+        self._function: Callable[..., Any] = (
+            api.function if api.is_async else self._in_thread
+        )
         self._takes_value_only = api.takes_input and not api.takes_context
         self.types: dict[str, bytes] = {}
 
@@ -252,7 +254,7 @@ class Endpoint:
         """Return the error, or its reason: a forgotten `await`."""
         if not (isinstance(error, OutputError) and inspect.iscoroutine(result)):
             return error
-        result.close()  # else Python warns of it too, later and of somewhere else
+        result.close()  # otherwise Python warns of it too, at another line
         return OutputError(
             f"the API function {self._api.name!r} returned a coroutine "
             f"({result.__qualname__}) in place of its result: is an `await` missing, "

@@ -32,7 +32,7 @@ __all__ = ["HAS_OWN_TASK", "FunctionTask"]
 class FunctionTask(RequestOptions):
     """Runs a coroutine under the options of a request.
 
-    Sub-classes say what becomes of its outcome. The names with an underscore are those
+    Sub-classes take its outcome. The names with an underscore are those
     of asyncio.Task that other libraries look at.
 
     Args:
@@ -62,7 +62,7 @@ class FunctionTask(RequestOptions):
         self.loop = loop
         self.coroutine: Any = None
         self.context: Context | None = None
-        self._fut_waiter: Any = None  # what it awaits
+        self._fut_waiter: Any = None  # the future that it awaits
         self._must_cancel = False  # it is cancelled as soon as it awaits anything
         self.cancel_requests = 0
 
@@ -97,7 +97,7 @@ class FunctionTask(RequestOptions):
             task.add_done_callback(self._task_is_done)
 
     def wake(self) -> None:
-        """Go on: what it awaits is done."""
+        """Go on: the awaited future is done."""
         self._fut_waiter = None
         coroutine = self.coroutine
         if coroutine is None:
@@ -140,7 +140,7 @@ class FunctionTask(RequestOptions):
         elif awaited is not _DONE:
             self._await_other(awaited)
         elif error is None:
-            # What refers to itself would wait for the garbage collector.
+            # A cycle would wait for the garbage collector.
             self.coroutine = self.context = None
             self.returned(result)
         else:
@@ -209,7 +209,7 @@ class FunctionTask(RequestOptions):
         return True
 
     def cancelling(self) -> int:
-        """Return how often it was asked to cancel."""
+        """Return how many requests to cancel are open."""
         return self.cancel_requests
 
     def uncancel(self) -> int:

@@ -14,6 +14,8 @@ from headway.api.admission import DeadlineWatch
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
 from headway.errors import StartError
+from headway.http.asgi.stack import AsgiServer
+from headway.http.server import HttpServer
 from headway.service.context import Context, RequestInfo
 from headway.service.service import Hook, ServiceDefinition
 
@@ -36,20 +38,7 @@ class Part(Protocol):
         ...
 
 
-class Server(Protocol):
-    """Serves the application, like http.server.HttpServer."""
-
-    async def start(self) -> None:
-        """Listen."""
-        ...
-
-    async def drain(self, timeout_s: float) -> None:
-        """Answer the accepted requests, take no new ones."""
-        ...
-
-    async def aclose(self) -> None:
-        """Drop the rest."""
-        ...
+Server = HttpServer | AsgiServer
 
 
 class ApiWorker:

@@ -1,4 +1,4 @@
-"""`traceparent` and the spans in frames: what goes in comes out, the rest does not."""
+"""`traceparent` and the spans in frames round-trip; malformed ones are ignored."""
 
 import struct
 
@@ -21,7 +21,7 @@ ids = st.builds(SpanIds, trace_ids, span_ids)
 
 
 @given(ids=ids, flags=st.integers(0, 255))
-def test_a_parent_comes_back(ids: SpanIds, flags: int) -> None:
+def test_traceparent_round_trips(ids: SpanIds, flags: int) -> None:
     header = f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{flags:02x}".encode()
     assert parse_traceparent(header) == TraceParent(ids, flags % 2 == 1)
 
@@ -29,7 +29,7 @@ def test_a_parent_comes_back(ids: SpanIds, flags: int) -> None:
 TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 
 
-def test_a_later_version_may_say_more() -> None:
+def test_a_later_version_may_have_more_fields() -> None:
     later = parse_traceparent(b"cc-%b-%b-01-what" % (TRACE, SPAN))
     assert later == parse_traceparent(b"00-%b-%b-01" % (TRACE, SPAN))
     assert later is not None
@@ -50,18 +50,18 @@ def test_a_later_version_may_say_more() -> None:
         ),
     ],
 )
-def test_what_is_malformed_is_no_parent(header: bytes) -> None:
+def test_a_malformed_traceparent_is_ignored(header: bytes) -> None:
     assert parse_traceparent(header) is None
 
 
 @given(header=st.binary(max_size=80))
-def test_garbage_is_no_error(header: bytes) -> None:
+def test_garbage_raises_nothing(header: bytes) -> None:
     found = parse_traceparent(header)
     assert found is None or len(header) >= 55
 
 
 @given(calls=st.lists(st.tuples(st.integers(0, 2**32 - 1), ids), max_size=5))
-def test_spans_of_calls_come_back(calls: list[tuple[int, SpanIds]]) -> None:
+def test_spans_of_calls_round_trip(calls: list[tuple[int, SpanIds]]) -> None:
     block = b"".join(pack_call(index, span) for index, span in calls)
     assert len(block) == TRACE_BYTES * len(calls)
     assert list(unpack_calls(block)) == calls

@@ -19,13 +19,13 @@ UNRECORDED = TraceParent(SpanIds(2**127 + 2**63, 1), False)
 
 
 @given(ratio=st.floats(0, 1))
-def test_a_caller_decides(ratio: float) -> None:
+def test_the_caller_decides(ratio: float) -> None:
     sampling = sampling_of(ratio, {"OTEL_TRACES_SAMPLER": "always_off"})
     assert sampling.takes(RECORDED)
     assert not sampling.takes(UNRECORDED)
 
 
-def test_a_share_of_the_others() -> None:
+def test_a_share_of_the_other_requests_is_sampled() -> None:
     chance = random.Random(7).random
     sampling = Sampling(ratio=0.25, chance=chance)
     taken = sum(sampling.takes(None) for _ in range(10_000))
@@ -53,7 +53,7 @@ def test_a_share_of_the_others() -> None:
         pytest.param("TraceIdRatio", "", (True, True, True), id="no-argument"),
     ],
 )
-def test_the_variables(
+def test_opentelemetry_variables_set_the_sampling(
     name: str, argument: str, taken: tuple[bool | None, bool, bool]
 ) -> None:
     environ = {"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": argument}
@@ -65,7 +65,7 @@ def test_the_variables(
 
 
 @pytest.mark.parametrize("argument", ["-0.1", "1.1", "nan", "half"])
-def test_a_share_that_is_none_is_refused(argument: str) -> None:
+def test_an_invalid_share_raises(argument: str) -> None:
     environ = {
         "OTEL_TRACES_SAMPLER": "traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": argument,

@@ -52,7 +52,7 @@ class Exchange:
         return start["status"], body["body"]
 
 
-async def test_a_body_in_pieces() -> None:
+async def test_a_body_in_chunks_is_joined() -> None:
     exchange = Exchange()
     exchange.body(b"ab", more=True)
     exchange.incoming.put_nowait({"type": "http.request", "more_body": True})
@@ -63,7 +63,7 @@ async def test_a_body_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("path", ["/ml", "/ml/", "/ml/a"])
-async def test_the_path_is_that_below_the_root(path: str) -> None:
+async def test_the_path_is_relative_to_the_root(path: str) -> None:
     exchange = Exchange(path)
     exchange.scope["root_path"] = "/ml"
     exchange.body(b"")
@@ -71,7 +71,7 @@ async def test_the_path_is_that_below_the_root(path: str) -> None:
     assert exchange.app.requests[0].path == (path.removeprefix("/ml") or "/")
 
 
-async def test_a_path_that_only_looks_like_the_root_is_whole() -> None:
+async def test_a_path_that_only_begins_like_the_root_stays_whole() -> None:
     exchange = Exchange("/mlx")
     exchange.scope["root_path"] = "/ml"
     exchange.body(b"")
@@ -79,17 +79,17 @@ async def test_a_path_that_only_looks_like_the_root_is_whole() -> None:
     assert exchange.app.requests[0].path == "/mlx"
 
 
-@pytest.mark.parametrize("says_so", [True, False])
-async def test_a_body_over_the_limit_is_not_read_on(says_so: bool) -> None:
+@pytest.mark.parametrize("has_length", [True, False])
+async def test_a_body_over_the_limit_is_not_read_further(has_length: bool) -> None:
     exchange = Exchange()
-    if says_so:
+    if has_length:
         exchange.scope["headers"] = [(b"content-length", b"11")]
     exchange.body(b"x" * 6, more=True)
     exchange.body(b"x" * 5, more=True)
     await exchange.run()
     assert exchange.answer[0] == 413
     assert not exchange.app.requests
-    assert exchange.incoming.qsize() == (2 if says_so else 0)
+    assert exchange.incoming.qsize() == (2 if has_length else 0)
 
 
 async def test_a_slow_body_is_a_408() -> None:
@@ -100,7 +100,7 @@ async def test_a_slow_body_is_a_408() -> None:
     assert not exchange.app.requests
 
 
-async def test_who_leaves_in_the_middle_of_a_body_asked_nothing() -> None:
+async def test_a_client_that_leaves_during_its_body_makes_no_request() -> None:
     exchange = Exchange()
     exchange.body(b"x", more=True)
     exchange.hang_up()
@@ -109,22 +109,22 @@ async def test_who_leaves_in_the_middle_of_a_body_asked_nothing() -> None:
     assert not exchange.app.requests
 
 
-async def test_who_hangs_up_waits_no_longer() -> None:
+async def test_a_client_that_hangs_up_cancels_its_request() -> None:
     exchange = Exchange("/hold")
     exchange.body(b"")
     task = exchange.start()
     await until(lambda: bool(exchange.app.held))
     (request,) = exchange.app.held
-    told: list[bool] = []
-    request.on_disconnect = lambda: told.append(True)
+    hung_up: list[bool] = []
+    request.on_disconnect = lambda: hung_up.append(True)
     exchange.hang_up()
     await task
-    assert told == [True]
+    assert hung_up == [True]
     request.respond(200, b"", b"too late")
     assert not exchange.sent
 
 
-async def test_a_server_that_gives_up_drops_the_work() -> None:
+async def test_a_cancelled_server_task_cancels_the_request() -> None:
     exchange = Exchange("/hold")
     exchange.body(b"")
     task = exchange.start()

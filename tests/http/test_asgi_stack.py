@@ -11,7 +11,7 @@ from headway.service.service import ServiceDefinition
 
 
 class Named:
-    """An application that tells by its name who is asked, and lives and ends."""
+    """An application that answers with its name, and records its lifespan."""
 
     def __init__(self, name: str, log: list[str], *, fails: bool = False) -> None:
         self.name = name
@@ -66,7 +66,7 @@ async def ask(stack: AsgiStack, path: str, root: str = "") -> None:
     await stack({**scope, "root_path": root}, receive, send)
 
 
-async def test_who_is_asked() -> None:
+async def test_requests_are_routed_to_apis_then_mounts() -> None:
     log: list[str] = []
     svc = ServiceDefinition("s")
     svc.mount_asgi_app(Named("ab", log), "/a/b")
@@ -98,7 +98,7 @@ async def test_who_is_asked() -> None:
     assert log[2:5] == ["", "inner", "ab /a/b ab"]
 
 
-async def test_if_one_mount_cannot_start_the_others_end() -> None:
+async def test_if_one_mount_cannot_start_the_others_are_shut_down() -> None:
     log: list[str] = []
     svc = ServiceDefinition("s")
     svc.mount_asgi_app(Named("first", log), "/first")
