@@ -1,10 +1,13 @@
 """The service as an OpenAPI 3.1 document, for /docs.json.
 
-assemble or api/ builds it once at start; it asks the service's descriptors.
+api.pages builds it once at start, from the service's descriptors.
 """
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
+
+import msgspec
 
 from headway.errors import (
     BadInputError,
@@ -26,7 +29,6 @@ _SCHEMAS = "#/components/schemas/"
 _RESPONSES = "#/components/responses/"
 _ERROR_SCHEMA = "HeadwayError"
 _API_TAG = "API"
-_OPERATIONS_TAG = "Operations"
 
 # By status: the error whose code is the example, what it says, Retry-After or not.
 _ERRORS: dict[str, tuple[type[HeadwayError], str, bool]] = {
@@ -38,29 +40,8 @@ _ERRORS: dict[str, tuple[type[HeadwayError], str, bool]] = {
     "503": (OverloadedError, "Overloaded, starting or draining: try again.", True),
     "504": (DeadlineExceededError, "The request's deadline passed.", False),
 }
-_PROBES = {
-    "/livez": ("livez", "Whether the process runs", "It does."),
-    "/readyz": ("readyz", "Whether every runner is loaded and warm", "All are."),
-    "/healthz": ("healthz", "As /livez, for older checks", "It does."),
-}
-
-
-_TERMS: list[Json] = [
-    {
-        "name": "Headway-Timeout-Ms",
-        "in": "header",
-        "description": "Milliseconds in which the answer is of use; it may shorten "
-        "the configured time. Past it the answer is 504, and 503 at once if it cannot "
-        "be met.",
-        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400_000},
-    },
-    {
-        "name": "Headway-Priority",
-        "in": "header",
-        "description": "Class of the request under load, 0 the most urgent.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5},
-    },
-]
+_STATIC = files("headway.http") / "assets" / "openapi.json"
+"""What all services have: operations, headers of requests, the schema of errors."""
 
 
 def build_openapi(service: ServiceDefinition, version: str) -> Json:
@@ -70,24 +51,23 @@ def build_openapi(service: ServiceDefinition, version: str) -> Json:
         service: With all its APIs registered.
         version: Shown as the document's version.
     """
-    schemas: Json = {_ERROR_SCHEMA: _error_schema()}
+    static = msgspec.json.decode(_STATIC.read_bytes())
+    schemas: Json = static["components"]["schemas"]
     paths: Json = {}
     for api in service.apis.values():
-        paths[api.route] = {"post": _operation(api, schemas)}
-    for path, probe in _PROBES.items():
-        paths[path] = {"get": _probe(*probe)}
-    paths["/metrics"] = {"get": _metrics()}
+        operation = _operation(api, schemas)
+        paths[api.route] = {"post": {**operation, "parameters": static["parameters"]}}
     return {
         "openapi": "3.1.0",
         "info": {"title": service.name, "version": version},
         # Relative, so that it holds behind a proxy that adds a prefix.
         "servers": [{"url": "."}],
-        "tags": [
-            {"name": _API_TAG, "description": "What the service does."},
-            {"name": _OPERATIONS_TAG, "description": "Health and metrics."},
-        ],
-        "paths": paths,
-        "components": {"schemas": schemas, "responses": _error_responses()},
+        "tags": static["tags"],
+        "paths": paths | static["paths"],
+        "components": {
+            "schemas": schemas,
+            "responses": _error_responses(static["retry_after"]),
+        },
     }
 
 
@@ -97,7 +77,6 @@ def _operation(api: Api, schemas: Json) -> Json:
         "operationId": api.name,
         "tags": [_API_TAG],
         "summary": summary or api.name.replace("_", " "),
-        "parameters": _TERMS,
         "responses": {
             "200": {
                 "description": "The result.",
@@ -181,24 +160,7 @@ def _is_discriminator(node: Json) -> bool:
     )
 
 
-def _error_schema() -> Json:
-    fields = {
-        "code": {"type": "string", "description": "Names the error for programs."},
-        "message": {"type": "string", "description": "Says what was wrong."},
-        "id": {
-            "type": ["string", "null"],
-            "description": "Finds the error in the server's log.",
-        },
-    }
-    error = {"type": "object", "properties": fields, "required": list(fields)}
-    return {
-        "type": "object",
-        "properties": {"error": error},
-        "required": ["error"],
-    }
-
-
-def _error_responses() -> Json:
+def _error_responses(retry_after: Json) -> Json:
     responses = {}
     for error, description, has_retry_after in _ERRORS.values():
         example = {"code": error.code, "message": description, "id": None}
@@ -212,37 +174,6 @@ def _error_responses() -> Json:
             },
         }
         if has_retry_after:
-            response["headers"] = {
-                "Retry-After": {
-                    "description": "Seconds after which a retry has a chance.",
-                    "schema": {"type": "integer"},
-                }
-            }
+            response["headers"] = retry_after
         responses[error.code] = response
     return responses
-
-
-def _probe(name: str, summary: str, description: str) -> Json:
-    responses: Json = {"200": {"description": description}}
-    if name == "readyz":
-        responses["503"] = {"$ref": _RESPONSES + OverloadedError.code}
-    return {
-        "operationId": f"headway_{name}",
-        "tags": [_OPERATIONS_TAG],
-        "summary": summary,
-        "responses": responses,
-    }
-
-
-def _metrics() -> Json:
-    return {
-        "operationId": "headway_metrics",
-        "tags": [_OPERATIONS_TAG],
-        "summary": "Prometheus metrics of all processes",
-        "responses": {
-            "200": {
-                "description": "The metrics.",
-                "content": {"text/plain": {"schema": {"type": "string"}}},
-            }
-        },
-    }

@@ -19,7 +19,7 @@ __all__ = [
     "TRACE_KEY",
     "AsgiApp",
     "AsgiBridge",
-    "Message",
+    "AsgiMessage",
     "Receive",
     "Scope",
     "Send",
@@ -29,9 +29,9 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
@@ -160,7 +160,7 @@ class _Exchange:
         if self._stream is not None:
             self._stream.wake()
 
-    async def receive(self) -> Message:
+    async def receive(self) -> AsgiMessage:
         """Return the body, which is here already, then that the client is gone."""
         if self._has_body and self.is_open:
             self._has_body = False
@@ -169,7 +169,7 @@ class _Exchange:
         await self._over.wait()
         return {"type": "http.disconnect"}
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         """Take a part of the answer, and wait while the client takes no more.
 
         Raises:

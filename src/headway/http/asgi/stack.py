@@ -13,7 +13,7 @@ from typing import Any
 from headway.errors import StartError
 from headway.http.asgi.bridge import (
     AsgiApp,
-    Message,
+    AsgiMessage,
     Receive,
     Scope,
     Send,
@@ -43,8 +43,8 @@ class Lifespan:
         self._app = app
         self._name = name
         self._drop_s = drop_s
-        self._messages: asyncio.Queue[Message] = asyncio.Queue(maxsize=2)
-        self._reply: asyncio.Future[Message] | None = None
+        self._messages: asyncio.Queue[AsgiMessage] = asyncio.Queue(maxsize=2)
+        self._reply: asyncio.Future[AsgiMessage] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_up = False
         self.state: dict[str, Any] = {}
@@ -94,7 +94,7 @@ class Lifespan:
             if not self._task.done():
                 _log.warning("%s does not let go, and is left behind", self._name)
 
-    async def _ask(self, kind: str) -> Message | None:
+    async def _ask(self, kind: str) -> AsgiMessage | None:
         """Send a message and return the reply; None if the application has ended.
 
         At start-up that says that it knows no lifespan.
@@ -107,7 +107,7 @@ class Lifespan:
         await asyncio.wait((self._reply, task), return_when=asyncio.FIRST_COMPLETED)
         return self._reply.result() if self._reply.done() else None
 
-    async def _send(self, message: Message) -> None:
+    async def _send(self, message: AsgiMessage) -> None:
         if self._reply is not None and not self._reply.done():
             self._reply.set_result(message)
 
