@@ -1,8 +1,8 @@
-"""What do clients on one API worker gain if connections move to idle ones?
+"""What do clients on one API worker gain if connections move to idle workers?
 
-Closed loops on connections that the kernel gave to the same worker, of two, whose
-function costs 0.5 ms. Servers with and without `balance` take turns, and are measured
-once the connections have had the time to move.
+Closed loops on connections of one worker of two; the function takes 0.5 ms. Servers
+with and without `balance` take turns, and are measured once connections could move.
+New connections are shared evenly, so the others are closed first.
 """
 
 import itertools
@@ -55,7 +55,7 @@ def main() -> None:
 
 @contextmanager
 def _on_one_worker(server: Server, count: int) -> Iterator[list[socket.socket]]:
-    """Connect until a worker has so many connections, and close the others."""
+    """Connect until a worker has `count` connections, and close the others."""
     request = request_bytes(server.url, b"1", {})
     by_worker: dict[int, list[socket.socket]] = {}
     with ExitStack() as stack:

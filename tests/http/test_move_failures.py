@@ -1,4 +1,4 @@
-"""A connection that is offered and not taken, or taken too late: somebody has it."""
+"""A connection that another worker does not take, or too late, stays where it is."""
 
 import array
 import asyncio
@@ -14,7 +14,7 @@ from tests.http.workers import ask, post, workers
 
 
 @on_both_loops
-async def test_a_neighbour_that_is_not_there_gets_nothing(tmp_path: Path) -> None:
+async def test_a_dead_worker_gets_no_connection(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, _):
         client = await one.edge.connect()
         await ask(client, b"first")
@@ -26,7 +26,7 @@ async def test_a_neighbour_that_is_not_there_gets_nothing(tmp_path: Path) -> Non
 
 @on_both_loops
 @pytest.mark.parametrize("end", ["closes", "dies", "is late"])
-async def test_a_neighbour_that_does_not_take_it_leaves_it_here(
+async def test_a_connection_stays_unless_another_worker_takes_it(
     tmp_path: Path, end: str
 ) -> None:
     answer_s = 0.05 if end == "is late" else 5.0
@@ -61,7 +61,9 @@ async def test_a_neighbour_that_does_not_take_it_leaves_it_here(
 
 @on_both_loops
 @pytest.mark.parametrize("fault", ["its sender gave up", "no descriptor to spare"])
-async def test_what_cannot_be_taken_is_not_touched(tmp_path: Path, fault: str) -> None:
+async def test_a_connection_that_cannot_be_taken_is_not_read(
+    tmp_path: Path, fault: str
+) -> None:
     async with workers(tmp_path) as (one, two):
         ours, theirs = socket.socketpair()
         near, far = socket.socketpair()
@@ -93,7 +95,7 @@ def _adopted(descriptor: int) -> socket.socket:
 
 
 @on_both_loops
-async def test_a_yes_in_time_counts_though_nobody_looked(tmp_path: Path) -> None:
+async def test_an_acceptance_counts_when_the_sender_drains(tmp_path: Path) -> None:
     async with workers(tmp_path, 1) as (one,):
         path = tmp_path / "a1"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as taker:

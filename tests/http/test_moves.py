@@ -12,7 +12,7 @@ from tests.http.workers import ask, post, workers
 
 
 @on_both_loops
-async def test_a_connection_goes_on_at_the_neighbour(tmp_path: Path) -> None:
+async def test_a_moved_connection_is_served_by_the_other_worker(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, two):
         client = await one.edge.connect()
         await ask(client, b"first")
@@ -32,7 +32,9 @@ async def test_a_connection_goes_on_at_the_neighbour(tmp_path: Path) -> None:
 
 
 @on_both_loops
-async def test_what_comes_meanwhile_is_the_neighbours(tmp_path: Path) -> None:
+async def test_bytes_sent_during_a_move_are_read_by_the_other_worker(
+    tmp_path: Path,
+) -> None:
     async with workers(tmp_path) as (one, two):
         client = await one.edge.connect()
         await ask(client, b"first")
@@ -148,7 +150,7 @@ async def test_a_drain_amid_moves_loses_no_request(tmp_path: Path) -> None:
 
 
 @on_both_loops
-async def test_one_that_drained_is_given_nothing(tmp_path: Path) -> None:
+async def test_a_drained_worker_gets_no_connection(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, two):
         client = await one.edge.connect()
         await ask(client, b"first")
@@ -160,7 +162,7 @@ async def test_one_that_drained_is_given_nothing(tmp_path: Path) -> None:
 
 
 @on_both_loops
-async def test_a_neighbour_that_drains_takes_what_it_said_yes_to(
+async def test_a_draining_worker_serves_connections_it_took(
     tmp_path: Path,
 ) -> None:
     async with workers(tmp_path) as (one, two):
@@ -178,7 +180,9 @@ async def test_a_neighbour_that_drains_takes_what_it_said_yes_to(
 
 
 @on_both_loops
-async def test_requests_without_end_while_all_moves(tmp_path: Path) -> None:
+async def test_no_request_is_lost_or_doubled_while_all_connections_move(
+    tmp_path: Path,
+) -> None:
     async with workers(tmp_path, 3) as all_of_them:
         chance = random.Random(7)
         over = False

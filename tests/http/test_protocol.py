@@ -94,7 +94,7 @@ async def test_expect_100_continue() -> None:
         assert (await client.answer()).status == 100
         client.send(b"body")
         assert (await client.answer()).body == b"body"
-        client.send(data)  # who does not wait is not told to go on
+        client.send(data)  # a client that does not wait gets no 100
         assert (await client.answer()).status == 200
 
 

@@ -58,7 +58,7 @@ def serve(folder: Path, *, workers: int = 2, balance: bool = True) -> Server:
 
 
 class Asker:
-    """A client with one connection, who asks again as soon as it is answered."""
+    """A client with one connection that sends its next request after each answer."""
 
     def __init__(self, connection: Connection, number: int) -> None:
         self.connection = connection
@@ -84,12 +84,12 @@ class Asker:
 
 
 class Crowd:
-    """Clients of one worker, all of whom ask as long as it is entered."""
+    """Clients of one worker, which send requests while this is entered."""
 
     def __init__(self, askers: list[Asker], strangers: int) -> None:
         self.askers = askers
         self.strangers = strangers
-        """Requests of those who came to other workers, and left."""
+        """Requests on connections to other workers, which were closed."""
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -120,14 +120,14 @@ class Crowd:
                 await self._changed.wait()
 
     async def moved(self) -> list[Asker]:
-        """Wait until somebody is answered by another worker; return who is."""
+        """Wait until another worker answers clients, and return those."""
         await self.until(lambda: any(asker.has_moved for asker in self.askers))
         return [asker for asker in self.askers if asker.has_moved]
 
 
 @asynccontextmanager
 async def on_one_worker(port: int, count: int) -> AsyncIterator[Crowd]:
-    """Connect until so many connections are on one worker; the others are closed."""
+    """Connect until one worker has `count` connections; the others are closed."""
     by_worker: dict[int, list[Asker]] = {}
     async with AsyncExitStack() as stack:
         for number in itertools.count():
@@ -204,7 +204,7 @@ async def test_a_worker_that_is_killed_takes_only_its_own_with_it(
             home = crowd.askers[0].pids[0]
             mark = server.mark
             server.kill(names[home])
-            # Whoever was still there is lost, and those are who did not move.
+            # Only connections that had not moved are lost.
             await crowd.until(lambda: all(a.lost or a.has_moved for a in crowd.askers))
             assert any(asker.lost for asker in crowd.askers)
             again = f"{names[home]} is ready again"

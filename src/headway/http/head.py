@@ -1,7 +1,7 @@
-"""Request line and headers: checked bytes in, a Head out; same bytes, same Head.
+"""Parses the request line and headers: bytes in, a checked Head out.
 
-A client that keeps its connection sends the same head again and again, so the server
-parses each distinct one once (HeadCache). Called by `http.protocol`, calls httptools.
+Clients send the same head again and again on a connection, so the server parses each
+distinct head once (HeadCache). Called by http.request_reader, calls httptools.
 """
 
 import re
@@ -32,7 +32,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 MAX_HEADERS = 128
 """Header lines of one request; more is answered with 431."""
 CHUNKED = -1
-"""The `length` of a body that comes in chunks."""
+"""The `length` of a chunked body."""
 
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _FOLDED = re.compile(rb"\r\n[ \t]")
@@ -59,9 +59,9 @@ class Head(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """
     expects_continue: bool
     raw_path: bytes = b""
-    """The path as it came, percent-encoded."""
+    """The path as received, percent-encoded."""
     notes: dict[Any, Any] = msgspec.field(default_factory=dict)
-    """The application's: what it makes of the headers, by a key of its own."""
+    """The application's results of parsing the headers, by keys of its own."""
 
 
 NO_HEAD = Head(
@@ -80,7 +80,7 @@ NO_HEAD = Head(
 
 
 class HeadCache:
-    """Heads by their exact bytes; forgets all when full, so its size is bounded.
+    """Heads by their exact bytes; cleared when full, so that its size is bounded.
 
     Args:
         config: Bounds of a head.
@@ -175,7 +175,7 @@ def parse_head(data: bytes, config: ApiServerConfig) -> Head:
 
 
 class HeadProbe:
-    """Refuses the beginning of a head that no further bytes can mend.
+    """Refuses the beginning of a head that no further bytes can repair.
 
     Without it, garbage without an empty line would wait for its time-out.
 
@@ -191,7 +191,7 @@ class HeadProbe:
         self._seen = 0
 
     def feed(self, data: bytes) -> None:
-        """Look at the whole beginning, of which only the new part is parsed.
+        """Check the whole beginning; only its new part is parsed.
 
         Raises:
             HeadersTooLargeError: It is too long already.
@@ -281,10 +281,10 @@ def _split_target(url: bytes) -> tuple[bytes, str]:
 
 
 def _body_length(headers: Headers, *, is_http_11: bool) -> int:
-    """Return how long the body is; anything two servers could read differently fails.
+    """Return the length of the body; refuse what two servers could read differently.
 
-    httptools refuses most of it too; this does not lean on that, since it is what
-    keeps one client's bytes from becoming another's request.
+    httptools refuses most of that too. It is checked again, because it keeps one
+    client's bytes from becoming another's request.
     """
     lengths = [value for name, value in headers if name == b"content-length"]
     codings = [value for name, value in headers if name == b"transfer-encoding"]

@@ -30,7 +30,7 @@ _RESPONSES = "#/components/responses/"
 _ERROR_SCHEMA = "HeadwayError"
 _API_TAG = "API"
 
-# By status: the error whose code is the example, what it says, Retry-After or not.
+# By status: the error of the example, its description, whether it has Retry-After.
 _ERRORS: dict[str, tuple[type[HeadwayError], str, bool]] = {
     "400": (BadInputError, "The body is not what this API takes.", False),
     "413": (BodyTooLargeError, "The body is larger than the server takes.", False),

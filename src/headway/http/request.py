@@ -1,6 +1,6 @@
 """One HTTP request on its way to the application, and how it is answered.
 
-http/protocol makes it, api/application routes it, api/endpoint answers it.
+http/connection makes it, api/application routes it, api/endpoint answers it.
 """
 
 import math

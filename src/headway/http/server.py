@@ -37,8 +37,8 @@ _SETTLE_TURNS = 8
 class HttpServer:
     """An HTTP/1.1 server on a socket that is bound already.
 
-    Other processes may accept from the same socket. Who accepts a connection is open
-    until then, so a dead, hung or draining process holds no new connection up.
+    Other processes may accept from the same socket. No connection belongs to a process
+    before it is accepted, so a dead, hung or draining process delays none.
 
     Args:
         application: What handles the requests.
@@ -256,7 +256,7 @@ class HttpServer:
         self._resume = loop.call_later(seconds, self._continue)
 
     def _continue(self) -> None:
-        """End a pause."""
+        """Accept again after a pause."""
         self._resume = None
         loop = asyncio.get_running_loop()
         loop.add_reader(self._listener, self._accept)

@@ -46,7 +46,7 @@ def index_html(
 def asset(name: str) -> tuple[str, bytes] | None:
     """Return (content type, bytes) of one of the page's assets, None if it has none.
 
-    The bytes are read from the installed package anew: callers keep them.
+    The bytes are read from the installed package; callers should keep them.
 
     Args:
         name: What follows ASSET_PREFIX in the path.

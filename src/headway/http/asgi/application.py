@@ -1,7 +1,7 @@
-"""The APIs and pages as an ASGI application, with the answers of the native edge.
+"""The APIs and pages as an ASGI application, with the answers of the native server.
 
-assemble puts it beneath a service's mounts and middleware (api.asgi_stack); it makes a
-Request of each scope, for api.application.
+server.edge_assembly puts it beneath a service's mounts and middleware
+(http.asgi.stack). It turns each scope into a Request for api.application.
 """
 
 import asyncio
@@ -38,30 +38,32 @@ class AsgiApplication:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; of web sockets there are none here."""
+        """Serve a request; web sockets are closed at once."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
             return
         head = _head(scope)
-        desk = _Desk()
+        reply = _Reply()
         try:
             body = await self._read_body(head, receive)
         except RequestError as error:
-            request = self._request(desk, head, b"", scope)
+            request = self._request(reply, head, b"", scope)
             request.respond(*self._application.reject(error, request))
         else:
             if body is None:
                 return
-            request = self._request(desk, head, body, scope)
+            request = self._request(reply, head, body, scope)
             self._handle(request)
-        answer = await _await_answer(desk, request, receive)
+        answer = await _await_answer(reply, request, receive)
         if answer is not None:
             await send_answer(answer, head.method, send)
 
-    def _request(self, desk: "_Desk", head: Head, body: bytes, scope: Scope) -> Request:
+    def _request(
+        self, reply: "_Reply", head: Head, body: bytes, scope: Scope
+    ) -> Request:
         trace = scope.get(TRACE_KEY)
         return Request(
-            desk,
+            reply,
             head,
             head.method,
             head.path,
@@ -104,8 +106,8 @@ class AsgiApplication:
             raise too_slow(config) from error
 
 
-class _Desk:
-    """Where the answer to one request arrives."""
+class _Reply:
+    """The answer to one request, once it is there."""
 
     __slots__ = ("answered",)
 
@@ -128,10 +130,10 @@ class _Desk:
 
 
 async def _await_answer(
-    desk: _Desk, request: Request, receive: Receive
+    reply: _Reply, request: Request, receive: Receive
 ) -> Answer | None:
-    """Return the answer; None if the client hangs up before, whose work is dropped."""
-    answered = desk.answered
+    """Return the answer; None if the client disconnects first: its work is dropped."""
+    answered = reply.answered
     if not answered.done():
         hung_up = asyncio.get_running_loop().create_task(_until_gone(receive))
         try:

@@ -1,7 +1,7 @@
 """Serves requests of the native server by an ASGI application.
 
-assemble puts it before the API's own application if a service has mounts or middleware;
-answers in pieces go through http.stream.
+server.edge_assembly puts it before the API's own application if a service has mounts or
+middleware. http.stream sends answers in pieces.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
-"""What is spoken: since 2.4, to send to a client that is gone raises OSError."""
+"""Since 2.4, sending to a disconnected client raises OSError."""
 
 TRACE_KEY: Final = "headway.trace"
 """The scope's entry with the request's trace, for APIs behind middleware."""
@@ -52,9 +52,9 @@ class AsgiBridge:
 
     Args:
         app: The ASGI application.
-        native: Takes the requests that need not go that way, and renders errors.
-        is_native: Tells them by their path.
-        state: What the application's lifespan has left for its requests.
+        native: Serves the other requests, and renders errors.
+        is_native: Whether a path is served by `native`.
+        state: The state of the application's lifespan, for its requests.
         loop: Runs the application.
     """
 
@@ -151,17 +151,17 @@ class _Exchange:
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody waits for an answer, or for the rest of it."""
+        """Whether the client waits for an answer, or for the rest of it."""
         return not (self._is_answered or self.request.disconnected)
 
     def hang_up(self) -> None:
-        """Tell the application that the client is gone; the request's."""
+        """Let the application receive a disconnect; `Request.on_disconnect`."""
         self._over.set()
         if self._stream is not None:
             self._stream.wake()
 
     async def receive(self) -> AsgiMessage:
-        """Return the body, which is here already, then that the client is gone."""
+        """Return the body, which is complete, then the disconnect."""
         if self._has_body and self.is_open:
             self._has_body = False
             body = self.request.body
@@ -208,7 +208,7 @@ class _Exchange:
             self._over.set()
 
     def _has_own_length(self, headers: Pairs) -> bool:
-        """Return whether the answer, to HEAD, tells the length of a body not given."""
+        """Return whether an answer to HEAD has the length of the omitted body."""
         return self.request.method == "HEAD" and any(
             name == b"content-length" for name, _ in headers
         )
@@ -245,7 +245,7 @@ def _checked(headers: Any) -> Pairs:
 
 
 def path_below_root(scope: Scope) -> str:
-    """Return the path below where the application that is asked is mounted."""
+    """Return the path below the mount of the application."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     if root and (path == root or path.startswith(root + "/")):

@@ -28,15 +28,15 @@ _log = logging.getLogger(__name__)
 
 
 class Lifespan:
-    """One application's life; one that knows no lifespan protocol just has none.
+    """The lifespan of one application, which may not support the protocol.
 
     Args:
         app: The application.
-        name: What messages call it.
-        drop_s: Seconds that it has to end once it is cancelled.
+        name: Its name in messages.
+        drop_s: Seconds in which it must end once it is cancelled.
 
     Attributes:
-        state: What the application keeps for its requests.
+        state: The application's, for its requests.
     """
 
     def __init__(self, app: AsgiApp, name: str, *, drop_s: float = 5.0) -> None:
@@ -53,7 +53,7 @@ class Lifespan:
         """Let the application start.
 
         Raises:
-            StartError: It says that it has failed to.
+            StartError: The application reports a failure.
         """
         self._task = asyncio.get_running_loop().create_task(self._run())
         try:
@@ -87,17 +87,17 @@ class Lifespan:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Drop the application, whatever it does."""
+        """Cancel the application."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,), timeout=self._drop_s)
             if not self._task.done():
-                _log.warning("%s does not let go, and is left behind", self._name)
+                _log.warning("%s ignores its cancellation: left behind", self._name)
 
     async def _ask(self, kind: str) -> AsgiMessage | None:
         """Send a message and return the reply; None if the application has ended.
 
-        At start-up that says that it knows no lifespan.
+        At start-up, an application without a lifespan ends.
         """
         task = self._task
         if task is None or task.done():
@@ -126,9 +126,9 @@ class AsgiStack:
 
     Args:
         middleware: The first is the outermost.
-        mounts: Of two that fit a path, the first gets it.
-        apis: Serves the rest, which is answered 404.
-        is_own: Tells the paths of the APIs and pages.
+        mounts: The first that matches a path serves it.
+        apis: Serves the rest, with 404 for unknown paths.
+        is_own: Whether a path is an API's or a page's.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class AsgiStack:
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or live through a lifespan."""
+        """Serve a request, or run a lifespan."""
         await self._outermost(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -179,14 +179,14 @@ class AsgiStack:
 
 
 class _Mounted:
-    """A mounted application, whose requests see the state of its own lifespan."""
+    """A mounted application; its requests get the state of its own lifespan."""
 
     def __init__(self, mount: Mount) -> None:
         self.mount = mount
         self._lifespan = self.new_lifespan()
 
     def new_lifespan(self) -> Lifespan:
-        """Return a lifespan to begin; it has its state from now on."""
+        """Return a new lifespan, and use its state from now on."""
         name = f"the application mounted at {self.mount.path!r}"
         self._lifespan = Lifespan(self.mount.app, name)
         return self._lifespan
@@ -227,7 +227,7 @@ class AsgiServer:
         """Start the application, then listen.
 
         Raises:
-            StartError: If the application says that it cannot start.
+            StartError: The application reports that it cannot start.
         """
         await self._lifespan.startup()
         if self._native is not None:
