@@ -23,6 +23,7 @@ from headway.core.method_spec import MethodSpec
 from headway.errors import (
     DeadlineExceededError,
     ModelCallError,
+    OutputError,
     RunnerLostError,
     UnavailableError,
     WireError,
@@ -348,8 +349,9 @@ async def test_whatever_reading_a_value_raises_is_the_error_of_its_call(
             names = [ExitsWhenRead()] * rows
             with pytest.raises(ModelCallError):
                 await client.call(SPECS["name"], (names,), {"suffix": "x"})
-        with pytest.raises(ModelCallError):  # its parts are read to be joined
-            await client.call(SPECS["unreadable"], (["a"] * 100,), {})
+        for rows in (1, 100):  # read by the API worker, and by the runner to join parts
+            with pytest.raises(OutputError, match="cannot be read"):
+                await client.call(SPECS["unreadable"], (["a"] * rows,), {})
         answer = await client.call(SPECS["name"], (["a"],), {"suffix": "x"})
         assert answer == ["ax"]
 

@@ -212,8 +212,8 @@ def _named_dtype(name: object, dtype: Any) -> str:
 def _pickle(value: object, method: MethodSpec) -> bytes:
     try:
         return pickle.dumps(value, protocol=5)
-    except Exception as error:
-        # A value's own __reduce__ may raise anything.
+    except BaseException as error:
+        # A value's own __reduce__ may raise anything, SystemExit included.
         raise UsageError(
             f"an argument of {method.name!r} cannot be sent to its runner: {error}; "
             "pass arrays, lists, frames or other values that pickle"

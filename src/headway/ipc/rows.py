@@ -167,8 +167,8 @@ def join(values: Sequence[Any]) -> Any:
     """
     try:
         return _join(values)
-    except Exception as error:
-        # Containers may raise anything.
+    except BaseException as error:
+        # Containers may raise anything, SystemExit included.
         names = sorted({type(value).__name__ for value in values})
         raise OutputError(
             f"rows of {len(values)} parts ({', '.join(names)}) cannot be joined: "
@@ -225,8 +225,8 @@ def encode_pickles(results: Sequence[Any], axis: int = 0) -> tuple[bytes, list[b
     """
     try:
         pickles = [pickle.dumps(result, protocol=5) for result in results]
-    except Exception as error:
-        # A value's own __reduce__ may raise anything.
+    except BaseException as error:
+        # A value's own __reduce__ may raise anything, SystemExit included.
         raise OutputError(
             f"the model's result cannot be sent back: {error}; return arrays, lists, "
             "frames or other values that pickle"
@@ -292,7 +292,7 @@ def result_key_of(key: Buffer) -> ResultKey:
 def _unpickle(blob: memoryview) -> Any:
     try:
         return pickle.loads(blob)
-    except Exception as error:  # a class may raise anything while it is read
+    except BaseException as error:  # a class may raise anything while it is read
         raise OutputError(
             f"the model's result cannot be read in the API worker: {error}; return "
             "arrays, lists or values of classes that are installed there"

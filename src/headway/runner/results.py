@@ -21,7 +21,6 @@ from headway.ipc.rows import (
     result_key_of,
 )
 from headway.runner.batch import Batch
-from headway.runner.executor import model_error
 from headway.runner.outcome import Failure, Outcome, Success
 from headway.scheduling.queue import BatchSlice, CallGroup
 
@@ -99,8 +98,6 @@ class Answers:
             joined = _joined(parts)
         except HeadwayError as error:
             self.fail(group, one.first, one.end, error)
-        except BaseException as error:  # noqa: BLE001 - reading and joining user objects
-            self.fail(group, one.first, one.end, model_error(group.method, error))
         else:
             self._send(batch, one, joined)
 
