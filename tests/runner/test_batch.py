@@ -27,6 +27,7 @@ from tests.ipc.round_trip import (
     encode,
     group,
     isolate,
+    run,
     spec,
     take,
 )
@@ -182,3 +183,13 @@ def test_a_payload_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(WireError):
         columns(key_, **fields)
+
+
+@pytest.mark.interpreted
+def test_a_result_too_long_for_a_frame_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headway.ipc.frames.MAX_FRAME_BYTES", 1000)
+    (answer,) = run(lambda x: np.ones((len(x), 999)), arrays([1]))
+    assert isinstance(answer, WireError)
+    assert "exceeds 1000" in answer.message

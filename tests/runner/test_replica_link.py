@@ -119,3 +119,21 @@ async def test_a_call_that_cannot_be_split_fails_alone() -> None:
     assert same(client.answers(2)[0], 2)
     assert stage.is_idle
     stage.dispatcher.close()
+
+
+@pytest.mark.interpreted
+async def test_a_batch_too_long_for_a_frame_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    client, (link, channel) = stage.client(), linked(stage)
+    client.call(np.ones((1, 999)))
+    with monkeypatch.context() as patch:
+        patch.setattr("headway.ipc.frames.MAX_FRAME_BYTES", 1000)
+        await turn()
+    assert isinstance(client.answers()[0], ModelCallError)
+    client.call(rows(1), number=2)
+    await turn()
+    link.frame_received(channel, results(2, 0, 2.0))
+    assert same(client.answers(2)[0], 2)
+    stage.dispatcher.close()

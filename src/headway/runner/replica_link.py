@@ -70,27 +70,26 @@ class ReplicaLink:
 
     def start(self, batch: Batch, done: Done) -> None:
         """Send a batch to the replica."""
+        group, rows = batch.slices[0].group, batch.call_rows()
         try:
             sizes, parts, payload_bytes = batch.payload()
+            frame = encode_calls(
+                group_id=batch.number % 2**32,
+                key=group.key,
+                rows=rows,
+                sizes=sizes,
+                parts=parts,
+                payload_bytes=payload_bytes,
+                priority=0,
+                deadline=group.due,
+                sent_at=self._clock.now(),
+            )
         except BaseException as error:  # noqa: BLE001 - splitting a user's object
-            failure = Failure(batch.slices, model_error(batch.key.method, error))
+            failure = Failure(batch.slices, model_error(group.method, error))
             done(self, batch, [failure], 0.0)
             return
-        rows = batch.call_rows()
         self._batch, self._done = batch, done
         self._outcomes, self._missing = [], len(rows)
-        group = batch.slices[0].group
-        frame = encode_calls(
-            group_id=batch.number % 2**32,
-            key=group.key,
-            rows=rows,
-            sizes=sizes,
-            parts=parts,
-            payload_bytes=payload_bytes,
-            priority=0,
-            deadline=group.due,
-            sent_at=self._clock.now(),
-        )
         _log.debug("batch %d of %s: %d rows", batch.number, group.method, batch.rows)
         if self._channel is not None:
             self._channel.send(frame)

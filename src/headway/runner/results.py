@@ -103,20 +103,24 @@ class Answers:
 
     def _send(self, batch: Batch, one: BatchSlice, result: Success) -> None:
         group = one.group
-        frame = encode_results(
-            group_id=group.frame.group_id,
-            first=one.first,
-            calls=one.end - one.first,
-            key=result.key,
-            sizes=result.sizes,
-            parts=[result.payload],
-            payload_bytes=len(result.payload),
-            backlog_s=batch.backlog_s,
-            row_s=batch.row_s,
-            queue_s=max(batch.started_at - group.arrived_at, 0.0),
-            compute_s=batch.took_s,
-            batch_rows=batch.rows,
-        )
+        try:
+            frame = encode_results(
+                group_id=group.frame.group_id,
+                first=one.first,
+                calls=one.end - one.first,
+                key=result.key,
+                sizes=result.sizes,
+                parts=[result.payload],
+                payload_bytes=len(result.payload),
+                backlog_s=batch.backlog_s,
+                row_s=batch.row_s,
+                queue_s=max(batch.started_at - group.arrived_at, 0.0),
+                compute_s=batch.took_s,
+                batch_rows=batch.rows,
+            )
+        except HeadwayError as error:  # too long for a frame
+            self.fail(group, one.first, one.end, error)
+            return
         self._frames.setdefault(group.channel, []).extend(frame)
 
 
