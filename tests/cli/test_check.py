@@ -19,7 +19,7 @@ TRIED = "8 rows (1 of the sample, 7 with its floats changed by up to half), alon
 
 @pytest.fixture(autouse=True)
 def config(tmp_path: Path) -> Path:
-    """Return a configuration file, which says nothing yet."""
+    """Return an empty configuration file."""
     path = tmp_path / "test.yaml"
     path.write_text("")
     return path
@@ -84,7 +84,7 @@ def test_methods_never_batched_are_not_checked(config: Path) -> None:
     assert result.exit_code == 0
     assert "not checked  model.centre: max_batch_size is 1\n" in result.output
     config.write_text("runners: {unloadable: {batching: {enabled: false}}}")
-    result = call(config, service="checked:broken")  # nor is its model loaded
+    result = call(config, service="checked:broken")  # its model is not loaded either
     assert (result.exit_code, result.output) == (
         0,
         "not checked  unloadable.predict: the configuration turns batching off\n",

@@ -28,7 +28,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Add an option for each setting of the API server."""
     docs = field_docs()
     for setting in reversed([*settings_of(ApiServerConfig, ("api_server",))]):
-        if len(setting.path) == 2:  # those of sub-sections have no flags
+        if len(setting.path) == 2:  # settings of sub-sections have no flags
             command = click.option(
                 *setting.flags,
                 "__".join(setting.path),

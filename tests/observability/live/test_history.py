@@ -36,7 +36,7 @@ def test_seconds_after_a_number_are_read(
         writer.write(number, b"%d" % number, b"total %d" % number)
     writer.close()
     found = read_history(path, since)
-    # A number that is not reached yet is of an earlier run: all is new to its reader.
+    # A future number is from an earlier run, so all seconds are new to the reader.
     first = max(0 if since > count else since, count - KEPT_SECONDS) + 1
     assert found.seconds == [b"%d" % n for n in range(first, count + 1)]
     assert found.newest == count

@@ -75,21 +75,21 @@ class Score:
 
 
 class Plain:
-    """Knows no equality of its own."""
+    """Has no equality of its own."""
 
     def __init__(self, value: float) -> None:
         self.value = value
 
 
 class Hostile:
-    """Cannot even be compared."""
+    """Raises when compared."""
 
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         raise TypeError("no comparison")
 
-    __hash__ = None  # type: ignore[assignment]  # as of all that have __eq__ only
+    __hash__ = None  # type: ignore[assignment]  # as in any class with __eq__ only
 
 
 @pytest.mark.parametrize(

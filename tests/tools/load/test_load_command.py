@@ -61,8 +61,8 @@ def test_load_steps_have_the_figures_of_users_and_server(tmp_path: Path) -> None
     assert "mean batch" in command.output
 
 
-def test_json_keeps_its_keys(url: str, tmp_path: Path) -> None:
-    """Also: several processes generate one load."""
+def test_several_processes_generate_one_load(url: str, tmp_path: Path) -> None:
+    """The keys of the JSON are those that scripts may rely on."""
     arguments = ("--users", "4", "--run-time", "2s", "--workers", "2")
     with Command(
         *("load", url, *arguments, "--json", "load.json"), folder=tmp_path

@@ -14,7 +14,7 @@ from headway.tools.report import page
 from headway.tools.report.document import Chart, Report, Section, Series, Table
 from headway.tools.report.page import check_place, render, write_report
 
-# All that HTML, JSON and the template could stumble over, and any other text.
+# Texts that could break HTML, JSON or the template, and any other text.
 hostile = st.sampled_from(
     [
         "</script><script>",
@@ -36,7 +36,7 @@ json = st.recursive(
 
 
 class Parsed(HTMLParser):
-    """The elements of a page, and what stands in its scripts."""
+    """The elements and scripts of a page."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Parsed(HTMLParser):
 
 
 def report(text: str = "text", data: object = None) -> Report:
-    """Return a report that has all there can be, with one text everywhere."""
+    """Return a report with every kind of part, and one text everywhere."""
     chart = Chart(text, text, text, [Series(text, [1.0, 2.0], [3.0, None])], note=text)
     return Report(
         title=text,
@@ -115,7 +115,7 @@ def test_links_stay_in_the_page() -> None:
     script = parsed.scripts["module"]
     assert set(re.findall(r'byId\("([^"]+)"\)', script)) <= set(parsed.ids)
     assert parsed.tags.count("h1") == 1
-    # Of the chart's data, of the table and of the facts.
+    # The tables of the chart's data, of the section and of the facts.
     assert parsed.tags.count("table") == parsed.tags.count("caption") == 3
     assert b"{{" not in content.replace(parsed.scripts["library"].encode(), b"")
 

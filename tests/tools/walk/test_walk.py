@@ -76,6 +76,7 @@ def test_ctrl_c_shows_the_results_so_far(tmp_path: Path) -> None:
     assert "stage  /s in 50 ms  RPS@4" in command.output
     assert "stopped: this is what was measured" in command.output
     [stage] = msgspec.json.decode((tmp_path / "walk.json").read_bytes())
+    assert [step["users"] for step in stage["rungs"]] == [4]
     report = (tmp_path / "walk.html").read_text(encoding="utf-8")
     assert "The walk was stopped" in report
     found = re.search(r'<script type="application/json" id="data">(.*?)</', report)
