@@ -17,7 +17,7 @@ from headway.ipc.call import CallEncoder
 from headway.ipc.channel import Channel
 from headway.ipc.records import CallsFrame, decode_call_key
 from headway.metrics import MetricsRegistry
-from headway.runner.batch import Batch, read_columns
+from headway.runner.batch import Batch
 from headway.runner.executor import (
     Executor,
     FailureIsolation,
@@ -25,6 +25,7 @@ from headway.runner.executor import (
     ThreadExecutor,
 )
 from headway.runner.outcome import Outcome
+from headway.runner.receiver import read_columns
 from headway.scheduling.queue import CallGroup
 
 BATCHES = 2000

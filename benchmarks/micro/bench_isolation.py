@@ -17,8 +17,9 @@ from headway.ipc.call import CallEncoder
 from headway.ipc.channel import Channel
 from headway.ipc.records import CallsFrame, decode_call_key
 from headway.metrics import MetricsRegistry
-from headway.runner.batch import Batch, read_columns
+from headway.runner.batch import Batch
 from headway.runner.executor import FailureIsolation
+from headway.runner.receiver import read_columns
 from headway.scheduling.queue import CallGroup
 
 CALLS = 64

@@ -28,7 +28,7 @@ from headway.ipc.frames import (
 from headway.ipc.records import decode_call_key
 from headway.ipc.rows import encode_array
 from headway.ipc.unix import UnixLink, UnixListener
-from headway.runner.batch import read_columns
+from headway.runner.receiver import read_columns
 from headway.server.sockets import bind_unix
 
 _KIB = 1024

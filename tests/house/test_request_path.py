@@ -27,7 +27,7 @@ from headway.server.sockets import bind_http, bind_unix
 SOURCE = Path(headway.__file__).parent
 PAGE = SOURCE.parents[1] / "docs" / "design" / "architecture.md"
 SECTION = "One request, by file names"
-MOST_FILES = 26
+MOST_FILES = 25
 WARM_UP_REQUESTS = 300
 BODY = b"[[1,2,3,4]]"
 REQUEST = (

@@ -22,9 +22,9 @@ from headway.ipc.frames import (
 from headway.ipc.records import OPAQUE, FailureFrame, decode_call_key, error_of
 from headway.ipc.rows import decode_results
 from headway.metrics import MetricsRegistry
-from headway.runner.batch import Batch, read_columns
+from headway.runner.batch import Answers, Batch
 from headway.runner.executor import FailureIsolation
-from headway.runner.results import Answers
+from headway.runner.receiver import read_columns
 from headway.scheduling.queue import CallGroup
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]

@@ -17,8 +17,8 @@ from headway.ipc.records import (
     CallKey,
     CallsFrame,
 )
-from headway.runner.batch import Batch, read_columns
-from headway.runner.results import Answers
+from headway.runner.batch import Answers, Batch
+from headway.runner.receiver import read_columns
 from tests.ipc.round_trip import (
     Named,
     Recorder,

@@ -1,7 +1,7 @@
 """The event loop of a runner: gives the scheduler's batches to idle replicas.
 
-The receiver hands it groups, executors hand it finished batches; it answers through
-runner/results. One turn follows all that one pass over the sockets received.
+The receiver hands it groups, executors hand it finished batches; runner/batch answers
+them. One turn follows all that one pass over the sockets received.
 """
 
 import asyncio
@@ -17,13 +17,12 @@ from headway.errors import (
     UnavailableError,
 )
 from headway.metrics.meters import RunnerMeters
-from headway.runner.batch import Batch
+from headway.runner.batch import Answers, Batch
 from headway.runner.batch_spans import BatchSpans
 from headway.runner.executor import Executor
 from headway.runner.outcome import Failure, Outcome
 from headway.runner.precise_timer import PreciseTimer
 from headway.runner.receiver import RunnerReceiver
-from headway.runner.results import Answers
 from headway.scheduling.queue import CallGroup
 from headway.scheduling.scheduler import Dispatch, Rejection, Scheduler, Wait
 

@@ -1,6 +1,6 @@
 """What became of a batch: results of its slices, or errors.
 
-runner/executor makes outcomes; runner/results sends them. mypyc cannot compile structs
+runner/executor makes outcomes; runner/batch sends them. mypyc cannot compile structs
 that hold a memoryview, so that they have an uncompiled module of their own.
 """
 

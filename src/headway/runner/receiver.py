@@ -5,8 +5,10 @@ ipc/unix and ipc/channel call it; it hands groups to the dispatcher.
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
 
 from headway.config.schema import BatchingConfig
 from headway.errors import WireError
@@ -20,19 +22,48 @@ from headway.ipc.frames import (
     kind_of_frame,
 )
 from headway.ipc.records import (
+    ARRAYS,
     OPAQUE,
     CallKey,
+    CallsFrame,
     CancelFrame,
     ReadyFrame,
     decode_call_key,
 )
-from headway.runner.batch import read_columns
+from headway.ipc.rows import raw_dtype
 from headway.scheduling.queue import CallGroup
 
-__all__ = ["GroupSink", "RunnerReceiver"]
+__all__ = ["GroupSink", "RunnerReceiver", "read_columns"]
 
 _log = logging.getLogger(__name__)
 _KEYS_KEPT = 1024
+
+
+def read_columns(
+    frame: CallsFrame, call_key: CallKey
+) -> Sequence[np.ndarray[Any, Any]]:
+    """Return a view of a group's payload for each array argument.
+
+    Raises:
+        WireError: If the payload is not as long as the key and rows say.
+    """
+    if call_key.mode != ARRAYS:
+        sizes = frame.sizes
+        if len(sizes) != len(frame.rows) or sum(sizes) > len(frame.payload):
+            raise WireError("a group's pickles do not fit its bytes")
+        return ()
+    rows, at = sum(frame.rows), 0
+    columns = []
+    try:
+        for argument in call_key.arguments:
+            dtype = raw_dtype(argument.dtype)
+            shape = (rows, *argument.shape)
+            column = np.ndarray(shape, dtype, frame.payload, at)
+            columns.append(column)
+            at += column.nbytes
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"a group's arrays do not fit its bytes: {error}") from error
+    return columns
 
 
 class GroupSink(Protocol):

@@ -10,9 +10,9 @@ from headway.errors import WireError
 from headway.ipc.channel import Channel
 from headway.ipc.frames import CALLS, decode_calls, encode_record_frame, kind_of_frame
 from headway.ipc.records import OPAQUE, ReadyFrame, decode_call_key
-from headway.runner.batch import Batch, read_columns
+from headway.runner.batch import Answers, Batch
 from headway.runner.executor import FailureIsolation
-from headway.runner.results import Answers
+from headway.runner.receiver import read_columns
 from headway.scheduling.queue import CallGroup
 
 __all__ = ["Replica"]
