@@ -75,7 +75,7 @@ def _or_infinite(seconds: float | None) -> float:
 
 
 class Assembly:
-    """Builds the parts of one process, which share what is given here.
+    """Builds the parts of one process, which share these objects.
 
     Args:
         process: The name of the process.

@@ -1,7 +1,7 @@
-"""Wires the server of an API worker: the native one, and what is ASGI about it.
+"""Wires the HTTP server of an API worker, and its ASGI side if the service has one.
 
-assemble calls it. A service without mounts and middleware has its requests go straight
-from the native server to its APIs.
+assembly calls it. Without mounts and middleware, requests go straight from the native
+server to the APIs.
 """
 
 import asyncio

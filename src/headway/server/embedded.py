@@ -123,7 +123,7 @@ class EmbeddedServer:
         return self._worker
 
     async def aclose(self) -> None:
-        """Drop what is left, and let the models go."""
+        """Close everything, and release the models."""
         if self._worker is not None:
             await self._worker.aclose()
         await self._recorder.aclose()

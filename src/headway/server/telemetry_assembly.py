@@ -1,6 +1,6 @@
 """Wires the telemetry of requests: ids, Server-Timing, the access log, traces.
 
-server/assembly calls it. Nothing is built that no setting asks for.
+server/assembly calls it. Only telemetry that the settings enable is built.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _PREFIX_BYTES = 5
 def build_tracing(
     *, config: HeadwayConfig, service: str, process: str, clock: Clock
 ) -> Tracing | None:
-    """Return the maker of spans of a process; None if the settings ask for none."""
+    """Return the maker of spans of a process; None if the settings enable none."""
     off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if off or not config.tracing.enabled:
         return None
@@ -41,7 +41,7 @@ def build_telemetry(
     clock: Clock,
     loop: asyncio.AbstractEventLoop,
 ) -> Telemetry | None:
-    """Return the telemetry of requests; None if the settings ask for none.
+    """Return the telemetry of requests; None if the settings enable none.
 
     Raises:
         ConfigError: If a variable of OpenTelemetry is wrong.
