@@ -123,8 +123,8 @@ def _request_ns() -> float:
     duration = registry.histogram(REQUEST_DURATION, ("/predict",))
 
     def count() -> None:
-        in_progress.add(1)
-        in_progress.add(-1)
+        in_progress.set(1)
+        in_progress.set(0)
         answered.add()
         duration.observe(0.004)
 

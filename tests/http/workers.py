@@ -10,6 +10,7 @@ from headway.http.balancer import ConnectionBalancer, may_move
 from headway.http.connection import Connection
 from headway.http.load_table import SharedLoadTable
 from headway.metrics import Counter
+from headway.metrics.families import CONNECTIONS_MOVED
 from tests.http.edge import Client, Edge, serving
 
 NEVER_S = 3600.0
@@ -29,7 +30,7 @@ class Worker:
             index=index,
             table=self.table,
             paths=paths,
-            moved=Counter(self._cells, 0),
+            moved=Counter(self._cells, 0, CONNECTIONS_MOVED),
             interval_s=interval_s,
             answer_s=answer_s,
         )

@@ -7,8 +7,8 @@ __all__ = ["samples_of"]
 
 def samples_of(registry: MetricsRegistry) -> list[Sample]:
     """Return what a registry counted, ordered by family and labels."""
-    cells = registry.file.cells
+    cells = registry.cells
     return merge(
         Sample(one.family, one.labels, tuple(cells[one.cell : one.end]))
-        for one in registry.file.series
+        for one in registry.series
     )

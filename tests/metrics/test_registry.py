@@ -34,7 +34,7 @@ def test_counters_and_gauges(registry: MetricsRegistry) -> None:
     registry.counter(REQUESTS, ("a", "200")).add()
     registry.counter(REQUESTS, ("a", "200")).add(4)
     registry.gauge(QUEUE_ROWS, ("iris",)).set(9)
-    registry.gauge(QUEUE_ROWS, ("iris",)).add(-10)
+    registry.gauge(QUEUE_ROWS, ("iris",)).set(-1)
     values = {(s.family.name, s.labels): s.value for s in samples_of(registry)}
     assert values == {
         (REQUESTS.name, ("a", "200")): 5,
@@ -175,14 +175,15 @@ def test_counts_of_processes_add_up(
     bounds = BATCH_SIZE_ROWS.bounds
     gauge = Family(name="g", help="G.", kind="gauge", labels=("x", "y"))
     expected: dict[tuple[str, tuple[str, str]], list[int]] = {}
+    last: dict[tuple[int, tuple[str, str]], int] = {}
     for process, (kind, labels, number) in events:
         registry = registries[process]
         if kind == "counter":
             registry.counter(REQUESTS, labels).add(number)
             expected.setdefault((REQUESTS.name, labels), [0])[0] += number
         elif kind == "gauge":
-            registry.gauge(gauge, labels).add(number)
-            expected.setdefault((gauge.name, labels), [0])[0] += number
+            registry.gauge(gauge, labels).set(number)
+            last[process, labels] = number
         else:
             registry.histogram(BATCH_SIZE_ROWS, labels).observe(number)
             cells = expected.setdefault(
@@ -190,6 +191,8 @@ def test_counts_of_processes_add_up(
             )
             cells[bisect_left(bounds, number)] += 1
             cells[-1] += number
+    for (_, labels), number in last.items():
+        expected.setdefault((gauge.name, labels), [0])[0] += number
     in_files = read_samples(paths)
     assert {(s.family.name, s.labels): list(s.cells) for s in in_files} == expected
     in_memory = merge(

@@ -8,30 +8,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from headway.metrics.families import (
-    BATCH_COST_SECONDS,
-    BATCH_SIZE_ROWS,
-    CANCELLED_ROWS,
-    INFERENCE_SECONDS,
-    QUEUE_ROWS,
-    QUEUE_WAIT_SECONDS,
-    RECENT_BATCHES,
-    REFUSED,
-    REPLICA_BUSY,
-    REPLICA_BUSY_SECONDS,
-    REPLICA_UP,
-    REQUEST_DURATION,
-    REQUESTS,
-    REQUESTS_IN_PROGRESS,
-    RUNNER_ROWS,
-)
-from headway.metrics.registry import (
-    Counter,
-    Gauge,
-    Histogram,
-    Log,
-    MetricsRegistry,
-)
+from headway.metrics import families
+from headway.metrics.registry import Counter, Gauge, MetricsRegistry
 
 __all__ = ["EndpointMeters", "LearnedCost", "RunnerMeters", "published_sizes"]
 
@@ -81,8 +59,8 @@ class EndpointMeters:
         self._endpoint = endpoint
         self._loop = loop
         self._by_status: dict[int, Counter] = {}
-        self._duration = registry.histogram(REQUEST_DURATION, (endpoint,))
-        self._in_progress = registry.gauge(REQUESTS_IN_PROGRESS, (endpoint,))
+        self._duration = registry.histogram(families.REQUEST_DURATION, (endpoint,))
+        self._in_progress = registry.gauge(families.REQUESTS_IN_PROGRESS, (endpoint,))
         self.answers: list[tuple[int, float]] = []
         self.is_due = False
         self.serving = 0
@@ -110,7 +88,7 @@ class EndpointMeters:
         counter = self._by_status.get(status)
         if counter is None:
             counter = self._by_status[status] = self._registry.counter(
-                REQUESTS, (self._endpoint, str(status))
+                families.REQUESTS, (self._endpoint, str(status))
             )
         return counter
 
@@ -137,11 +115,11 @@ class _MethodMeters:
 
     def __init__(self, registry: MetricsRegistry, runner: str, method: str) -> None:
         labels = (runner, method)
-        self.batch_rows: Histogram = registry.histogram(BATCH_SIZE_ROWS, labels)
-        self.queue_wait: Histogram = registry.histogram(QUEUE_WAIT_SECONDS, labels)
-        self.inference: Histogram = registry.histogram(INFERENCE_SECONDS, labels)
-        self.rows: Counter = registry.counter(RUNNER_ROWS, labels)
-        self.recent: Log = registry.log(RECENT_BATCHES, labels)
+        self.batch_rows = registry.histogram(families.BATCH_SIZE_ROWS, labels)
+        self.queue_wait = registry.histogram(families.QUEUE_WAIT_SECONDS, labels)
+        self.inference = registry.histogram(families.INFERENCE_SECONDS, labels)
+        self.rows = registry.counter(families.RUNNER_ROWS, labels)
+        self.recent = registry.log(families.RECENT_BATCHES, labels)
 
 
 class _ReplicaMeters:
@@ -149,9 +127,9 @@ class _ReplicaMeters:
 
     def __init__(self, registry: MetricsRegistry, runner: str, number: int) -> None:
         labels = (runner, str(number))
-        self.up: Gauge = registry.gauge(REPLICA_UP, labels)
-        self.busy: Gauge = registry.gauge(REPLICA_BUSY, labels)
-        self.busy_seconds: Counter = registry.counter(REPLICA_BUSY_SECONDS, labels)
+        self.up = registry.gauge(families.REPLICA_UP, labels)
+        self.busy = registry.gauge(families.REPLICA_BUSY, labels)
+        self.busy_seconds = registry.counter(families.REPLICA_BUSY_SECONDS, labels)
 
 
 class RunnerMeters:
@@ -177,8 +155,8 @@ class RunnerMeters:
         self._runner = runner
         self._publish_at = 0.0
         self._replicas: dict[int, _ReplicaMeters] = {}
-        self.queue_rows = registry.gauge(QUEUE_ROWS, (runner,))
-        self.cancelled_rows = registry.counter(CANCELLED_ROWS, (runner,))
+        self.queue_rows = registry.gauge(families.QUEUE_ROWS, (runner,))
+        self.cancelled_rows = registry.counter(families.CANCELLED_ROWS, (runner,))
         self._methods = {
             method: _MethodMeters(registry, runner, method) for method in methods
         }
@@ -186,8 +164,12 @@ class RunnerMeters:
             (
                 cost,
                 rows,
-                registry.gauge(BATCH_COST_SECONDS, (runner, method, str(rows), "mean")),
-                registry.gauge(BATCH_COST_SECONDS, (runner, method, str(rows), "tail")),
+                registry.gauge(
+                    families.BATCH_COST_SECONDS, (runner, method, str(rows), "mean")
+                ),
+                registry.gauge(
+                    families.BATCH_COST_SECONDS, (runner, method, str(rows), "tail")
+                ),
             )
             for method, (cost, max_rows) in (costs or {}).items()
             for rows in published_sizes(max_rows)
@@ -195,7 +177,7 @@ class RunnerMeters:
 
     def refused(self, reason: str, calls: int) -> None:
         """Count calls that were refused or dropped unserved."""
-        self._registry.counter(REFUSED, (reason,)).add(calls)
+        self._registry.counter(families.REFUSED, (reason,)).add(calls)
 
     def batch_done(
         self,

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import msgspec
 
-from headway.errors import UsageError
 from headway.metrics.families import Family
 
 __all__ = [
-    "MetricsFile",
     "Sample",
     "SeriesRecord",
+    "add_entry",
+    "map_file",
     "merge",
     "read_file",
     "read_samples",
@@ -59,68 +59,34 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(SeriesRecord)
 
 
-class MetricsFile:
-    """The writer's side of a metrics file.
+def map_file(path: Path | None) -> tuple[memoryview, memoryview, list[SeriesRecord]]:
+    """Return the memory of a file, its cells and the series of an earlier process.
 
     Args:
         path: The file; None keeps the cells in this process's memory.
 
-    Attributes:
-        cells: The integers that handles write.
-        series: The series of the file.
+    Raises:
+        OSError: If the file cannot be written.
     """
+    memory = memoryview(bytearray(_FILE_BYTES) if path is None else _map(path))
+    memory[:8] = _MAGIC.to_bytes(8, "little")
+    series = list(_entries(memory[:_CELLS_AT]))
+    return memory, memory[_CELLS_AT:].cast("q"), series
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._memory = memoryview(b"")
-        self._header = memoryview(b"")
-        self.cells = memoryview(b"")
-        self.series: list[SeriesRecord] = []
-        self._next_cell = 0
 
-    def start(self) -> None:
-        """Map the file; series of an earlier process continue, its gauges are 0.
-
-        Raises:
-            OSError: If the file cannot be written.
-        """
-        memory = bytearray(_FILE_BYTES) if self._path is None else _map(self._path)
-        self._memory = memoryview(memory)
-        self.cells = self._memory[_CELLS_AT:].cast("q")
-        self._header = self._memory[:_HEADER_BYTES].cast("q")
-        self._header[0] = _MAGIC
-        self.series = list(_entries(self._memory[:_CELLS_AT]))
-        self._next_cell = max((one.end for one in self.series), default=0)
-        for one in self.series:
-            if one.family.kind == "gauge":
-                self.cells[one.cell] = 0
-
-    def cell_of(self, family: Family, labels: tuple[str, ...]) -> int:
-        """Return the first cell of a series, which is added if it is new.
-
-        Raises:
-            UsageError: If the file is full.
-        """
-        for one in self.series:
-            if one.family == family and one.labels == labels:
-                return one.cell
-        new = SeriesRecord(family, labels, self._next_cell)
-        entry = _encoder.encode(new)
-        start = _HEADER_BYTES + self._header[1]
-        end = start + 4 + len(entry)
-        if end > _CELLS_AT or new.end > _CELLS:
-            raise UsageError(
-                f"metric {family.name}: no room for the series {labels!r} beside the "
-                f"{len(self.series)} that this process has; a label must take few "
-                "values"
-            )
-        # A writer that was killed here may have left part of an entry, but no handle
-        # had these cells, so they are 0.
-        self._memory[start:end] = len(entry).to_bytes(4, "little") + entry
-        self._header[1] = end - _HEADER_BYTES
-        self._next_cell = new.end
-        self.series.append(new)
-        return new.cell
+def add_entry(memory: memoryview, series: SeriesRecord) -> bool:
+    """Add a series to the directory; return False if it is full."""
+    entry = _encoder.encode(series)
+    header = memory[:_HEADER_BYTES].cast("q")
+    start = _HEADER_BYTES + header[1]
+    end = start + 4 + len(entry)
+    if end > _CELLS_AT or series.end > _CELLS:
+        return False
+    # A writer that was killed here may have left part of an entry, but no handle had
+    # these cells, so they are 0.
+    memory[start:end] = len(entry).to_bytes(4, "little") + entry
+    header[1] = end - _HEADER_BYTES
+    return True
 
 
 def _map(path: Path) -> mmap.mmap:

@@ -9,81 +9,66 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 from headway.errors import UsageError
 from headway.metrics.families import LOG_EVENTS, Family
-from headway.metrics.metrics_file import MetricsFile
+from headway.metrics.metrics_file import SeriesRecord, add_entry, map_file
 
 __all__ = ["Counter", "Gauge", "Histogram", "Log", "MetricsRegistry"]
 
+_H = TypeVar("_H", bound="_Handle")
 
-class Counter:
-    """A number that only grows.
+
+class _Handle:
+    """A series that this process writes.
 
     Args:
         cells: The integers of the metrics file.
-        index: The cell of this series.
+        index: The first cell of the series.
+        family: Its family.
     """
 
     __slots__ = ("_cells", "_index")
 
-    def __init__(self, cells: memoryview, index: int) -> None:
+    def __init__(self, cells: memoryview, index: int, family: Family) -> None:
         self._cells = cells
         self._index = index
+
+
+class Counter(_Handle):
+    """A number that only grows."""
+
+    __slots__ = ()
 
     def add(self, n: int = 1) -> None:
         """Add `n`, in stored units; it is not negative."""
         self._cells[self._index] += n
 
 
-class Gauge:
-    """A number that goes up and down; 0 when its process starts.
+class Gauge(_Handle):
+    """A number that goes up and down; 0 when its process starts."""
 
-    Args:
-        cells: The integers of the metrics file.
-        index: The cell of this series.
-    """
-
-    __slots__ = ("_cells", "_index")
-
-    def __init__(self, cells: memoryview, index: int) -> None:
-        self._cells = cells
-        self._index = index
+    __slots__ = ()
 
     def set(self, value: int) -> None:
         """Set it to `value`, in stored units."""
         self._cells[self._index] = value
 
-    def add(self, n: int = 1) -> None:
-        """Add `n`, which may be negative."""
-        self._cells[self._index] += n
 
-
-class Histogram:
+class Histogram(_Handle):
     """Observations by bucket, and their sum.
 
-    Args:
-        cells: The integers of the metrics file.
-        index: The first cell of this series: a bucket for each bound, one for larger
-            values, and the sum.
-        bounds: Upper bounds, inclusive.
-        scale: Stored units of the sum in one observed unit.
+    Its cells are a bucket for each bound, one for larger values, and the sum.
     """
 
-    __slots__ = ("_bounds", "_cells", "_index", "_scale", "_sum")
+    __slots__ = ("_bounds", "_scale", "_sum")
 
-    def __init__(
-        self,
-        cells: memoryview,
-        index: int,
-        bounds: tuple[float, ...],
-        scale: int,
-    ) -> None:
-        self._cells = cells
-        self._index = index
-        self._bounds = bounds
-        self._scale = scale
-        self._sum = index + len(bounds) + 1
+    def __init__(self, cells: memoryview, index: int, family: Family) -> None:
+        super().__init__(cells, index, family)
+        self._bounds = family.bounds
+        self._scale = family.scale
+        self._sum = index + len(family.bounds) + 1
 
     def observe(self, value: float) -> None:
         """Count one observation, in the family's unit and finite."""
@@ -112,20 +97,13 @@ class Histogram:
         cells[self._sum] += int(sum(values, start=0.0) * self._scale)
 
 
-class Log:
+class Log(_Handle):
     """The last events, of two integers each.
 
-    Args:
-        cells: The integers of the metrics file.
-        index: The first cell of this series: the number of all events, then the last
-            events in a ring.
+    Its cells are the number of all events, then the last events in a ring.
     """
 
-    __slots__ = ("_cells", "_index")
-
-    def __init__(self, cells: memoryview, index: int) -> None:
-        self._cells = cells
-        self._index = index
+    __slots__ = ()
 
     def add(self, first: int, second: int) -> None:
         """Store an event in the place of the oldest."""
@@ -147,9 +125,6 @@ class Log:
         ]
 
 
-_Handle = Counter | Gauge | Histogram | Log
-
-
 class MetricsRegistry:
     """The metrics of one process.
 
@@ -159,7 +134,8 @@ class MetricsRegistry:
             in place of their families' own.
 
     Attributes:
-        file: The metrics file.
+        cells: The integers that handles write.
+        series: The series of the file.
     """
 
     def __init__(
@@ -168,19 +144,24 @@ class MetricsRegistry:
         *,
         duration_bounds_s: tuple[float, ...] | None = None,
     ) -> None:
-        self.file = MetricsFile(path)
+        self._path = path
         self._duration_bounds_s = duration_bounds_s
         self._started = False
         self._lock = Lock()
         self._handles: dict[tuple[str, tuple[str, ...]], _Handle] = {}
+        self.series: list[SeriesRecord] = []
 
     def start(self) -> None:
-        """Open the file; counters continue from an earlier process.
+        """Map the file; counters continue from an earlier process, gauges are 0.
 
         Raises:
             OSError: If the file cannot be written.
         """
-        self.file.start()
+        self._memory, self.cells, self.series = map_file(self._path)
+        self._next_cell = max([one.end for one in self.series], default=0)
+        for one in self.series:
+            if one.family.kind == "gauge":
+                self.cells[one.cell] = 0
         self._started = True
 
     def close(self) -> None:
@@ -194,54 +175,53 @@ class MetricsRegistry:
             UsageError: If the family is not a counter, the labels do not fit it, the
                 file is full or the registry is not started.
         """
-        handle = self._handle(family, labels, "counter")
-        assert isinstance(handle, Counter)
-        return handle
+        return self._handle(Counter, family, labels)
 
     def gauge(self, family: Family, labels: tuple[str, ...] = ()) -> Gauge:
         """Return the gauge of a family with these label values; see `counter`."""
-        handle = self._handle(family, labels, "gauge")
-        assert isinstance(handle, Gauge)
-        return handle
+        return self._handle(Gauge, family, labels)
 
     def histogram(self, family: Family, labels: tuple[str, ...] = ()) -> Histogram:
         """Return the histogram of a family with these label values; see `counter`."""
-        handle = self._handle(family, labels, "histogram")
-        assert isinstance(handle, Histogram)
-        return handle
+        return self._handle(Histogram, family, labels)
 
     def log(self, family: Family, labels: tuple[str, ...] = ()) -> Log:
         """Return the log of a family with these label values; see `counter`."""
-        handle = self._handle(family, labels, "log")
-        assert isinstance(handle, Log)
-        return handle
+        return self._handle(Log, family, labels)
 
-    def _handle(self, family: Family, labels: tuple[str, ...], kind: str) -> _Handle:
+    def _handle(self, kind: type[_H], family: Family, labels: tuple[str, ...]) -> _H:
         handle = self._handles.get((family.name, labels))
         if handle is None:
             with self._lock:
-                handle = self._create(family, labels, kind)
+                handle = self._create(kind, family, labels)
                 handle = self._handles.setdefault((family.name, labels), handle)
+        assert isinstance(handle, kind)
         return handle
 
-    def _create(self, family: Family, labels: tuple[str, ...], kind: str) -> _Handle:
+    def _create(self, kind: type[_H], family: Family, labels: tuple[str, ...]) -> _H:
         if not self._started:
             raise UsageError(f"metric {family.name}: the registry is not started")
-        if family.kind != kind:
-            raise UsageError(f"metric {family.name} is a {family.kind}, not a {kind}")
+        wanted = kind.__name__.lower()
+        if family.kind != wanted:
+            raise UsageError(f"metric {family.name} is a {family.kind}, not a {wanted}")
         if len(labels) != len(family.labels):
             raise UsageError(
                 f"metric {family.name} has the labels {family.labels!r}; "
                 f"{labels!r} does not fit"
             )
         bounds_s = self._duration_bounds_s
-        if kind == "histogram" and family.unit == "seconds" and bounds_s is not None:
+        if kind is Histogram and family.unit == "seconds" and bounds_s is not None:
             family = family.with_bounds(bounds_s)
-        cells, index = self.file.cells, self.file.cell_of(family, labels)
-        if kind == "counter":
-            return Counter(cells, index)
-        if kind == "gauge":
-            return Gauge(cells, index)
-        if kind == "log":
-            return Log(cells, index)
-        return Histogram(cells, index, family.bounds, family.scale)
+        for one in self.series:
+            if one.family == family and one.labels == labels:
+                return kind(self.cells, one.cell, family)
+        new = SeriesRecord(family, labels, self._next_cell)
+        if not add_entry(self._memory, new):
+            raise UsageError(
+                f"metric {family.name}: no room for the series {labels!r} beside the "
+                f"{len(self.series)} that this process has; a label must take few "
+                "values"
+            )
+        self._next_cell = new.end
+        self.series.append(new)
+        return kind(self.cells, new.cell, family)
