@@ -2,10 +2,10 @@
 
 | a request meets          | refused with | while                                   |
 | ------------------------ | ------------ | --------------------------------------- |
-| 1. `EarlyRejection`      | 503          | its function always calls a late runner |
+| 1. `EarlyRejection`      | 503          | its runner's queue makes it late        |
 | 2. `ConcurrencyLimit`    | 429          | the worker serves as many as it may     |
 | 3. `DeadlineWatch`       | 504          | it is served until its deadline         |
-| 4. `QueueDelayEstimate`  | 503          | a call would be answered too late       |
+| 4. `QueueDelayEstimate`  | 503          | the queue makes one of its calls late   |
 
 api/endpoint has an Admission for the first three; api/runner_client asks the last one
 for each call, and enters calls without a request into the watch.

@@ -1,6 +1,6 @@
 """What an API worker serves: the user's endpoints and Headway's own pages.
 
-http/protocol passes it requests; it finds the endpoint or page by path.
+http/connection passes it requests; it finds the endpoint or page by path.
 """
 
 import asyncio

@@ -5,8 +5,8 @@ is an ordinary task: `asyncio.current_task()` returns it, and it can be cancelle
 that `asyncio.timeout`, task groups and anyio work.
 
 An asyncio.Task goes on only in the next turn of the loop. With 64 requests a turn,
-bench_edge takes 11.3 us a request with this task on Python 3.12 and 11.5 us on 3.13; it
-takes 14.9 and 14.0 us with `asyncio.Task(eager_start=True)`, 16.5 and 13.0 us with a
+bench_edge takes 10.9 us a request with this task on Python 3.12 and 11.1 us on 3.13; it
+takes 14.1 and 14.0 us with `asyncio.Task(eager_start=True)`, 13.5 and 13.0 us with a
 plain one. A Python without the private `_enter_task` and `_leave_task` uses plain ones.
 """
 

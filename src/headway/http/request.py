@@ -151,7 +151,7 @@ class Application(Protocol):
     """What the protocol serves."""
 
     def handle(self, request: Request) -> None:
-        """Take a complete request; see to it that `request.respond` is called."""
+        """Take a complete request, and answer it now or later."""
         ...
 
     def reject(self, error: HeadwayError, request: Request) -> Answer:
