@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _cost_us(groups: int) -> float:
-    """Return microseconds for a step, the clock being ours."""
+    """Return the microseconds of a step, on a simulated clock."""
     scheduler = Scheduler(config=BatchingConfig(max_wait_ms=0.0), replicas=1)
     key, channel, payload = CallKey("predict", ARRAYS), _NoChannel(), memoryview(b"")
     rows = (1,) * CALLS

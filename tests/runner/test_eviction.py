@@ -37,7 +37,7 @@ async def test_an_evicted_split_call_is_answered_once() -> None:
     client.call(rows(6, 7, 8), number=2, priority=0)
     await client.heard()
     assert isinstance(client.answers(1)[0], OverloadedError)
-    replica.finish()  # of the part there is nobody to answer
+    replica.finish()  # the call of this part is answered already
     await replica.serve(2)
     await turn()
     assert isinstance(client.answers(1)[0], OverloadedError)

@@ -123,14 +123,14 @@ def test_the_first_batch_of_a_size_counts_with_doubt() -> None:
     assert model.mean(2) < 0.005, "16 rows take no longer"
     in_proportion = model.mean(64)
     model.observe(64, 9.9, 2.0)
-    told = model.mean(64)
-    assert told == pytest.approx(3 * in_proportion)
-    # It is in doubt: whoever asks for the size is told that it may be the best.
+    learned_s = model.mean(64)
+    assert learned_s == pytest.approx(3 * in_proportion)
+    # Its doubt counts in its favour: the size may be the best.
     assert model.peak_rate(64) > 1.5 * model.peak_rate(16)
     for _ in range(20):
         model.observe(64, 0.004, 3.0)
-    assert model.mean(64) < 0.3 * told
-    assert model.tail(64) < told
+    assert model.mean(64) < 0.3 * learned_s
+    assert model.tail(64) < learned_s
 
 
 def test_peak_rate_is_the_rate_of_the_best_size() -> None:

@@ -50,7 +50,7 @@ def test_a_burst_after_a_pause_is_no_lasting_backlog() -> None:
     teach(made, 10, 0.01, NOW - 60)
     made.arrive(group(1, due=NOW - 59), NOW - 60)
     dispatched(made, NOW - 60)
-    # What was learned a minute ago refuses nobody, until the first batch is done.
+    # Costs learned a minute ago reject nothing until the first batch is done.
     for _ in range(20):
         assert made.arrive(group(10, due=NOW + 1), NOW) is None
     teach(made, 10, 0.01, NOW)

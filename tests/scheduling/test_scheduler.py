@@ -121,7 +121,7 @@ def test_calls_that_are_never_batched_are_priced_one_by_one() -> None:
     teach(made, 100, 0.002)
     teach(made, 1, 0.001)
     for _ in range(5):
-        # 100 rows each, alone: 2 ms a piece, though the cap is 10 rows; those ahead
+        # 100 rows each, alone: 2 ms each, though the cap is 10 rows; those ahead
         # count for more than they take.
         due = NOW + 0.0135
         assert made.arrive(group(100, due=due, alone=True), NOW) is None

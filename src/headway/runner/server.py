@@ -149,7 +149,7 @@ class LocalRunner:
         )
 
     async def aclose(self) -> None:
-        """Disconnect, after the batch at hand."""
+        """Disconnect, after the current batch."""
         if self._channel is not None:
             self._channel.close()
         await self._executor.aclose()
