@@ -73,6 +73,13 @@ class HeadwayError(Exception):
         self.error_id = error_id
         self.retry_after_s = retry_after_s
 
+    def __init_subclass__(
+        cls, *, status: int | None = None, code: str | None = None, **others: object
+    ) -> None:
+        super().__init_subclass__(**others)
+        cls.status = cls.status if status is None else status
+        cls.code = cls.code if code is None else code
+
     def copied(self) -> Self:
         """Return an equal error, without traceback and cause.
 
@@ -91,109 +98,71 @@ class HeadwayError(Exception):
         return error
 
 
-class StartError(HeadwayError):
+class StartError(HeadwayError, code="start_failed"):
     """The server cannot start; its message is the only line that the user sees."""
 
-    code = "start_failed"
 
-
-class ConfigError(StartError):
+class ConfigError(StartError, code="bad_config"):
     """A setting is unknown, of the wrong type or absurd."""
 
-    code = "bad_config"
 
-
-class ServiceImportError(StartError):
+class ServiceImportError(StartError, code="service_import"):
     """`module:svc` cannot be imported or is no Service."""
 
-    code = "service_import"
 
-
-class PortTakenError(StartError):
+class PortTakenError(StartError, code="port_taken"):
     """Another process listens on the address."""
 
-    code = "port_taken"
 
-
-class RunnerStartError(StartError):
+class RunnerStartError(StartError, code="runner_start"):
     """A runner could not load or warm its model."""
 
-    code = "runner_start"
 
-
-class MissingExtraError(StartError):
+class MissingExtraError(StartError, code="missing_extra"):
     """An optional package is not installed; the message names the extra."""
 
-    code = "missing_extra"
 
-
-class MissingFrameworkError(StartError, ImportError):
+class MissingFrameworkError(StartError, ImportError, code="missing_framework"):
     """Headway has no module for a framework yet; the message says what to use."""
 
-    code = "missing_framework"
 
-
-class StoreError(HeadwayError):
+class StoreError(HeadwayError, code="store"):
     """The model store cannot do what it should."""
 
-    code = "store"
 
-
-class InvalidTagError(StoreError):
+class InvalidTagError(StoreError, status=400, code="invalid_tag"):
     """A tag does not parse."""
 
-    status = 400
-    code = "invalid_tag"
 
-
-class ModelNotFoundError(StoreError):
+class ModelNotFoundError(StoreError, status=404, code="model_not_found"):
     """The store has no model of that tag."""
 
-    status = 404
-    code = "model_not_found"
 
-
-class AmbiguousTagError(StoreError):
+class AmbiguousTagError(StoreError, status=409, code="ambiguous_tag"):
     """A version prefix matches several models."""
 
-    status = 409
-    code = "ambiguous_tag"
 
-
-class ModelExistsError(StoreError):
+class ModelExistsError(StoreError, status=409, code="model_exists"):
     """The version is already in the store."""
 
-    status = 409
-    code = "model_exists"
 
-
-class CorruptModelError(StoreError):
+class CorruptModelError(StoreError, code="corrupt_model"):
     """A file of a model is missing, unreadable or its SHA-256 differs."""
 
-    code = "corrupt_model"
 
-
-class RequestError(HeadwayError):
+class RequestError(HeadwayError, status=400, code="bad_request"):
     """The request is at fault."""
 
-    status = 400
-    code = "bad_request"
 
-
-class BadInputError(RequestError):
+class BadInputError(RequestError, code="bad_input"):
     """The body or a header does not fit the API."""
 
-    code = "bad_input"
 
-
-class RouteNotFoundError(RequestError):
+class RouteNotFoundError(RequestError, status=404, code="not_found"):
     """No API has that path."""
 
-    status = 404
-    code = "not_found"
 
-
-class MethodNotAllowedError(RequestError):
+class MethodNotAllowedError(RequestError, status=405, code="method_not_allowed"):
     """The path does not take the HTTP method.
 
     Args:
@@ -201,128 +170,83 @@ class MethodNotAllowedError(RequestError):
         allow: The HTTP methods that the path takes.
     """
 
-    status = 405
-    code = "method_not_allowed"
-
     def __init__(self, message: str, *, allow: tuple[str, ...]) -> None:
         super().__init__(message)
         self.allow = allow
 
 
-class RequestTimeoutError(RequestError):
+class RequestTimeoutError(RequestError, status=408, code="request_timeout"):
     """The request took too long to arrive."""
 
-    status = 408
-    code = "request_timeout"
 
-
-class BodyTooLargeError(RequestError):
+class BodyTooLargeError(RequestError, status=413, code="body_too_large"):
     """The body is larger than `api_server.max_body_bytes`."""
 
-    status = 413
-    code = "body_too_large"
 
-
-class UnsupportedMediaTypeError(RequestError):
+class UnsupportedMediaTypeError(
+    RequestError, status=415, code="unsupported_media_type"
+):
     """The API does not take that Content-Type."""
 
-    status = 415
-    code = "unsupported_media_type"
 
-
-class HeadersTooLargeError(RequestError):
+class HeadersTooLargeError(RequestError, status=431, code="headers_too_large"):
     """The request line and headers exceed `api_server.max_header_bytes`."""
 
-    status = 431
-    code = "headers_too_large"
 
-
-class RefusedError(HeadwayError):
+class RefusedError(HeadwayError, status=503, code="refused"):
     """The request was refused before any work was done for it."""
 
-    status = 503
-    code = "refused"
 
-
-class TooManyRequestsError(RefusedError):
+class TooManyRequestsError(RefusedError, status=429, code="too_many_requests"):
     """`api_server.max_concurrency` requests are in progress."""
 
-    status = 429
-    code = "too_many_requests"
 
-
-class OverloadedError(RefusedError):
+class OverloadedError(RefusedError, code="overloaded"):
     """The queue is too long for the deadline, or full.
 
     Runners have queues, and so have the threads of sync API functions.
     """
 
-    code = "overloaded"
 
-
-class UnavailableError(RefusedError):
+class UnavailableError(RefusedError, code="unavailable"):
     """The runner is starting, for the first time or after it died."""
 
-    code = "unavailable"
 
-
-class DeadlineExceededError(HeadwayError):
+class DeadlineExceededError(HeadwayError, status=504, code="deadline_exceeded"):
     """The request's deadline passed."""
 
-    status = 504
-    code = "deadline_exceeded"
 
-
-class CallError(HeadwayError):
+class CallError(HeadwayError, code="call_failed"):
     """The user's code failed; the traceback is in the log under `error_id`."""
 
-    code = "call_failed"
 
-
-class ApiFunctionError(CallError):
+class ApiFunctionError(CallError, code="api_function_failed"):
     """The API function raised."""
 
-    code = "api_function_failed"
 
-
-class ModelCallError(CallError):
+class ModelCallError(CallError, code="model_failed"):
     """The model raised."""
 
-    code = "model_failed"
 
-
-class OutputError(CallError):
+class OutputError(CallError, code="bad_output"):
     """The result of the model or the API function does not fit its declaration."""
 
-    code = "bad_output"
 
-
-class RunnerLostError(HeadwayError):
+class RunnerLostError(HeadwayError, status=503, code="runner_lost"):
     """The runner died while it computed the request."""
 
-    status = 503
-    code = "runner_lost"
 
-
-class WireError(HeadwayError):
+class WireError(HeadwayError, code="wire"):
     """A frame does not parse; the connection that carried it is closed."""
 
-    code = "wire"
 
-
-class TrafficError(HeadwayError):
+class TrafficError(HeadwayError, code="traffic"):
     """A tool could not send its requests, or measured nothing."""
 
-    code = "traffic"
 
-
-class SampleRequestError(TrafficError):
+class SampleRequestError(TrafficError, code="sample_request_failed"):
     """The service does not answer its sample request with 200."""
 
-    code = "sample_request_failed"
 
-
-class UsageError(HeadwayError):
+class UsageError(HeadwayError, code="usage"):
     """A Headway call was made in the wrong place."""
-
-    code = "usage"
