@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from headway.errors import ModelNotFoundError
+from headway.models.files import locked_version
 from headway.models.record import ModelRecord, Tag
-from headway.models.store import ModelStore, open_store
-from headway.models.version_lock import VERSION_LOCK_VARIABLE, VersionLock
+from headway.models.store import VERSION_LOCK_VARIABLE, ModelStore, open_store
 
 
 def save(store: ModelStore, version: str) -> None:
@@ -32,7 +32,7 @@ def test_latest_stays_locked_after_a_new_save(tmp_path: Path) -> None:
 
 
 def test_missing_model_is_not_locked(tmp_path: Path) -> None:
-    store = ModelStore(tmp_path / "models", version_lock=VersionLock(tmp_path / "lock"))
+    store = ModelStore(tmp_path / "models", version_lock=tmp_path / "lock")
     with pytest.raises(ModelNotFoundError):
         store.resolve("m")
     save(store, "1")
@@ -40,10 +40,11 @@ def test_missing_model_is_not_locked(tmp_path: Path) -> None:
 
 
 def test_concurrent_processes_lock_one_version(tmp_path: Path) -> None:
-    lock = VersionLock(tmp_path / "lock")
+    lock = tmp_path / "lock"
     with ThreadPoolExecutor(8) as pool:
         found = pool.map(
-            lambda n: lock.resolve(Tag("m"), lambda: Tag("m", f"v{n}")), range(64)
+            lambda n: locked_version(lock, Tag("m"), lambda: Tag("m", f"v{n}")),
+            range(64),
         )
         assert len(set(found)) == 1
     assert [path.name for path in (tmp_path / "lock").iterdir()] == ["m:latest"]

@@ -16,6 +16,7 @@ from msgspec import Meta
 from headway.errors import ConfigError
 
 __all__ = [
+    "DURATION_BOUNDS_S",
     "GENERAL",
     "RESERVED_NAMES",
     "ApiServerConfig",
@@ -43,7 +44,7 @@ Bound = Annotated[float, Meta(gt=0)]
 Text = Annotated[str, Meta(min_length=1)]
 GpuIds = Annotated[list[Annotated[int, Meta(ge=0)] | Text], Meta(min_length=1)]
 
-_DURATION_BOUNDS = (
+DURATION_BOUNDS_S = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05),
     *(0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
 )
@@ -60,7 +61,7 @@ class MetricsConfig(_Section, frozen=True):
     """Serve `/metrics`."""
     duration_buckets_s: Annotated[
         tuple[Bound, ...], Meta(min_length=1, max_length=64)
-    ] = _DURATION_BOUNDS
+    ] = DURATION_BOUNDS_S
     """Upper bounds in seconds, rising, of the buckets of the latency histograms: of
     requests, and of runners' queue wait and inference time."""
 

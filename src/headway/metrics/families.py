@@ -8,13 +8,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from headway.config.schema import DURATION_BOUNDS_S
+
 LOG_EVENTS: Final = 64
 """Events that a log keeps."""
 
-_DURATIONS_S = (
-    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05),
-    *(0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
-)
 _ROWS = tuple(float(2**power) for power in range(11))
 
 
@@ -64,7 +62,7 @@ REQUEST_DURATION = Family(
     kind="histogram",
     labels=("endpoint",),
     unit="seconds",
-    bounds=_DURATIONS_S,
+    bounds=DURATION_BOUNDS_S,
 )
 REQUESTS_IN_PROGRESS = Family(
     name="headway_requests_in_progress",
@@ -96,7 +94,7 @@ QUEUE_WAIT_SECONDS = Family(
     kind="histogram",
     labels=("runner", "method"),
     unit="seconds",
-    bounds=_DURATIONS_S,
+    bounds=DURATION_BOUNDS_S,
 )
 INFERENCE_SECONDS = Family(
     name="headway_runner_inference_seconds",
@@ -104,7 +102,7 @@ INFERENCE_SECONDS = Family(
     kind="histogram",
     labels=("runner", "method"),
     unit="seconds",
-    bounds=_DURATIONS_S,
+    bounds=DURATION_BOUNDS_S,
 )
 QUEUE_ROWS = Family(
     name="headway_runner_queue_rows",

@@ -5,7 +5,6 @@ entry of an archive can write outside the model's directory.
 """
 
 import contextlib
-import os
 import secrets
 import shutil
 import stat
@@ -120,10 +119,6 @@ def extract(path: Path, record: ModelRecord, directory: Path) -> None:
         for name in record.files:
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            # O_EXCL: never write through a file or link of an earlier entry.
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with (
-                archive.open(name) as source,
-                os.fdopen(os.open(target, flags, 0o666), "wb") as file,
-            ):
+            # "x": never write through a file or link of an earlier entry.
+            with archive.open(name) as source, target.open("xb") as file:
                 shutil.copyfileobj(source, file, 1 << 20)

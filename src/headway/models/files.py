@@ -1,8 +1,8 @@
 """The files of models on disk: names, SHA-256 sums, and drafts that are being written.
 
-store calls it to save, verify and delete; archive to check names. The process that
-writes a draft locks its directory. The kernel drops the lock when that process dies, so
-that the next process that saves can remove what it left.
+store calls it to save, verify, delete and lock versions; archive to check names. The
+process that writes a draft locks its directory. The kernel drops the lock when that
+process dies, so that the next process that saves can remove what it left.
 """
 
 import contextlib
@@ -11,13 +11,20 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from headway.errors import CorruptModelError, StoreError
-from headway.models.record import RECORD_FILE
+from headway.models.record import RECORD_FILE, Tag
 
-__all__ = ["Staging", "check_file_name", "sum_file", "sum_tree", "sync_path"]
+__all__ = [
+    "Staging",
+    "check_file_name",
+    "locked_version",
+    "sum_file",
+    "sum_tree",
+    "sync_path",
+]
 
 _LOCK = ".lock"
 
@@ -78,6 +85,35 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def locked_version(folder: Path, requested: Tag, find: Callable[[], Tag]) -> Tag:
+    """Return the version of a tag that all processes of one server use.
+
+    The first process that resolves a tag decides its version for all. Otherwise a
+    runner restarted after a new save would load another version than the API workers
+    use.
+
+    Args:
+        folder: Shared by the server's processes; created when needed.
+        requested: The tag as the user wrote it.
+        find: Returns the tag with the version to use from now on, if none is locked.
+    """
+    path = folder / f"{requested.name}:{requested.version or 'latest'}"
+    try:
+        return Tag(requested.name, path.read_text("utf-8"))
+    except FileNotFoundError:
+        found = find()
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{secrets.token_hex(8)}"
+    draft.write_text(found.version or "", "utf-8")
+    try:
+        path.hardlink_to(draft)  # unlike a rename, fails if another was first
+    except FileExistsError:
+        return Tag(requested.name, path.read_text("utf-8"))
+    finally:
+        draft.unlink()
+    return found
 
 
 class Staging:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from headway.models.draft import create
 from headway.models.frameworks import picklable_model, sklearn, xgboost
-from headway.models.frameworks.base import Framework
 from headway.models.model import Model
 from headway.models.record import ModelRecord, Tag
 from headway.models.store import ModelStore, open_store
@@ -17,15 +16,15 @@ from headway.models.store import ModelStore, open_store
 __all__ = ["create", "delete", "export_model", "get", "import_model", "list"]
 
 # By the module in the model's record. These modules do not import the framework.
-_FRAMEWORKS: dict[str, Framework] = {
-    framework.module: framework
+_RUNNABLE_CLASSES = {
+    framework.module: framework.runnable_class
     for framework in (picklable_model.FRAMEWORK, sklearn.FRAMEWORK, xgboost.FRAMEWORK)
 }
 
 
 def _model(store: ModelStore, record: ModelRecord) -> Model:
-    framework = _FRAMEWORKS.get(record.module)
-    return Model(record=record, store=store, framework=framework)
+    runnable_class = _RUNNABLE_CLASSES.get(record.module)
+    return Model(record=record, store=store, runnable_class=runnable_class)
 
 
 def list(name: str | None = None) -> builtins.list[Model]:  # noqa: A001 - the surface

@@ -5,9 +5,9 @@ itself: only the runnable does, in a runner process.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from headway.errors import ConfigError, StoreError
 from headway.models import pickling
@@ -16,18 +16,10 @@ from headway.models.store import ModelStore
 from headway.service.runnable import Runnable
 from headway.service.runner import Runner
 
-__all__ = ["CUSTOM_OBJECTS_FILE", "SAMPLES_FILE", "Model", "ModelFramework"]
+__all__ = ["CUSTOM_OBJECTS_FILE", "SAMPLES_FILE", "Model"]
 
 CUSTOM_OBJECTS_FILE = "custom_objects.pkl"
 SAMPLES_FILE = "samples.pkl"
-
-
-class ModelFramework(Protocol):
-    """The framework that saved a model; frameworks/base implements it."""
-
-    def runnable_class(self, record: ModelRecord) -> type[Runnable]:
-        """Return a class that loads the model, with a method for each signature."""
-        ...
 
 
 class Model:
@@ -36,8 +28,8 @@ class Model:
     Args:
         record: The content of its `model.yaml`.
         store: The store that contains it.
-        framework: The framework that saved it; None for a model in the user's own
-            format.
+        runnable_class: Returns a class that loads the model, of the framework that
+            saved it; None for a model in the user's own format.
     """
 
     def __init__(
@@ -45,11 +37,11 @@ class Model:
         *,
         record: ModelRecord,
         store: ModelStore,
-        framework: ModelFramework | None,
+        runnable_class: Callable[[ModelRecord], type[Runnable]] | None,
     ) -> None:
         self._record = record
         self._store = store
-        self._framework = framework
+        self._runnable_class = runnable_class
 
     @property
     def tag(self) -> Tag:
@@ -130,7 +122,7 @@ class Model:
             ConfigError: If the model is in the user's own format, or an argument is
                 wrong.
         """
-        if self._framework is None:
+        if self._runnable_class is None:
             raise ConfigError(
                 f"model {self.tag} was not saved by a framework that this Headway "
                 f"supports (its module is {self.info.module!r}): write a "
@@ -138,7 +130,7 @@ class Model:
                 "headway.Runner(...)"
             )
         return Runner(
-            self._framework.runnable_class(self._record),
+            self._runnable_class(self._record),
             # Plain text, so that any process can load it; never "latest".
             runnable_init_params={
                 "tag": str(self.tag),

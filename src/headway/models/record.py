@@ -4,11 +4,13 @@ store reads and writes records; draft fills them in; Model.info is one.
 """
 
 import datetime
+import functools
 import platform
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from headway.core.version import __version__
 from headway.errors import ConfigError, CorruptModelError, InvalidTagError
@@ -102,10 +104,6 @@ class ContextRecord(msgspec.Struct, frozen=True):
     """Version of Python."""
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known about a saved model, except its files' contents."""
 
@@ -127,7 +125,9 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The methods that its runner offers."""
     api_version: str = "v1"
     """Version of this file's format."""
-    creation_time: datetime.datetime = msgspec.field(default_factory=_now)
+    creation_time: Annotated[datetime.datetime, Meta(tz=True)] = msgspec.field(
+        default_factory=functools.partial(datetime.datetime.now, datetime.UTC)
+    )
     """When it was saved."""
     files: dict[str, str] = {}
     """SHA-256 in hexadecimal of every other file, by relative path."""
@@ -172,7 +172,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             record = msgspec.yaml.decode(content, type=cls)
-            tag = record.tag
+            Tag(record.name, record.version)
         except (
             msgspec.MsgspecError,
             InvalidTagError,
@@ -184,10 +184,6 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
             raise CorruptModelError(
                 f"{where} is not a model's record: {reason}; save the model again"
             ) from error
-        if tag.version is None or record.creation_time.tzinfo is None:
-            raise CorruptModelError(
-                f"{where} lacks a version or its time zone; save the model again"
-            )
         module = _FORMER_MODULES.sub("headway.", record.module)
         return msgspec.structs.replace(record, module=module)
 

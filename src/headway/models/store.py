@@ -10,6 +10,7 @@ draft, library, frameworks/ and the CLI call it; it calls record, files and arch
 import base64
 import contextlib
 import difflib
+import functools
 import logging
 import os
 import uuid
@@ -31,14 +32,17 @@ from headway.models import archive
 from headway.models.files import (
     Staging,
     check_file_name,
+    locked_version,
     sum_file,
     sum_tree,
     sync_path,
 )
 from headway.models.record import RECORD_FILE, ModelRecord, Tag
-from headway.models.version_lock import VERSION_LOCK_VARIABLE, VersionLock
 
-__all__ = ["ModelStore", "open_store"]
+__all__ = ["VERSION_LOCK_VARIABLE", "ModelStore", "open_store"]
+
+VERSION_LOCK_VARIABLE = "HEADWAY_VERSION_LOCK"
+"""By it, the supervisor gives its children a folder for locked versions."""
 
 _log = logging.getLogger(__name__)
 _LATEST_FILE = "latest"
@@ -60,7 +64,7 @@ def open_store(environ: Mapping[str, str] = os.environ) -> "ModelStore":
     lock = environ.get(VERSION_LOCK_VARIABLE)
     return ModelStore(
         home.absolute() / "models",
-        version_lock=VersionLock(Path(lock)) if lock else None,
+        version_lock=Path(lock) if lock else None,
     )
 
 
@@ -71,10 +75,10 @@ class ModelStore:
 
     Args:
         root: The directory; created by the first save.
-        version_lock: The server's locked versions, if this is one of its processes.
+        version_lock: Folder of the server's locked versions, in its processes.
     """
 
-    def __init__(self, root: Path, *, version_lock: VersionLock | None = None) -> None:
+    def __init__(self, root: Path, *, version_lock: Path | None = None) -> None:
         self.root = root
         self._version_lock = version_lock
         self._staging = Staging(root)
@@ -107,9 +111,10 @@ class ModelStore:
         requested = Tag.parse(tag)
         if requested.version is not None and self.directory(requested).is_dir():
             return requested
-        if self._version_lock is not None:
-            return self._version_lock.resolve(requested, lambda: self._find(requested))
-        return self._find(requested)
+        if self._version_lock is None:
+            return self._find(requested)
+        find = functools.partial(self._find, requested)
+        return locked_version(self._version_lock, requested, find)
 
     def get(self, tag: str | Tag) -> ModelRecord:
         """Return the record of a model; its files are verified when they are loaded.

@@ -27,7 +27,7 @@ from headway.core.parent_death import die_with_parent
 from headway.core.run_dir import RunDir
 from headway.errors import HeadwayError
 from headway.metrics import MetricsRegistry
-from headway.models.version_lock import VERSION_LOCK_VARIABLE
+from headway.models.store import VERSION_LOCK_VARIABLE
 from headway.runner.server import ReplicaServer
 from headway.server.assembly import Assembly
 from headway.server.control import ControlChannel, Described, Failed, ProcessSpec, Ready

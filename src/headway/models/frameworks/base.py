@@ -136,7 +136,7 @@ class Framework(abc.ABC):
         store = open_store()
         record = store.get(tag)
         self._check_own(record)
-        return Model(record=record, store=store, framework=self)
+        return Model(record=record, store=store, runnable_class=self.runnable_class)
 
     def load_model(self, tag_or_model: str | Tag | Model) -> Any:
         """Load the model itself into this process.
@@ -204,9 +204,8 @@ class ModelRunnable(Runnable):
     """The framework that saved the model."""
 
     def __init__(self, *, tag: str, store_root: str) -> None:
-        framework = self.FRAMEWORK
-        store = ModelStore(Path(store_root))
-        self._model = Model(record=store.get(tag), store=store, framework=framework)
+        framework, store = self.FRAMEWORK, ModelStore(Path(store_root))
+        self._model = Model(record=store.get(tag), store=store, runnable_class=None)
         self._loaded = framework.load_model(self._model)
         self.calls = {
             name: framework.bind(self._loaded, name) for name in self.method_specs()
