@@ -1,6 +1,6 @@
 """Arrays of requests and results: reading them from JSON, their dtype and shape.
 
-io/numpy makes one reader and one rule per descriptor and calls them for every body.
+io/numpy makes one ArrayType per descriptor and calls it for every body.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import numpy as np
 from headway.errors import BadInputError, ConfigError, HeadwayError
 from headway.io.json_body import JSON_ERRORS, bad_json
 
-__all__ = ["Array", "ArrayReader", "ArrayRule"]
+__all__ = ["Array", "ArrayType"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _Decoders = tuple[Callable[[bytes], Any], ...]
@@ -27,26 +27,57 @@ _NUMBERS = "biuf"
 _decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 
 
-class ArrayReader:
-    """Reads arrays of numbers, or of strings, from JSON.
+class ArrayType:
+    """The dtype and shape of an API's arrays: reads JSON, and converts other arrays.
 
     There is one typed decoder per number of dimensions, because np.array alone is too
     lenient: it parses "1.5" as a number, turns 1e300 into an infinite float32, and
     converts numbers next to a long string into strings of that length.
 
     Args:
-        dtype: The dtype to give the array if all values fit; None lets numpy choose.
+        dtype: A bool, integer, float or str dtype; None for any numeric dtype.
+        enforce_dtype: Refuse arrays that cannot be converted to the dtype.
+        shape: Length of each axis, -1 for any; None for any shape.
+        enforce_shape: Refuse arrays of another shape.
+
+    Raises:
+        ConfigError: If the dtype or shape is malformed.
     """
 
-    __slots__ = ("_dtype", "_exact", "_fast", "_strings")
+    __slots__ = (
+        "_enforce_dtype",
+        "_enforce_shape",
+        "_exact",
+        "_fast",
+        "_fixed",
+        "dtype",
+        "shape",
+        "strings",
+    )
 
-    def __init__(self, dtype: np.dtype[Any] | None) -> None:
-        self._dtype = dtype
-        self._strings = dtype is not None and dtype.kind == "U"
-        self._exact = _decoders(str if self._strings else int | float | bool | None)
+    def __init__(
+        self, dtype: Any, enforce_dtype: bool, shape: Any, enforce_shape: bool
+    ) -> None:
+        self.dtype = None if dtype is None else _dtype(dtype)
+        self.shape = None if shape is None else _shape(shape)
+        if enforce_dtype and dtype is None:
+            raise ConfigError("NumpyNdarray(enforce_dtype=True) needs a dtype")
+        if enforce_shape and shape is None:
+            raise ConfigError("NumpyNdarray(enforce_shape=True) needs a shape")
+        self._enforce_dtype = enforce_dtype
+        self._enforce_shape = enforce_shape
+        self._fixed = [
+            (axis, length)
+            for axis, length in enumerate(self.shape or ())
+            if length >= 0
+        ]
+        self.strings = self.dtype is not None and self.dtype.kind == "U"
+        self._exact = _decoders(str if self.strings else int | float | bool | None)
         self._fast: _Decoders = ()
-        if not self._strings:
-            self._fast = self._exact if dtype is None else _decoders(_element(dtype))
+        if self.dtype is None:
+            self._fast = self._exact
+        elif not self.strings:
+            self._fast = _decoders(_element(self.dtype))
 
     def read(self, body: bytes) -> Array:
         """Return the array; null among numbers is NaN.
@@ -61,7 +92,7 @@ class ArrayReader:
         # that wrong, the decoder fails and the slow path counts again.
         try:
             array: Array = np.array(
-                self._fast[body.count(b"[", 0, 4)](body), self._dtype
+                self._fast[body.count(b"[", 0, 4)](body), self.dtype
             )
         except (ValueError, OverflowError, RecursionError, IndexError):
             return self._read_slowly(body)
@@ -73,12 +104,12 @@ class ArrayReader:
         dimensions = min(brackets, _MAX_DIMENSIONS)
         if self._fast:
             with contextlib.suppress(ValueError, OverflowError, RecursionError):
-                typed = np.array(self._fast[dimensions](body), dtype=self._dtype)
+                typed = np.array(self._fast[dimensions](body), dtype=self.dtype)
                 if typed.dtype.kind != "O":
                     return typed
         try:
             values = self._exact[dimensions](body)
-            return _array_of_strings(values) if self._strings else _array(values)
+            return _array_of_strings(values) if self.strings else _array(values)
         except (ValueError, OverflowError, TypeError, RecursionError) as error:
             raise self._bad_input(body) from error
 
@@ -87,7 +118,51 @@ class ArrayReader:
             values = _decode_any(body)
         except JSON_ERRORS as error:
             return bad_json(error, body)
-        return BadInputError(_explain(values, strings=self._strings))
+        return BadInputError(_explain(values, strings=self.strings))
+
+    def conform(self, array: Array, error: type[HeadwayError]) -> Array:
+        """Return the array with this dtype and shape.
+
+        The dtype is converted if that keeps every value (floats may be rounded to a
+        narrower float); the shape is reached by adding axes. An array that cannot be
+        converted is refused if the dtype or shape is enforced; otherwise it passes
+        unchanged.
+
+        Args:
+            array: Any array.
+            error: Raised if the array is refused.
+        """
+        if self.dtype is not None and array.dtype != self.dtype:
+            converted = _converted(array, self.dtype)
+            if converted is not None:
+                array = converted
+            elif self._enforce_dtype:
+                raise error(
+                    f"expected an array of {_dtype_name(self.dtype)}, got "
+                    f"{_dtype_name(array.dtype)} values that it cannot hold"
+                )
+        if self.shape is None or self._has_shape(array):
+            return array
+        if self._enforce_shape:
+            raise error(
+                f"expected an array of shape {_shape_name(self.shape)}, got "
+                f"{_shape_name(array.shape)}"
+            )
+        # A single row for (-1, columns) means one row. Other shapes are left alone:
+        # reshaping (2, 2) to (1, 4) would invent a row that nobody sent.
+        if array.ndim < len(self.shape) and self.shape.count(-1) <= 1:
+            with contextlib.suppress(ValueError):
+                return array.reshape(self.shape)
+        return array
+
+    def _has_shape(self, array: Array) -> bool:
+        shape = array.shape
+        if len(shape) != len(self.shape or ()):
+            return False
+        for axis, length in self._fixed:  # noqa: SIM110 - all() costs 0.4 us more
+            if shape[axis] != length:
+                return False
+        return True
 
 
 def _element(dtype: np.dtype[Any]) -> Any:
@@ -166,100 +241,6 @@ def _count(length: int) -> str:
 def _kind(value: Any) -> str:
     names = {str: "a string", dict: "an object", type(None): "null"}
     return names.get(type(value), "a number")
-
-
-class ArrayRule:
-    """The dtype and shape that arrays are converted to.
-
-    The dtype is converted if that keeps every value (floats may be rounded to a
-    narrower float); the shape is reached by adding axes. An array that cannot be
-    converted is refused if the rule is enforced; otherwise it passes unchanged.
-
-    Args:
-        dtype: A bool, integer, float or str dtype; None for any numeric dtype.
-        enforce_dtype: Refuse arrays that cannot be converted to the dtype.
-        shape: Length of each axis, -1 for any; None for any shape.
-        enforce_shape: Refuse arrays of another shape.
-
-    Raises:
-        ConfigError: If the dtype or shape is malformed.
-    """
-
-    __slots__ = ("_fixed", "dtype", "enforce_dtype", "enforce_shape", "shape")
-
-    def __init__(
-        self,
-        *,
-        dtype: Any,
-        enforce_dtype: bool,
-        shape: Any,
-        enforce_shape: bool,
-    ) -> None:
-        self.dtype = None if dtype is None else _dtype(dtype)
-        self.shape = None if shape is None else _shape(shape)
-        self._fixed = [
-            (axis, length)
-            for axis, length in enumerate(self.shape or ())
-            if length >= 0
-        ]
-        self.enforce_dtype = enforce_dtype
-        self.enforce_shape = enforce_shape
-        if enforce_dtype and dtype is None:
-            raise ConfigError("NumpyNdarray(enforce_dtype=True) needs a dtype")
-        if enforce_shape and shape is None:
-            raise ConfigError("NumpyNdarray(enforce_shape=True) needs a shape")
-
-    def fits(self, array: Array) -> bool:
-        """Return whether `conform` would return the array unchanged."""
-        if self.dtype is not None and array.dtype != self.dtype:
-            return False
-        if self.shape is None:
-            return True
-        shape = array.shape
-        if len(shape) != len(self.shape):
-            return False
-        for axis, length in self._fixed:  # noqa: SIM110 - all() costs 0.4 us more
-            if shape[axis] != length:
-                return False
-        return True
-
-    def conform(self, array: Array, error: type[HeadwayError]) -> Array:
-        """Return the array with the rule's dtype and shape.
-
-        Args:
-            array: Any array.
-            error: Raised if the rule refuses the array.
-        """
-        if self.dtype is not None and array.dtype != self.dtype:
-            converted = _converted(array, self.dtype)
-            if converted is not None:
-                array = converted
-            elif self.enforce_dtype:
-                raise error(
-                    f"expected an array of {_dtype_name(self.dtype)}, got "
-                    f"{_dtype_name(array.dtype)} values that it cannot hold"
-                )
-        if self.shape is None or self._has_shape(array):
-            return array
-        if self.enforce_shape:
-            raise error(
-                f"expected an array of shape {_shape_name(self.shape)}, got "
-                f"{_shape_name(array.shape)}"
-            )
-        # A single row for (-1, columns) means one row. Other shapes are left alone:
-        # reshaping (2, 2) to (1, 4) would invent a row that nobody sent.
-        if array.ndim < len(self.shape) and self.shape.count(-1) <= 1:
-            try:
-                return array.reshape(self.shape)
-            except ValueError:
-                return array
-        return array
-
-    def _has_shape(self, array: Array) -> bool:
-        shape = array.shape
-        return len(shape) == len(self.shape or ()) and all(
-            shape[axis] == length for axis, length in self._fixed
-        )
 
 
 def _converted(array: Array, dtype: np.dtype[Any]) -> Array | None:

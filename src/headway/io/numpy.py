@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from headway.errors import BadInputError, OutputError, UnsupportedMediaTypeError
-from headway.io.arrays import Array, ArrayReader, ArrayRule
+from headway.io.arrays import Array, ArrayType
 from headway.io.base import (
     IODescriptor,
     negotiate,
@@ -78,16 +78,7 @@ class NumpyNdarray(IODescriptor):
         shape: tuple[int, ...] | None = None,
         enforce_shape: bool = False,
     ) -> None:
-        self._rule = ArrayRule(
-            dtype=dtype,
-            enforce_dtype=enforce_dtype,
-            shape=shape,
-            enforce_shape=enforce_shape,
-        )
-        self._has_rule = dtype is not None or shape is not None
-        self._dtype = self._rule.dtype
-        self._strings = self._dtype is not None and self._dtype.kind == "U"
-        self._read = ArrayReader(self._dtype).read
+        self._type = ArrayType(dtype, enforce_dtype, shape, enforce_shape)
         self._sample: Any = None
 
     @classmethod
@@ -115,12 +106,10 @@ class NumpyNdarray(IODescriptor):
 
     def decode(self, body: bytes, content_type: str | None) -> Array:  # noqa: D102
         if content_type is None or content_type == _JSON:
-            array = self._read(body)
+            array = self._type.read(body)
         else:
             array = self._decode_other(body, content_type)
-        if self._has_rule and not self._rule.fits(array):
-            return self._rule.conform(array, BadInputError)
-        return array
+        return self._type.conform(array, BadInputError)
 
     def encode(self, value: Any, accept: str | None) -> tuple[str, bytes]:  # noqa: D102
         try:
@@ -130,8 +119,7 @@ class NumpyNdarray(IODescriptor):
                 f"the API function's result ({type(value).__name__}) cannot be "
                 f"converted to an array: {error}"
             ) from error
-        if self._has_rule and not self._rule.fits(array):
-            array = self._rule.conform(array, OutputError)
+        array = self._type.conform(array, OutputError)
         if (
             accept is not None
             and "npy" in accept
@@ -143,7 +131,7 @@ class NumpyNdarray(IODescriptor):
         return _JSON, encode_json(array)
 
     def openapi_content(self) -> dict[str, Any]:  # noqa: D102
-        json_content = {"schema": schema_of_array(self._dtype, self._rule.shape)}
+        json_content = {"schema": schema_of_array(self._type.dtype, self._type.shape)}
         example = self._example()
         if example is not None:
             json_content["example"] = example
@@ -156,44 +144,41 @@ class NumpyNdarray(IODescriptor):
         name, _ = parse_media_type(content_type)
         if name == _NPY:
             array = _read_npy(body)
-            if (array.dtype.kind == "U") is not self._strings:
-                wanted = "strings" if self._strings else "numbers"
+            if (array.dtype.kind == "U") is not self._type.strings:
+                wanted = "strings" if self._type.strings else "numbers"
                 raise BadInputError(
                     f"expected an array of {wanted}, got one of {array.dtype}"
                 )
             return array
         if name == _RAW:
-            if (
-                self._dtype is None
-                or self._rule.shape is None
-                or not self._accepts_raw()
-            ):
+            dtype, shape = self._type.dtype, self._type.shape
+            if dtype is None or shape is None or not self._accepts_raw():
                 raise UnsupportedMediaTypeError(
                     "this API does not accept raw elements, because it declares no "
                     f"numeric dtype and shape for them; send {_JSON} or {_NPY}"
                 )
-            return _read_raw(body, self._dtype, self._rule.shape)
+            return _read_raw(body, dtype, shape)
         require_utf8_text(content_type, f"{_JSON} or {_NPY}")
-        return self._read(body)
+        return self._type.read(body)
 
     def _accepts_raw(self) -> bool:
-        shape = self._rule.shape
+        shape = self._type.shape
         return (
-            self._dtype is not None
-            and not self._strings
+            self._type.dtype is not None
+            and not self._type.strings
             and shape is not None
             and shape.count(-1) <= 1
             and 0 not in shape
         )
 
     def _example(self) -> Any:
-        shape = self._rule.shape
+        shape = self._type.shape
         if self._sample is not None or shape is None:
             return self._sample
         lengths = [1 if length < 0 else length for length in shape]
         if np.prod(lengths) > _MAX_EXAMPLE_ELEMENTS:
             return None
-        return np.zeros(lengths, dtype=self._dtype or np.float64).tolist()
+        return np.zeros(lengths, dtype=self._type.dtype or np.float64).tolist()
 
 
 def _read_npy(body: bytes) -> Array:
