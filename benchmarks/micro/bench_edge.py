@@ -14,7 +14,7 @@ import numpy as np
 import uvloop
 
 import headway
-from headway.api.admission import Admission, DeadlineWatch
+from headway.api.admission import DeadlineWatch
 from headway.api.application import ApiApplication
 from headway.api.endpoint import Endpoint
 from headway.api.runner_client import RunnerClient
@@ -147,7 +147,9 @@ def _application(
     runner.attach(client)
     endpoint = Endpoint(
         api=service.apis["predict"],
-        admission=Admission(timeout_s=60.0, limit=None, watch=watch),
+        timeout_s=60.0,
+        limit=None,
+        watch=watch,
         pool=ThreadPool(threads=1, refused=refused("threads")),
         meters=EndpointMeters(registry=registry, endpoint="/predict", loop=loop),
         state={},

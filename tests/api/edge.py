@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from headway.api.admission import Admission, ConcurrencyLimit, DeadlineWatch
+from headway.api.admission import ConcurrencyLimit, DeadlineWatch
 from headway.api.application import ApiApplication
 from headway.api.endpoint import Endpoint
 from headway.api.thread_pool import ThreadPool
@@ -65,9 +65,9 @@ class Edge:
                 output=JSON(),
                 doc="",
             ),
-            admission=Admission(
-                timeout_s=timeout_s, limit=self.limit, watch=self.watch
-            ),
+            timeout_s=timeout_s,
+            limit=self.limit,
+            watch=self.watch,
             pool=self._pool,
             meters=EndpointMeters(
                 registry=self._registry, endpoint="/predict", loop=loop

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import headway
-from headway.api.admission import Admission, DeadlineWatch
+from headway.api.admission import DeadlineWatch
 from headway.api.endpoint import Endpoint
 from headway.api.thread_pool import ThreadPool
 from headway.core.clock import MonotonicClock
@@ -64,9 +64,9 @@ async def call(api: Api, body: bytes = b"7") -> tuple[int, bytes]:
     pool = ThreadPool(threads=2, refused=registry.counter(REFUSED, ("threads",)))
     endpoint = Endpoint(
         api=api,
-        admission=Admission(
-            timeout_s=10.0, limit=None, watch=DeadlineWatch(clock=clock, loop=loop)
-        ),
+        timeout_s=10.0,
+        limit=None,
+        watch=DeadlineWatch(clock=clock, loop=loop),
         pool=pool,
         meters=EndpointMeters(registry=registry, endpoint=api.route, loop=loop),
         state={"greeting": "hello"},

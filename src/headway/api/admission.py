@@ -7,8 +7,8 @@
 | 3. `DeadlineWatch`       | 504          | it is served until its deadline         |
 | 4. `QueueDelayEstimate`  | 503          | the queue makes one of its calls late   |
 
-api/endpoint has an Admission for the first three; api/runner_client asks the last one
-for each call, and enters calls without a request into the watch.
+api/endpoint applies the first three to a request; api/runner_client applies the last
+one to each call, and enters calls without a request into the watch.
 """
 
 import asyncio
@@ -23,7 +23,6 @@ from headway.ipc.records import SIMILAR_BUDGETS, ResultsFrame
 from headway.metrics import Counter
 
 __all__ = [
-    "Admission",
     "ConcurrencyLimit",
     "DeadlineWatch",
     "EarlyRejection",
@@ -200,7 +199,7 @@ class EarlyRejection:
     def answer_of(self, deadline: float, priority: int, now: float) -> Answer | None:
         """Return the answer that refuses a request; None if its function is to run."""
         queue = self.queue
-        if queue is None or not self.is_certain:
+        if not self.is_certain or queue is None:
             return None
         late_s = queue.late_s(deadline, priority, now)
         if late_s <= 0:
@@ -346,37 +345,3 @@ class DeadlineWatch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-class Admission:
-    """Admits the requests of one endpoint.
-
-    Args:
-        timeout_s: Seconds from a request's receipt to its deadline; infinite for none.
-        limit: Shared by the endpoints of a worker; None: there is no limit.
-        watch: Shared by the worker.
-    """
-
-    def __init__(
-        self, *, timeout_s: float, limit: ConcurrencyLimit | None, watch: DeadlineWatch
-    ) -> None:
-        self.timeout_s = timeout_s
-        self.early_rejection = EarlyRejection()
-        self._limit = limit
-        self.watch = watch
-
-    def enter(self, served: Watched) -> None:
-        """Admit a request; `leave` must follow.
-
-        Raises:
-            TooManyRequestsError: If `max_concurrency` requests are being served.
-        """
-        if self._limit is not None:
-            self._limit.enter()
-        self.watch.enter(served)
-
-    def leave(self, served: Watched) -> None:
-        """Release a request."""
-        self.watch.leave(served)
-        if self._limit is not None:
-            self._limit.leave()

@@ -1,7 +1,7 @@
 """One API endpoint: body to argument, the user's function, result to body.
 
-api/application routes requests here; api/admission admits them; the function reaches
-its runners through api/runner_client.
+api/application routes requests here; the checks of api/admission admit them; the
+function reaches its runners through api/runner_client.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from headway.api.admission import Admission
+from headway.api.admission import ConcurrencyLimit, DeadlineWatch, EarlyRejection
 from headway.api.function_task import FunctionTask
 from headway.api.request_options import HeaderOptions, read_header_options
 from headway.api.thread_pool import ThreadPool
@@ -31,7 +31,6 @@ from headway.service.context import Context, RequestInfo
 __all__ = ["Endpoint", "ServedRequest"]
 
 _log = logging.getLogger(__name__)
-_TYPES_KEPT = 64
 
 
 class ServedRequest(FunctionTask):
@@ -78,7 +77,7 @@ class ServedRequest(FunctionTask):
             self.trace.returned()
         try:
             content_type, body = endpoint.encode_output(value, self.accept)
-            kind = endpoint.types.get(content_type) or endpoint.type_of(content_type)
+            kind = content_type.encode()
             if self.ctx is None:
                 status = 200
                 self.request.respond(status, kind, body)
@@ -111,31 +110,34 @@ class Endpoint:
 
     Args:
         api: What to serve.
-        admission: Admits requests.
+        timeout_s: Seconds from a request's receipt to its deadline; infinite for none.
+        limit: Shared by the endpoints of a worker; None: there is no limit.
+        watch: Shared by the worker.
         pool: Runs the function if it is sync.
         meters: Count.
         state: Shared by the contexts of this worker.
-
-    Attributes:
-        types: Content types as they are sent.
     """
 
     def __init__(
         self,
         *,
         api: Api,
-        admission: Admission,
+        timeout_s: float,
+        limit: ConcurrencyLimit | None,
+        watch: DeadlineWatch,
         pool: ThreadPool,
         meters: EndpointMeters,
         state: dict[str, Any],
     ) -> None:
         self._api = api
-        self._admission = admission
-        self._early_rejection = admission.early_rejection
+        self._timeout_s = timeout_s
+        self._early_rejection = EarlyRejection()
+        self._limit = limit
+        self._watch = watch
         self._pool = pool
         self._meters = meters
-        self._now = admission.watch.now
-        self.loop = admission.watch.loop
+        self._now = watch.now
+        self.loop = watch.loop
         self._state = state
         # Bound once for the hot path.
         self._decode_input: Callable[[bytes, str | None], Any] = api.input.decode
@@ -146,20 +148,19 @@ class Endpoint:
             api.function if api.is_async else self._in_thread
         )
         self._takes_value_only = api.takes_input and not api.takes_context
-        self.types: dict[str, bytes] = {}
 
     def handle(self, request: Request) -> None:
         """Serve a request: it is answered now or later.
 
-        It may be refused for its headers (400), then by its admission in the order of
-        api/admission (503, 429), then by its descriptor (400 or 415).
+        It may be refused for its headers (400), then in the order of api/admission
+        (503, 429), then by its descriptor (400 or 415).
         """
-        admission, meters = self._admission, self._meters
+        meters = self._meters
         try:
             options: HeaderOptions = request.head.notes.get(
                 HeaderOptions
             ) or read_header_options(request)
-            timeout_s = admission.timeout_s
+            timeout_s = self._timeout_s
             if options.timeout_s < timeout_s:
                 timeout_s = options.timeout_s
             received_at = request.received_at
@@ -173,7 +174,9 @@ class Endpoint:
                     self.count(refusal[0], request)
                     return
             served = ServedRequest(self, request, options, deadline)
-            admission.enter(served)
+            if self._limit is not None:
+                self._limit.enter()
+            self._watch.enter(served)
         except HeadwayError as error:
             self.respond_error(request, error)
             return
@@ -210,13 +213,6 @@ class Endpoint:
         # A sync wrapper around an async function returns an awaitable.
         return await result if inspect.isawaitable(result) else result
 
-    def type_of(self, content_type: str) -> bytes:
-        """Return a content type as it is sent, and keep it."""
-        if len(self.types) >= _TYPES_KEPT:
-            self.types.clear()
-        kind = self.types[content_type] = content_type.encode()
-        return kind
-
     def end(self, served: ServedRequest, *, succeeded: bool) -> None:
         """Learn from a function's outcome, and release its request."""
         if served.was_refused or served.first_queue is not self._early_rejection.queue:
@@ -229,7 +225,9 @@ class Endpoint:
     def leave(self, served: ServedRequest) -> None:
         """Note that a request is served no longer."""
         served.has_left = True
-        self._admission.leave(served)
+        self._watch.leave(served)
+        if self._limit is not None:
+            self._limit.leave()
         meters = self._meters
         meters.serving -= 1
         if not meters.is_due:

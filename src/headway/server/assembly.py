@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from headway.api.admission import Admission, ConcurrencyLimit, DeadlineWatch
+from headway.api.admission import ConcurrencyLimit, DeadlineWatch
 from headway.api.application import ApiApplication
 from headway.api.endpoint import Endpoint
 from headway.api.pages import make_pages
@@ -357,9 +357,9 @@ class Assembly:
         return {
             api.route: Endpoint(
                 api=api,
-                admission=Admission(
-                    timeout_s=_or_infinite(settings.timeout), limit=limit, watch=watch
-                ),
+                timeout_s=_or_infinite(settings.timeout),
+                limit=limit,
+                watch=watch,
                 pool=pool,
                 meters=EndpointMeters(
                     registry=self._registry, endpoint=api.route, loop=self._loop
