@@ -11,7 +11,6 @@ from http import HTTPStatus
 from headway.api.endpoint import Endpoint
 from headway.errors import HeadwayError, MethodNotAllowedError, RouteNotFoundError
 from headway.http.request import Answer, Request, error_answer
-from headway.http.swagger import ASSET_PREFIX, asset
 
 __all__ = ["ApiApplication", "Page"]
 
@@ -43,23 +42,21 @@ class ApiApplication:
         self._endpoints = dict(endpoints)
         self._pages = dict(pages)
         self._loop = loop
-        self._assets: dict[str, tuple[bytes, bytes]] = {}
         self._serving: set[asyncio.Task[None]] = set()
 
     def handle(self, request: Request) -> None:
         """Serve a request: it is answered now or later."""
         endpoint = self._endpoints.get(request.path)
-        if endpoint is not None:
-            if request.method == "POST":
-                endpoint.handle(request)
-            else:
-                self._respond_other_method(request, _API_METHODS)
-            return
-        self._handle_page(request)
+        if endpoint is None:
+            self._handle_page(request)
+        elif request.method == "POST":
+            endpoint.handle(request)
+        else:
+            self._respond_other_method(request, _API_METHODS)
 
     def serves(self, path: str) -> bool:
         """Return whether there is an API or a page at the path."""
-        return path in self._endpoints or path in self._pages or self._has_asset(path)
+        return path in self._endpoints or path in self._pages
 
     def reject(self, error: HeadwayError, request: Request) -> Answer:
         """Render an error of the HTTP protocol itself."""
@@ -77,33 +74,19 @@ class ApiApplication:
         request.respond(*error_answer(error, request))
 
     def _handle_page(self, request: Request) -> None:
-        path = request.path
-        page = self._pages.get(path)
-        if page is None and not self._has_asset(path):
+        page = self._pages.get(request.path)
+        if page is None:
             paths = ", ".join(sorted(self._endpoints)) or "none"
             error = RouteNotFoundError(
-                f"nothing is served at {path}; the APIs are {paths}"
+                f"nothing is served at {request.path}; the APIs are {paths}"
             )
             request.respond(*error_answer(error, request))
         elif request.method not in ("GET", "HEAD"):
             self._respond_other_method(request, _PAGE_METHODS)
-        elif page is None:
-            content_type, body = self._assets[path]
-            request.respond(HTTPStatus.OK, content_type, body)
         else:
             task = self._loop.create_task(_serve_page(page, request))
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
-
-    def _has_asset(self, path: str) -> bool:
-        if path not in self._assets:
-            if not path.startswith(ASSET_PREFIX):
-                return False
-            found = asset(path.removeprefix(ASSET_PREFIX))
-            if found is None:
-                return False
-            self._assets[path] = found[0].encode(), found[1]
-        return True
 
 
 async def _serve_page(page: Page, request: Request) -> None:

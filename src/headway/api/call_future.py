@@ -5,25 +5,17 @@ module because mypyc cannot compile a class whose base is C code.
 """
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any
 
 __all__ = ["CallFuture"]
-
-
-class Sleeper(Protocol):
-    """A task that awaits a runner: api.function_task.FunctionTask."""
-
-    def wake(self) -> None:
-        """Go on: the awaited future is done."""
-        ...
 
 
 class CallFuture(asyncio.Future[Any]):
     """The answer of a runner, which wakes the function's own task at once."""
 
     __slots__ = ("task",)
-    task: Sleeper | None
-    """The task that awaits it; another kind of task adds a callback instead."""
+    task: Any
+    """The FunctionTask that awaits it; another kind of task adds a callback instead."""
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel it; its task continues in the next turn, as with any future."""

@@ -17,11 +17,11 @@ from headway.core.version import __version__
 from headway.errors import UnavailableError
 from headway.http.openapi import build_openapi
 from headway.http.request import JSON_TYPE, Answer, Request, render_error
-from headway.http.swagger import index_html
+from headway.http.swagger import ASSET_PREFIX, ASSETS, asset, index_html
 from headway.metrics import read_samples
 from headway.metrics.exposition import CONTENT_TYPE, render
+from headway.observability.live.page import ASSETS as LIVE_ASSETS
 from headway.observability.live.page import (
-    ASSETS,
     LIVE_PATH,
     LiveFile,
     asset_file,
@@ -58,6 +58,10 @@ def make_pages(
         body = index_html(service.name, live_url=live_url)
         return HTTPStatus.OK, b"text/html; charset=utf-8", body, ()
 
+    async def docs_asset(request: Request) -> Answer:
+        name = request.path.removeprefix(ASSET_PREFIX)
+        return HTTPStatus.OK, ASSETS[name], asset(name), ()
+
     async def ready(request: Request) -> Answer:
         runners = {client.name: client.is_ready for client in clients}
         is_ready = all(runners.values()) and not is_draining()
@@ -73,6 +77,7 @@ def make_pages(
         "/livez": _static_json({"live": True}),
         "/healthz": _static_json({"live": True}),
         "/readyz": ready,
+        **{ASSET_PREFIX + name: docs_asset for name in ASSETS},
     }
     if history is not None:
         pages |= make_live_pages(service.name, history)
@@ -82,12 +87,10 @@ def make_pages(
 
 
 async def _metrics(metrics_dir: Path, request: Request) -> Answer:
-    body = await asyncio.to_thread(_render_metrics, metrics_dir)
-    return HTTPStatus.OK, CONTENT_TYPE, body, ()
+    def body() -> bytes:
+        return render(read_samples(sorted(metrics_dir.glob("*.bin"))))
 
-
-def _render_metrics(metrics_dir: Path) -> bytes:
-    return render(read_samples(sorted(metrics_dir.glob("*.bin"))))
+    return HTTPStatus.OK, CONTENT_TYPE, await asyncio.to_thread(body), ()
 
 
 def make_live_pages(title: str, history: Path) -> dict[str, Page]:
@@ -118,7 +121,7 @@ def make_live_pages(title: str, history: Path) -> dict[str, Page]:
         **({f"{LIVE_PATH}/plotly.js": charts} if is_drawn else {}),
         **{
             f"{LIVE_PATH}/{name}": _static(_file_answer(asset_file(name)))
-            for name in ASSETS
+            for name in LIVE_ASSETS
         },
     }
 

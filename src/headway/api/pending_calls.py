@@ -123,12 +123,7 @@ class PendingCalls:
 
         A request's deadline cancels only the calls that its own task awaits.
         """
-        if self.is_watched:
-            return True
-        for future in self.futures:  # noqa: SIM110 - a generator takes twice the time
-            if future.task is None:
-                return True
-        return False
+        return self.is_watched or any(future.task is None for future in self.futures)
 
     def frame(self, sent_at: float, reserve_s: float) -> list[Buffer]:
         """Return the CALLS frame.
@@ -203,10 +198,6 @@ class PendingCalls:
         del future, error
         if task is not None:
             task.wake()
-
-    def waiting_any(self) -> bool:
-        """Return whether any call is not done."""
-        return not all(future.done() for future in self.futures)
 
     def waiting(self) -> list[int]:
         """Return the indices of the calls that are not done."""

@@ -273,7 +273,7 @@ class RunnerClient:
         if self._channel is None:
             group.fail(0, len(group.calls), self._lost_error())
             return
-        if not group.waiting_any():
+        if all(future.done() for future in group.futures):
             return
         reserve_s = self.queue_delay.reserve_s(group.earliest - now)
         try:

@@ -1,23 +1,25 @@
 """Swagger UI, served from swagger-ui-bundle and http/assets: no CDN, works offline.
 
-api.pages serves `index_html` at `/`; api.application serves `asset` below ASSET_PREFIX.
+api.pages serves `index_html` at `/`, and ASSETS beneath ASSET_PREFIX.
 """
 
 import html
+from functools import cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
-__all__ = ["ASSET_PREFIX", "asset", "index_html"]
+__all__ = ["ASSETS", "ASSET_PREFIX", "asset", "index_html"]
 
 ASSET_PREFIX = "/-/docs/"
 """Where the page looks for its assets, beneath where the page itself is."""
 
 _OWN = files("headway.http") / "assets"
-_TYPES = {
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "favicon-32x32.png": "image/png",
+ASSETS = {
+    "start.js": b"text/javascript; charset=utf-8",
+    "swagger-ui.css": b"text/css; charset=utf-8",
+    "swagger-ui-bundle.js": b"text/javascript; charset=utf-8",
+    "favicon-32x32.png": b"image/png",
 }
+"""Content types of the page's assets, by name."""
 _LIVE_LINK = """<p style="margin: 0; padding: 12px 20px; text-align: right;
 font-family: sans-serif"><a href="{url}">What the server is doing now</a></p>
 """
@@ -43,23 +45,12 @@ def index_html(
     ).encode()
 
 
-def asset(name: str) -> tuple[str, bytes] | None:
-    """Return (content type, bytes) of one of the page's assets, None if it has none.
-
-    The bytes are read from the installed package; callers should keep them.
-
-    Args:
-        name: What follows ASSET_PREFIX in the path.
-    """
+@cache
+def asset(name: str) -> bytes:
+    """Return one of ASSETS, read from the installed packages."""
     if name == "start.js":
-        return _TYPES["swagger-ui-bundle.js"], _OWN.joinpath(name).read_bytes()
-    content_type = _TYPES.get(name)
-    if content_type is None:
-        return None
-    return content_type, _directory().joinpath(name).read_bytes()
-
-
-def _directory() -> Traversable:
+        return _OWN.joinpath(name).read_bytes()
     vendor = files("swagger_ui_bundle").joinpath("vendor")
     # The directory is named for the version of Swagger UI.
-    return max(vendor.iterdir(), key=lambda directory: directory.name)
+    directory = max(vendor.iterdir(), key=lambda directory: directory.name)
+    return directory.joinpath(name).read_bytes()
