@@ -8,6 +8,7 @@ is a channel that answers at once. Refused requests would be late by its backlog
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -19,8 +20,10 @@ from headway.api.application import ApiApplication
 from headway.api.endpoint import Endpoint
 from headway.api.runner_client import RunnerClient
 from headway.api.thread_pool import ThreadPool
+from headway.config.resolution import ResolvedConfig
 from headway.config.schema import ApiServerConfig, HeadwayConfig
 from headway.core.clock import MonotonicClock
+from headway.core.run_dir import RunDir
 from headway.http.connection import Connection
 from headway.http.request import Application
 from headway.http.server_state import ServerState
@@ -38,8 +41,7 @@ from headway.ipc.rows import encode_array
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
 from headway.metrics.meters import EndpointMeters
-from headway.observability.tracing import Tracing
-from headway.server.telemetry_assembly import build_telemetry
+from headway.server.assembly import Assembly
 
 _BODY = b"[[5.1,3.5,1.4,0.2]]"
 _REQUEST = (
@@ -113,7 +115,6 @@ def _application(
     loop: asyncio.AbstractEventLoop,
     backlog_s: float,
     config: HeadwayConfig,
-    tracing: Tracing | None,
 ) -> Application:
     registry = MetricsRegistry(None)
     registry.start()
@@ -155,16 +156,18 @@ def _application(
         state={},
     )
     application = ApiApplication(endpoints={"/predict": endpoint}, pages={}, loop=loop)
-    telemetry = build_telemetry(
-        config=config,
-        routes=["/predict"],
-        tracing=tracing,
+    assembly = Assembly(
+        process="bench",
+        service=service,
+        config=ResolvedConfig(config=config),
         registry=registry,
-        clock=clock,
-        loop=loop,
+        run_dir=RunDir(path=Path()),
     )
+    telemetry = assembly.telemetry()
     if telemetry is None:
         return application
+    if assembly.tracing is not None:
+        assembly.tracing.start()
     telemetry.start()
     return TelemetryApplication(application=application, telemetry=telemetry)
 
@@ -176,7 +179,6 @@ class Bench:
         connections: How many.
         backlog_s: The runner's; requests that are due before are refused.
         config: Says what to record of requests.
-        tracing: Makes their spans, if the configuration asks for them.
     """
 
     def __init__(
@@ -185,13 +187,10 @@ class Bench:
         *,
         backlog_s: float = 0.0,
         config: HeadwayConfig | None = None,
-        tracing: Tracing | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         state = ServerState(
-            application=_application(
-                self._loop, backlog_s, config or HeadwayConfig(), tracing
-            ),
+            application=_application(self._loop, backlog_s, config or HeadwayConfig()),
             config=ApiServerConfig(),
             now=time.monotonic,
             on_close=lambda: None,

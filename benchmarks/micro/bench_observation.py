@@ -18,9 +18,7 @@ from headway.config.schema import (
     LoggingConfig,
     TracingConfig,
 )
-from headway.core.clock import MonotonicClock
 from headway.core.log import configure
-from headway.observability.tracing import Tracing
 
 _CONNECTIONS = 512
 _TURNS = 4
@@ -44,16 +42,7 @@ async def _run() -> None:
     loop = asyncio.get_running_loop()
     benches = {}
     for case, config in _CASES.items():
-        tracing = None
-        if config.tracing.enabled:
-            tracing = Tracing(
-                config=config.tracing,
-                service="edge",
-                process="bench",
-                clock=MonotonicClock(),
-            )
-            tracing.start()
-        benches[case] = Bench(_CONNECTIONS, config=config, tracing=tracing)
+        benches[case] = Bench(_CONNECTIONS, config=config)
     took: dict[str, list[float]] = {case: [] for case in benches}
     for _ in range(_ROUNDS):
         for case, bench in benches.items():

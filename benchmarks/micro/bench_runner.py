@@ -22,7 +22,7 @@ from headway.ipc.call import CallEncoder
 from headway.ipc.frames import RESULTS, Buffer, encode_calls, kind_of_frame
 from headway.metrics import MetricsRegistry
 from headway.runner.executor import InlineExecutor
-from headway.server.assembly import Assembly
+from headway.server.runner_assembly import RunnerAssembly
 
 _BATCHES = 3000
 _REPEATS = 7
@@ -68,14 +68,12 @@ async def _serve(calls: int) -> float:
     registry = MetricsRegistry(None)
     registry.start()
     runner = headway.Runner(Nothing, name="nothing")
-    assembly = Assembly(
+    assembly = RunnerAssembly(
         process="bench",
         service=headway.Service("bench", runners=[runner]),
         config=ResolvedConfig(),
         registry=registry,
         run_dir=RunDir(path=Path()),
-        clock=clock,
-        loop=loop,
     )
     dispatcher, receiver = assembly.dispatcher(runner)
     isolation, costs = assembly.load(runner)

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 import headway
 from headway.api.worker import ApiWorker
 from headway.config.resolution import ResolvedConfig, resolve
-from headway.core.clock import MonotonicClock
-from headway.core.run_dir import RunDir
 from headway.io import JSON, NumpyNdarray, Text
 from headway.server.asgi_app import ServiceApp
 from headway.server.embedded import EmbeddedServer
@@ -95,10 +93,7 @@ class Native:
         self._service = make_service(with_middleware=with_middleware)
         self._listener = bound_socket()
         self._server = EmbeddedServer(
-            service=self._service,
-            config=config_of(self._service),
-            run_dir=RunDir.create(),
-            clock=MonotonicClock(),
+            service=self._service, config=config_of(self._service)
         )
         self._worker: ApiWorker
 

@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from headway.config.schema import ApiServerConfig
+import headway
+from headway.config.resolution import ResolvedConfig
+from headway.config.schema import ApiServerConfig, HeadwayConfig
 from headway.core.run_dir import RunDir
 from headway.metrics import MetricsRegistry
-from headway.server.edge_assembly import build_balancer
+from headway.server.assembly import Assembly
 
 
 @pytest.mark.parametrize(
@@ -22,18 +24,23 @@ from headway.server.edge_assembly import build_balancer
         (2, {"ssl_certfile": "cert.pem"}, False),
     ],
 )
-def test_connections_move_between_workers(
+async def test_connections_move_between_workers(
     tmp_path: Path, workers: int, settings: dict[str, Any], moves: bool | None
 ) -> None:
     registry = MetricsRegistry(None)
     registry.start()
-    made = build_balancer(
-        config=msgspec.structs.replace(ApiServerConfig(), **settings),
-        index=0,
-        workers=workers,
+    assembly = Assembly(
+        process="api-0",
+        service=headway.Service("balanced"),
+        config=ResolvedConfig(
+            config=HeadwayConfig(
+                api_server=msgspec.structs.replace(ApiServerConfig(), **settings)
+            )
+        ),
         registry=registry,
         run_dir=RunDir(path=tmp_path),
     )
+    made = assembly.balancer(index=0, workers=workers)
     if made is None:
         assert moves is None
     else:

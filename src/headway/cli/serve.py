@@ -15,9 +15,7 @@ from headway.cli import options
 from headway.config.display import as_yaml, field_docs, render_config
 from headway.config.resolution import ResolvedConfig
 from headway.config.schema import ApiServerConfig, settings_of, type_name
-from headway.core.clock import MonotonicClock
 from headway.core.log import configure
-from headway.core.run_dir import RunDir
 from headway.server.placement import ServicePlan, describe
 from headway.service.loader import load_service, locate, service_dir
 
@@ -114,8 +112,6 @@ def _serve_production(
         service=service,
         working_dir=working_dir.resolve(),
         resolve=resolve_and_log,
-        run_dir=RunDir.create(),
-        clock=MonotonicClock(),
         announce=options.progress,
     )
     asyncio.run(supervisor.run())
@@ -135,12 +131,7 @@ def _serve_embedded(
     config = resolve_for(describe(loaded))
     settings = config.config.logging
     configure("embedded", settings.level, settings.format)
-    server = EmbeddedServer(
-        service=loaded,
-        config=config,
-        run_dir=RunDir.create(),
-        clock=MonotonicClock(),
-    )
+    server = EmbeddedServer(service=loaded, config=config)
     uvloop.run(server.run(options.progress))
 
 

@@ -1,6 +1,6 @@
 """The front application of a worker that records requests: it begins their traces.
 
-server/edge_assembly puts it there if a setting asks for telemetry; otherwise nothing
+server/assembly puts it there if a setting asks for telemetry; otherwise nothing
 of it is on a request's path.
 """
 

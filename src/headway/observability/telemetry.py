@@ -1,6 +1,6 @@
 """What the settings ask to record of each request, shared by the requests of a worker.
 
-server/telemetry_assembly builds one if any setting asks for it; RequestTrace reads it.
+server/assembly builds one if any setting asks for it; RequestTrace reads it.
 """
 
 import re

@@ -1,6 +1,6 @@
 """A runner or a replica in a process of its own: a listening socket and its owner.
 
-server/assembly builds it; the process starts, drains and closes it.
+server/runner_assembly builds it; the process starts, drains and closes it.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Runs a model before the first request does: fills caches and measures batches.
 
-server/assembly calls it; until it returns, /readyz answers 503.
+server/runner_assembly calls it; until it returns, /readyz answers 503.
 """
 
 import logging

@@ -13,8 +13,6 @@ from typing import Self
 
 from headway.api.worker import ApiWorker
 from headway.config.resolution import ResolvedConfig, resolve
-from headway.core.clock import MonotonicClock
-from headway.core.run_dir import RunDir
 from headway.errors import HeadwayError, UnavailableError
 from headway.http.asgi.application import send_answer
 from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
@@ -110,12 +108,7 @@ class ServiceApp:
         Raises:
             StartError: If the service cannot start.
         """
-        self._server = EmbeddedServer(
-            service=self._service,
-            config=self._config,
-            run_dir=RunDir.create(),
-            clock=MonotonicClock(),
-        )
+        self._server = EmbeddedServer(service=self._service, config=self._config)
         try:
             self._worker = worker = self._server.load(None)
             await worker.start()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from headway.api.worker import ApiWorker
 from headway.config.resolution import ResolvedConfig
-from headway.core.clock import Clock
+from headway.core.clock import MonotonicClock
 from headway.core.gc_tuning import tune_gc
 from headway.core.run_dir import RunDir
 from headway.metrics import MetricsRegistry
@@ -36,22 +36,12 @@ class EmbeddedServer:
     Args:
         service: The service.
         config: Its settings.
-        run_dir: For metrics; removed at the end.
-        clock: For everything that decides by time.
     """
 
-    def __init__(
-        self,
-        *,
-        service: ServiceDefinition,
-        config: ResolvedConfig,
-        run_dir: RunDir,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, *, service: ServiceDefinition, config: ResolvedConfig) -> None:
         self._service = service
         self._config = config
-        self._run_dir = run_dir
-        self._clock = clock
+        self._run_dir = run_dir = RunDir.create()
         self._registry = MetricsRegistry(
             run_dir.metrics_file("embedded"),
             duration_bounds_s=config.config.api_server.metrics.duration_buckets_s,
@@ -60,7 +50,7 @@ class EmbeddedServer:
             metrics_dir=run_dir.metrics,
             history=run_dir.history,
             runners=[runner.name for runner in service.runners],
-            clock=clock,
+            clock=MonotonicClock(),
         )
         self._worker: ApiWorker | None = None
 
@@ -116,8 +106,6 @@ class EmbeddedServer:
             config=self._config,
             registry=self._registry,
             run_dir=self._run_dir,
-            clock=self._clock,
-            loop=asyncio.get_running_loop(),
         )
         self._worker = assembly.embedded_api_worker(listener)
         return self._worker

@@ -20,7 +20,6 @@ from pathlib import Path
 import uvloop
 
 from headway.api.worker import ApiWorker
-from headway.core.clock import MonotonicClock
 from headway.core.gc_tuning import tune_gc
 from headway.core.log import configure
 from headway.core.parent_death import die_with_parent
@@ -128,8 +127,6 @@ def build(spec: ProcessSpec, service: ServiceDefinition) -> ApiWorker | ReplicaS
         config=spec.config,
         registry=registry,
         run_dir=run_dir,
-        clock=MonotonicClock(),
-        loop=asyncio.get_running_loop(),
     )
     if spec.role == "api":
         return assembly.api_worker(

@@ -16,7 +16,7 @@ import msgspec
 
 from headway.config.resolution import ResolvedConfig
 from headway.config.schema import RunnerConfig
-from headway.core.clock import Clock
+from headway.core.clock import MonotonicClock
 from headway.core.run_dir import RunDir
 from headway.errors import StartError
 from headway.metrics import MetricsRegistry, zero_gauges
@@ -53,8 +53,6 @@ class Supervisor:
         service: `module:svc`.
         working_dir: The folder from which the service is imported.
         resolve: Returns the settings, once the service's runners are known.
-        run_dir: For sockets and metrics; removed at the end.
-        clock: Times the back-off of restarts.
         announce: Called with the line that has the server's address.
     """
 
@@ -64,10 +62,9 @@ class Supervisor:
         service: str,
         working_dir: Path,
         resolve: Callable[[ServicePlan], ResolvedConfig],
-        run_dir: RunDir,
-        clock: Clock,
         announce: Callable[[str], None],
     ) -> None:
+        self._run_dir = run_dir = RunDir.create()
         self._spec = ProcessSpec(
             role="describe",
             name="describe",
@@ -76,8 +73,7 @@ class Supervisor:
             run_dir=str(run_dir.path),
         )
         self._resolve = resolve
-        self._run_dir = run_dir
-        self._clock = clock
+        self._clock = MonotonicClock()
         self._announce = announce
         self._registry = MetricsRegistry(run_dir.metrics_file("supervisor"))
         self._recorder: Recorder | None = None

@@ -1,6 +1,6 @@
 """The APIs and pages as an ASGI application, with the answers of the native server.
 
-server.edge_assembly puts it beneath a service's mounts and middleware
+server.assembly puts it beneath a service's mounts and middleware
 (http.asgi.stack). It turns each scope into a Request for api.application.
 """
 

@@ -1,6 +1,6 @@
 """Serves requests of the native server by an ASGI application.
 
-server.edge_assembly puts it before the API's own application if a service has mounts or
+server.assembly puts it before the API's own application if a service has mounts or
 middleware. http.stream sends answers in pieces.
 """
 

@@ -12,7 +12,7 @@ from headway.config.schema import RunnerConfig
 from headway.core.method_spec import MethodSpec
 from headway.errors import UsageError
 from headway.ipc.call import CallEncoder, agreed_rows, row_arguments
-from headway.server.assembly import load_model
+from headway.server.runner_assembly import load_model
 from headway.service.runnable import Runnable, read_samples
 from headway.service.runner import Runner
 from headway.tools.check.check_result import (
