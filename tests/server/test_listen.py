@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.config.schema import ApiServerConfig
 from headway.errors import PortTakenError, StartError
 from headway.server.sockets import (
     bind_http,
@@ -26,9 +27,10 @@ from headway.server.sockets import (
     ],
 )
 def test_url_has_a_reachable_host(host: str, tls: bool, shown: str) -> None:
+    config = ApiServerConfig(host=host, ssl_certfile="cert.pem" if tls else None)
     with bind_http(host, 0) as bound:
         port = bound.getsockname()[1]
-        assert url_of(bound, host, tls=tls) == shown.format(port)
+        assert url_of(bound, config) == shown.format(port)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
@@ -37,7 +39,10 @@ def test_url_has_ipv6_in_brackets(host: str, shown: str) -> None:
     # The URL needs a port only, so that this runs where IPv6 has no address.
     with socket.socket(socket.AF_INET6) as bound:
         port = bound.getsockname()[1]
-        assert url_of(bound, host, tls=True) == f"https://{shown}:{port}"
+        assert (
+            url_of(bound, ApiServerConfig(host=host, ssl_certfile="cert.pem"))
+            == f"https://{shown}:{port}"
+        )
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "with SO_REUSEPORT"])

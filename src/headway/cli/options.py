@@ -4,10 +4,9 @@ check, load, serve, tune and walk load a service and its configuration; load, tu
 walk measure it, can be interrupted, and write reports.
 """
 
-import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import click
 import msgspec
 import yaml
 
-from headway.config.resolution import ResolvedConfig, resolve
+from headway.config.resolution import ResolvedConfig
 from headway.errors import TrafficError
 from headway.server.placement import ServicePlan, describe
 from headway.service.loader import load_service, locate, service_dir
@@ -28,13 +27,13 @@ __all__ = [
     "LoadedService",
     "body_option",
     "config_option",
+    "is_interrupted",
     "json_option",
     "machine_facts",
     "open_service",
     "progress",
     "read_document",
     "report_option",
-    "resolve_plan",
     "save_report",
     "stop_on_signals",
     "working_dir_option",
@@ -119,39 +118,9 @@ def open_service(
     name, folder = locate(service, working_dir)
     loaded = load_service(name, folder)
     plan = describe(loaded)
-    config = resolve_plan(
-        plan, config_file=config_file, folder=service_dir(name, folder), flags={}
-    )
+    config = plan.resolve(config_file=config_file, folder=service_dir(name, folder))
     document = read_document(config.file)
     return LoadedService(name, folder.resolve(), loaded, plan, config, document)
-
-
-def resolve_plan(
-    plan: ServicePlan,
-    *,
-    config_file: Path | None,
-    folder: Path,
-    flags: Mapping[str, object],
-) -> ResolvedConfig:
-    """Return the configuration of a service.
-
-    Args:
-        plan: The service's description.
-        config_file: Value of `--config`.
-        folder: Folder of the service, for a configuration file beside it.
-        flags: Dotted key to the value of a flag; None: the flag was not given.
-
-    Raises:
-        ConfigError: If a setting is wrong.
-    """
-    return resolve(
-        config_file=config_file,
-        service_dir=folder,
-        environ=os.environ,
-        flags=flags,
-        runner_options={runner.name: runner.options for runner in plan.runners},
-        runner_methods={runner.name: list(runner.methods) for runner in plan.runners},
-    )
 
 
 def read_document(file: str | None) -> Mapping[str, Any]:
@@ -159,6 +128,16 @@ def read_document(file: str | None) -> Mapping[str, Any]:
     if file is None:
         return {}
     return yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+
+
+def is_interrupted(run: Callable[[], None]) -> bool:
+    """Run to the end, or to Ctrl-C, SIGTERM or SIGHUP; return whether one came."""
+    stop_on_signals()
+    try:
+        run()
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def stop_on_signals() -> None:

@@ -1,11 +1,13 @@
 """`headway serve`: one process for development, several in production.
 
 cli/main adds it. It resolves the configuration and runs the embedded server or the
-supervisor.
+supervisor; with --reload, itself in a child process (watchfiles, the extra `reload`).
 """
 
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from headway.config.display import as_yaml, field_docs, render_config
 from headway.config.resolution import ResolvedConfig
 from headway.config.schema import ApiServerConfig, settings_of, type_name
 from headway.core.log import configure
+from headway.errors import MissingExtraError
 from headway.server.placement import ServicePlan, describe
 from headway.service.loader import load_service, locate, service_dir
 
 __all__ = ["serve"]
+
+_WATCHED = frozenset({".py", ".yaml", ".yml", ".json", ".toml"})
+_STOP_S = 35.0
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,74 +77,105 @@ def serve(
     if production and development:
         raise click.UsageError("--production and --development are mutually exclusive")
     service, folder = locate(service, working_dir)
-
-    def resolve_for(plan: ServicePlan) -> ResolvedConfig:
-        return options.resolve_plan(
-            plan,
-            config_file=config_file,
-            folder=service_dir(service, folder),
-            flags={key.replace("__", "."): value for key, value in flags.items()},
-        )
-
+    below = service_dir(service, folder)
     if reload:
-        _reload(service, folder, production)
-    elif print_config:
+        if production:
+            raise click.UsageError(
+                "--reload is for development: leave out --production"
+            )
+        _reload([word for word in sys.argv[1:] if word != "--reload"], below)
+        return
+
+    def resolve(plan: ServicePlan) -> ResolvedConfig:
+        keys = {key.replace("__", "."): value for key, value in flags.items()}
+        return plan.resolve(config_file=config_file, folder=below, flags=keys)
+
+    if print_config:
         plan = describe(load_service(service, folder))
-        click.echo(render_config(resolve_for(plan)), nl=False)
-    elif production:
-        _serve_production(service, folder, resolve_for)
+        click.echo(render_config(resolve(plan)), nl=False)
+        return
+    process = "supervisor" if production else "embedded"
+    configure(process)
+
+    def resolve_and_configure(plan: ServicePlan) -> ResolvedConfig:
+        config = resolve(plan)
+        settings = config.config.logging
+        configure(process, settings.level, settings.format)
+        return config
+
+    if production:
+        _serve_production(service, folder, resolve_and_configure)
     else:
-        _serve_embedded(service, folder, resolve_for)
+        _serve_embedded(service, folder, resolve_and_configure)
 
 
 def _serve_production(
-    service: str,
-    working_dir: Path,
-    resolve_for: Callable[[ServicePlan], ResolvedConfig],
+    service: str, folder: Path, resolve: Callable[[ServicePlan], ResolvedConfig]
 ) -> None:
     import asyncio
 
     from headway.server.supervisor import Supervisor
 
-    configure("supervisor")
-
-    def resolve_and_log(plan: ServicePlan) -> ResolvedConfig:
-        config = resolve_for(plan)
-        settings = config.config.logging
-        configure("supervisor", settings.level, settings.format)
-        return config
-
     supervisor = Supervisor(
         service=service,
-        working_dir=working_dir.resolve(),
-        resolve=resolve_and_log,
+        working_dir=folder.resolve(),
+        resolve=resolve,
         announce=options.progress,
     )
     asyncio.run(supervisor.run())
 
 
 def _serve_embedded(
-    service: str,
-    working_dir: Path,
-    resolve_for: Callable[[ServicePlan], ResolvedConfig],
+    service: str, folder: Path, resolve: Callable[[ServicePlan], ResolvedConfig]
 ) -> None:
     import uvloop
 
     from headway.server.embedded import EmbeddedServer
 
-    configure("embedded")
-    loaded = load_service(service, working_dir)
-    config = resolve_for(describe(loaded))
-    settings = config.config.logging
-    configure("embedded", settings.level, settings.format)
-    server = EmbeddedServer(service=loaded, config=config)
+    loaded = load_service(service, folder)
+    server = EmbeddedServer(service=loaded, config=resolve(describe(loaded)))
     uvloop.run(server.run(options.progress))
 
 
-def _reload(service: str, working_dir: Path, production: bool) -> None:
-    from headway.cli.reload import run_reloading
+def _reload(arguments: Sequence[str], folder: Path) -> None:
+    """Serve until Ctrl-C or SIGTERM, and restart when a file in `folder` changes.
 
-    if production:
-        raise click.UsageError("--reload is for development: leave out --production")
-    arguments = [argument for argument in sys.argv[1:] if argument != "--reload"]
-    run_reloading(arguments, service_dir(service, working_dir))
+    A server that cannot start is restarted after the next change.
+
+    Args:
+        arguments: Arguments of `headway`, without --reload.
+        folder: Folder to watch, with its subfolders.
+
+    Raises:
+        MissingExtraError: If watchfiles is not installed.
+    """
+    try:
+        import watchfiles
+    except ImportError as error:
+        raise MissingExtraError(
+            "--reload needs watchfiles: pip install 'headway[reload]'"
+        ) from error
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    command = [sys.executable, "-m", "headway", *arguments]
+    server = subprocess.Popen(command)
+    try:
+        for changes in watchfiles.watch(folder, raise_interrupt=True):
+            files = (Path(path) for _, path in changes)
+            names = sorted({file.name for file in files if file.suffix in _WATCHED})
+            if names:
+                click.echo(f"{', '.join(names)} changed: restarting", err=True)
+                _stop(server)
+                server = subprocess.Popen(command)
+    except KeyboardInterrupt:
+        pass  # the normal end
+    finally:
+        _stop(server)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

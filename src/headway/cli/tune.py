@@ -87,12 +87,7 @@ def tune(
     tuner = Tuner(
         job=job, time_s=time_s, clock=MonotonicClock(), progress=options.progress
     )
-    options.stop_on_signals()
-    is_stopped = False
-    try:
-        tuner.run()
-    except KeyboardInterrupt:
-        is_stopped = True
+    is_stopped = options.is_interrupted(tuner.run)
     if report_file is not None:
         facts = options.machine_facts()
         report = tune_report(job, tuner.trials, facts=facts, is_stopped=is_stopped)

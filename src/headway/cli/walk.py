@@ -79,9 +79,7 @@ def walk(
     opened = options.open_service(service, config_file, working_dir)
     if tuned is not None:
         # Raises if it is wrong.
-        options.resolve_plan(
-            opened.plan, config_file=tuned, folder=opened.folder, flags={}
-        )
+        opened.plan.resolve(config_file=tuned, folder=opened.folder)
     cores, content = available_cores(), body.read_bytes() if body else None
     running = Walk(
         plan=WalkPlan(
@@ -101,12 +99,7 @@ def walk(
         clock=MonotonicClock(),
         progress=options.progress,
     )
-    options.stop_on_signals()
-    is_stopped = False
-    try:
-        running.run()
-    except KeyboardInterrupt:
-        is_stopped = True
+    is_stopped = options.is_interrupted(running.run)
     for line in result_lines(running.stages, p99_ms):
         click.echo(line)
     if json_file is not None and running.stages:

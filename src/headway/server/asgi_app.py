@@ -5,14 +5,13 @@ with the queue, scheduler and batching of `headway serve`.
 """
 
 import functools
-import os
 from collections.abc import Awaitable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from headway.api.worker import ApiWorker
-from headway.config.resolution import ResolvedConfig, resolve
+from headway.config.resolution import ResolvedConfig
 from headway.errors import HeadwayError, UnavailableError
 from headway.http.asgi.application import send_answer
 from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send
@@ -58,13 +57,8 @@ def asgi_app(
     Raises:
         ConfigError: If a setting is wrong.
     """
-    plan = describe(service)
-    resolved = resolve(
-        config_file=None if config is None else Path(config),
-        service_dir=Path.cwd(),
-        environ=os.environ,
-        runner_options={runner.name: runner.options for runner in plan.runners},
-        runner_methods={runner.name: list(runner.methods) for runner in plan.runners},
+    resolved = describe(service).resolve(
+        config_file=None if config is None else Path(config), folder=Path.cwd()
     )
     return ServiceApp(service=service, config=resolved)
 

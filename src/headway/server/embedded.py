@@ -47,8 +47,7 @@ class EmbeddedServer:
             duration_bounds_s=config.config.api_server.metrics.duration_buckets_s,
         )
         self._recorder = Recorder(
-            metrics_dir=run_dir.metrics,
-            history=run_dir.history,
+            run_dir=run_dir,
             runners=[runner.name for runner in service.runners],
             clock=MonotonicClock(),
         )
@@ -75,7 +74,7 @@ class EmbeddedServer:
             await worker.start()
             await worker.wait_ready()
             tune_gc()
-            url = url_of(listener, settings.host, tls=settings.ssl_certfile is not None)
+            url = url_of(listener, settings)
             announce(
                 f"{self._service.name} is ready at {url} "
                 "(one process; --production serves with several)"

@@ -6,10 +6,13 @@ user's code. The supervisor plans from the description.
 
 import logging
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from headway.config.resolution import ResolvedConfig, resolve
 from headway.config.schema import RunnerConfig
 from headway.core.method_spec import MethodSpec
 from headway.service.service import ServiceDefinition
@@ -52,6 +55,32 @@ class ServicePlan(msgspec.Struct, frozen=True):
 
     name: str
     runners: list[RunnerPlan]
+
+    def resolve(
+        self,
+        *,
+        config_file: Path | None,
+        folder: Path,
+        flags: Mapping[str, object] | None = None,
+    ) -> ResolvedConfig:
+        """Return the configuration of the service.
+
+        Args:
+            config_file: Value of `--config`.
+            folder: Folder of the service, for a configuration file beside it.
+            flags: Dotted key to the value of a flag; None: the flag was not given.
+
+        Raises:
+            ConfigError: If a setting is wrong.
+        """
+        return resolve(
+            config_file=config_file,
+            service_dir=folder,
+            environ=os.environ,
+            flags=flags,
+            runner_options={runner.name: runner.options for runner in self.runners},
+            runner_methods={runner.name: [*runner.methods] for runner in self.runners},
+        )
 
 
 class ReplicaPlan(msgspec.Struct, frozen=True):

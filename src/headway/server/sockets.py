@@ -11,6 +11,7 @@ import resource
 import socket
 import struct
 
+from headway.config.schema import ApiServerConfig
 from headway.errors import PortTakenError, StartError
 from headway.ipc.unix import unix_socket
 
@@ -82,19 +83,14 @@ def refuse_handshakes(listener: socket.socket) -> None:
         return
 
 
-def url_of(bound: socket.socket, host: str, *, tls: bool) -> str:
-    """Return where a browser on this machine finds a server.
-
-    Args:
-        bound: Its socket, for the port.
-        host: As configured.
-        tls: Whether it speaks HTTPS.
-    """
+def url_of(bound: socket.socket, config: ApiServerConfig) -> str:
+    """Return where a browser on this machine finds a server with this socket."""
+    host = config.host
     if host in ("0.0.0.0", "::"):
         host = "localhost"
     elif ":" in host:
         host = f"[{host}]"
-    scheme = "https" if tls else "http"
+    scheme = "https" if config.ssl_certfile is not None else "http"
     return f"{scheme}://{host}:{bound.getsockname()[1]}"
 
 

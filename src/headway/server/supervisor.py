@@ -120,8 +120,7 @@ class Supervisor:
             self._add_runner(index, runner, config.runner(runner.name))
         if settings.live:
             self._recorder = Recorder(
-                metrics_dir=self._run_dir.metrics,
-                history=self._run_dir.history,
+                run_dir=self._run_dir,
                 runners=[runner.name for runner in plan.runners],
                 clock=self._clock,
             )
@@ -150,9 +149,7 @@ class Supervisor:
             raise errors.exceptions[0] from None
         for child in children:
             child.keep()
-        url = url_of(
-            self._listener, settings.host, tls=settings.ssl_certfile is not None
-        )
+        url = url_of(self._listener, settings)
         api_workers = _counted(workers, "API worker", "API workers")
         runners = _counted(len(self._runners), "runner process", "runner processes")
         self._announce(f"{plan.name} is ready at {url} ({api_workers}, {runners})")

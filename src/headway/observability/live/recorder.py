@@ -6,12 +6,12 @@ The supervisor runs it, or the only process. Any API worker serves the file.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 
 from headway.core.clock import Clock
+from headway.core.run_dir import RunDir
 from headway.metrics import read_samples
 from headway.observability.live.figures import Snapshot, make_second, make_totals
 from headway.observability.live.history import HistoryWriter
@@ -28,27 +28,22 @@ class Recorder:
     """Writes the history of a server.
 
     Args:
-        metrics_dir: Folder with the counters of each process.
-        history: The file to write.
+        run_dir: Has the counters of each process, and the file to write.
         runners: Names of the service's runners.
         clock: Measures the intervals.
-        wall_time: Unix time, for display.
     """
 
     def __init__(
         self,
         *,
-        metrics_dir: Path,
-        history: Path,
+        run_dir: RunDir,
         runners: Sequence[str],
         clock: Clock,
-        wall_time: Callable[[], float] = time.time,
     ) -> None:
-        self._metrics_dir = metrics_dir
-        self._history = HistoryWriter(path=history, run=time.time_ns())
+        self._metrics_dir = run_dir.metrics
+        self._history = HistoryWriter(path=run_dir.history, run=time.time_ns())
         self._runners = runners
         self._clock = clock
-        self._wall_time = wall_time
         self._number = 0
         self._has_failed = False
         self._before = Snapshot((), clock.now())
@@ -85,7 +80,7 @@ class Recorder:
         before, self._before = self._before, self._snapshot()
         self._number += 1
         figures = make_second(
-            before, self._before, time=self._wall_time(), runners=self._runners
+            before, self._before, time=time.time(), runners=self._runners
         )
         second = {"number": self._number, **figures}
         totals = make_totals(self._before, self._runners)
