@@ -25,9 +25,8 @@ from headway.config.schema import ApiServerConfig, HeadwayConfig
 from headway.core.clock import MonotonicClock
 from headway.core.run_dir import RunDir
 from headway.http.connection import Connection
-from headway.http.request import Application
+from headway.http.request import Application, TelemetryApplication
 from headway.http.server_state import ServerState
-from headway.http.telemetry_application import TelemetryApplication
 from headway.io import NumpyNdarray
 from headway.ipc.frames import (
     Buffer,

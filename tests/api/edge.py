@@ -13,8 +13,7 @@ from headway.api.thread_pool import ThreadPool
 from headway.config.schema import ApiServerConfig
 from headway.core.clock import Clock, MonotonicClock
 from headway.http.head import parse_head
-from headway.http.request import Request
-from headway.http.telemetry_application import TelemetryApplication
+from headway.http.request import Request, TelemetryApplication
 from headway.io import JSON
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from headway.errors import StartError
+from headway.http.asgi import stack
 from headway.http.asgi.bridge import Receive, Scope, Send
 from headway.http.asgi.stack import Lifespan
 
@@ -133,7 +134,7 @@ async def test_a_bad_end_is_logged(
 
 
 async def test_one_that_does_not_let_go_is_left_behind(
-    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     released = asyncio.Event()
     ended = asyncio.Event()
@@ -146,7 +147,8 @@ async def test_one_that_does_not_let_go_is_left_behind(
                 await released.wait()
         ended.set()
 
-    lifespan = Lifespan(stubborn, "it", drop_s=0.01)
+    monkeypatch.setattr(stack, "_DROP_S", 0.01)
+    lifespan = Lifespan(stubborn, "it")
     await lifespan.startup()
     async with asyncio.timeout(10):
         await lifespan.shutdown(0.01)

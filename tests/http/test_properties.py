@@ -3,14 +3,17 @@
 import asyncio
 import itertools
 import re
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headway.config.schema import ApiServerConfig
 from headway.errors import RequestError
+from headway.http import head as head_module
 from headway.http.connection import Connection
-from headway.http.head import HeadCache, parse_head
+from headway.http.head import parse_head
 from headway.http.request_reader import ChunkedBody
 from headway.http.server_state import ServerState
 from tests.http.edge import FakeClock, Recorder
@@ -55,6 +58,13 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _small_head_cache() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head_module, "_MAX_CACHED", 3)  # so that it is cleared often
+        yield
+
+
 class Wired:
     def __init__(self, config: ApiServerConfig = LIMITS) -> None:
         self.app = Recorder()
@@ -66,7 +76,6 @@ class Wired:
             now=self.clock.now,
             on_close=lambda: None,
         )
-        state.heads = HeadCache(config, max_entries=3)
         self.protocol = Connection(state)
         self.protocol.connection_made(self.wire)
 

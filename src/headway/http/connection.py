@@ -8,7 +8,7 @@ seen before, and passes here only; http.request_reader reads all others.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -338,9 +338,7 @@ class Connection(asyncio.Protocol):
             return b"close"
         return None if request.head.is_http_11 else b"keep-alive"
 
-    def render_head(
-        self, request: Request, status: int, headers: Sequence[tuple[bytes, bytes]]
-    ) -> bytes:
+    def render_head(self, request: Request, status: int, headers: Headers) -> bytes:
         """Return the head of an answer in pieces, whose headers frame its body."""
         connection = self._connection_header(request)
         return self._state.responses.render_head(status, headers, connection)

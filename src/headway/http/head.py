@@ -34,6 +34,10 @@ MAX_HEADERS = 128
 CHUNKED = -1
 """The `length` of a chunked body."""
 
+_MAX_CACHED = 1024
+"""Heads that a server remembers."""
+_MAX_CACHED_BYTES = 2048
+"""Of the longest head that it remembers."""
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _FOLDED = re.compile(rb"\r\n[ \t]")
 
@@ -41,41 +45,30 @@ _FOLDED = re.compile(rb"\r\n[ \t]")
 class Head(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Request line and headers of one request."""
 
-    method: str
-    path: str
-    query: str
-    headers: Headers
-    fields: dict[bytes, bytes]
+    method: str = "GET"
+    path: str = ""
+    query: str = ""
+    headers: Headers = ()
+    fields: dict[bytes, bytes] = {}
     """Values by lower-case name, repeated ones joined by a comma."""
-    length: int
+    length: int = 0
     """Bytes of body that follow, or CHUNKED."""
-    is_http_11: bool
-    keep_alive: bool
+    is_http_11: bool = True
+    keep_alive: bool = False
     """The client can send another request on this connection."""
-    plain: bool
+    plain: bool = False
     """HTTP/1.1, kept alive, not HEAD, a body in bounds: the usual case.
 
     Its answer is a cached prefix and the body.
     """
-    expects_continue: bool
+    expects_continue: bool = False
     raw_path: bytes = b""
     """The path as received, percent-encoded."""
-    notes: dict[Any, Any] = msgspec.field(default_factory=dict)
+    notes: dict[Any, Any] = {}
     """The application's results of parsing the headers, by keys of its own."""
 
 
-NO_HEAD = Head(
-    method="GET",
-    path="",
-    query="",
-    headers=(),
-    fields={},
-    length=0,
-    is_http_11=True,
-    keep_alive=False,
-    plain=False,
-    expects_continue=False,
-)
+NO_HEAD = Head()
 """Of a refusal before a head was read."""
 
 
@@ -84,18 +77,10 @@ class HeadCache:
 
     Args:
         config: Bounds of a head.
-        max_entries: Heads remembered.
-        max_bytes: Longest head remembered.
     """
 
-    __slots__ = ("_config", "_max_bytes", "_max_entries", "known")
-
-    def __init__(
-        self, config: ApiServerConfig, max_entries: int = 1024, max_bytes: int = 2048
-    ) -> None:
+    def __init__(self, config: ApiServerConfig) -> None:
         self._config = config
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
         self.known: dict[bytes, Head] = {}
 
     def parse(self, data: bytes) -> Head:
@@ -107,8 +92,8 @@ class HeadCache:
         head = self.known.get(data)
         if head is None:
             head = parse_head(data, self._config)
-            if len(data) <= self._max_bytes:
-                if len(self.known) >= self._max_entries:
+            if len(data) <= _MAX_CACHED_BYTES:
+                if len(self.known) >= _MAX_CACHED:
                     self.known.clear()
                 self.known[data] = head
         return head
@@ -149,12 +134,7 @@ def parse_head(data: bytes, config: ApiServerConfig) -> Head:
         raise _too_large(config)
     collector = _Collector()
     parser = httptools.HttpRequestParser(collector)
-    try:
-        parser.feed_data(data)
-    except httptools.HttpParserUpgrade:
-        pass  # an Upgrade that is not followed; the framing is found below
-    except httptools.HttpParserError as error:
-        raise _malformed(str(error)) from error
+    _feed(parser, data)
     if not collector.complete or collector.begun != 1:
         raise _malformed("the headers do not end where they seem to")
     if b"\0" in data or _FOLDED.search(data):
@@ -199,11 +179,17 @@ class HeadProbe:
         """
         if len(data) > self._config.max_header_bytes:
             raise _too_large(self._config)
-        try:
-            self._parser.feed_data(data[self._seen :])
-        except httptools.HttpParserError as error:
-            raise _malformed(str(error)) from error
+        _feed(self._parser, data[self._seen :])
         self._seen = len(data)
+
+
+def _feed(parser: httptools.HttpRequestParser, data: bytes) -> None:
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        pass  # an Upgrade that is not followed; _body_length finds the framing
+    except httptools.HttpParserError as error:
+        raise _malformed(str(error)) from error
 
 
 def _too_large(config: ApiServerConfig) -> HeadersTooLargeError:

@@ -9,9 +9,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from headway.core.log import REQUEST_ID
 from headway.errors import HeadwayError, MethodNotAllowedError
 from headway.http.head import Head, Headers
 from headway.observability.request_trace import RequestTrace
+from headway.observability.telemetry import Telemetry
 
 __all__ = [
     "JSON_TYPE",
@@ -19,6 +21,7 @@ __all__ = [
     "Application",
     "Request",
     "Responder",
+    "TelemetryApplication",
     "error_answer",
     "render_error",
     "with_request_id",
@@ -88,7 +91,7 @@ class Request(msgspec.Struct, eq=False):
     applies the trace to the answer."""
 
     stream: Any = None
-    """The protocol's: the `http.stream.AnswerStream` of an answer in pieces."""
+    """The protocol's: the `AsgiExchange` that sends an answer in pieces."""
 
     @property
     def query(self) -> str:
@@ -160,6 +163,47 @@ class Application(Protocol):
         A request whose head could not be read has no path.
         """
         ...
+
+
+class TelemetryApplication:
+    """Gives requests a trace, and passes them on; a worker without telemetry has none.
+
+    Args:
+        application: Serves the requests.
+        telemetry: Says what to record.
+    """
+
+    def __init__(self, *, application: Application, telemetry: Telemetry) -> None:
+        self._application = application
+        self._telemetry = telemetry
+        self._spans = telemetry.spans
+
+    def handle(self, request: Request) -> None:
+        """Serve a request under its trace, if it gets one."""
+        spans = self._spans
+        span = None if spans is None else spans.begin(request)
+        if span is None and not self._telemetry.traces_all:
+            self._application.handle(request)
+            return
+        trace = request.trace = RequestTrace(request, self._telemetry, span)
+        # The function and the tasks of this request inherit both.
+        id_token = REQUEST_ID.set(trace.request_id) if trace.request_id else None
+        span_token = (
+            None if spans is None or span is None else spans.tracing.enter(span)
+        )
+        try:
+            self._application.handle(request)
+        finally:
+            if spans is not None and span_token is not None:
+                spans.tracing.leave(span_token)
+            if id_token is not None:
+                REQUEST_ID.reset(id_token)
+
+    def reject(self, error: HeadwayError, request: Request) -> Answer:
+        """Render an error of the HTTP protocol itself; its answer is recorded too."""
+        if request.trace is None and self._telemetry.traces_all:
+            request.trace = RequestTrace(request, self._telemetry, None)
+        return self._application.reject(error, request)
 
 
 def render_error(error: HeadwayError) -> Answer:

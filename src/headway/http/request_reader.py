@@ -57,18 +57,6 @@ class RequestReader:
         awaits_continue: The client sends the body after a `100 Continue`.
     """
 
-    __slots__ = (
-        "_at",
-        "_body",
-        "_buffer",
-        "_config",
-        "_heads",
-        "_probe",
-        "awaits_continue",
-        "has_partial",
-        "head",
-    )
-
     def __init__(self, config: ApiServerConfig, heads: HeadCache) -> None:
         self._config = config
         self._heads = heads
@@ -174,15 +162,6 @@ class ChunkedBody:
     Args:
         config: Bounds of the body and its trailers.
     """
-
-    __slots__ = (
-        "_config",
-        "_remaining",
-        "_state",
-        "_trailer_bytes",
-        "complete",
-        "data",
-    )
 
     def __init__(self, config: ApiServerConfig) -> None:
         self._config = config

@@ -6,11 +6,11 @@ connection.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 import socket
 import ssl
-from collections.abc import Callable
 
 from headway.config.schema import ApiServerConfig
 from headway.core.clock import Clock
@@ -96,11 +96,12 @@ class HttpServer:
             OSError: The socket cannot listen, or the balancer not start.
         """
         if self._balancer is not None:
-            self._balancer.start(self._state, self._adopt_moved)
+            adopt = functools.partial(self._adopt, moved=True)
+            self._balancer.start(self._state, adopt)
         self._listener.setblocking(False)
         self._listener.listen(self._backlog)
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
-        self._sweep_later()
+        self._on_timer()
 
     async def drain(self, timeout_s: float) -> None:
         """Finish: accept what the kernel has queued, answer all, close all.
@@ -159,12 +160,9 @@ class HttpServer:
             else:
                 connection.sweep(now)
 
-    def _sweep_later(self) -> None:
+    def _on_timer(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._sweep_s, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._sweep_later()
         self.sweep()
 
     async def _wait_until_empty(self) -> None:
@@ -211,12 +209,13 @@ class HttpServer:
         except ConnectionError:
             return True  # it ended before it was accepted
         connection.setblocking(False)
-        self._adopt(connection, lambda: Connection(self._state))
+        self._adopt(connection)
         return True
 
-    def _adopt(self, connection: socket.socket, make: Callable[[], Connection]) -> None:
-        """Serve a connection."""
-        task = asyncio.get_running_loop().create_task(self._connect(connection, make))
+    def _adopt(self, connection: socket.socket, *, moved: bool = False) -> None:
+        """Serve a connection, a new one or a moved one."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._connect(connection, moved))
         self._accepting.add(task)
         self._count_connections()
         task.add_done_callback(self._on_connected)
@@ -225,23 +224,14 @@ class HttpServer:
         self._accepting.discard(task)
         self._count_connections()
 
-    def _adopt_moved(self, connection: socket.socket) -> None:
-        """Go on where another worker stopped, with what the client has sent since."""
-
-        def make() -> Connection:
-            made = Connection(self._state)
+    async def _connect(self, connection: socket.socket, moved: bool) -> None:
+        made = Connection(self._state)
+        if moved:  # it goes on where another worker stopped
             made.has_answered = True
             made.moved_here_at = self._clock.now()
-            return made
-
-        self._adopt(connection, make)
-
-    async def _connect(
-        self, connection: socket.socket, make: Callable[[], Connection]
-    ) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                make,
+                lambda: made,
                 connection,
                 ssl=self._ssl_context,
                 ssl_handshake_timeout=self._handshake_timeout_s,

@@ -1,10 +1,10 @@
 """What all connections of one server share, heads of answers among it.
 
 Made by http.server, which ticks it so that the Date stays right; read by
-http.connection and http.stream.
+http.connection and http.asgi.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -100,15 +100,14 @@ class ResponseHeads:
         return (head, body)
 
     def render_head(
-        self,
-        status: int,
-        headers: Sequence[tuple[bytes, bytes]],
-        connection: bytes | None,
+        self, status: int, headers: Headers, connection: bytes | None
     ) -> bytes:
-        """Return the head of an answer in pieces, whose headers frame its body."""
-        head = _status_line(status) + b"date: %b\r\n" % self._date
-        for name, value in headers:
-            head += b"%b: %b\r\n" % (name, value)
+        """Return the head of an answer in pieces, whose headers frame its body.
+
+        Raises:
+            ValueError: A header holds a line break.
+        """
+        head = self._lines(status, headers)
         if connection is not None:
             head += b"connection: %b\r\n" % connection
         return head + b"\r\n"
@@ -117,29 +116,27 @@ class ResponseHeads:
         key = (status, content_type, headers)
         prefix = self.prefixes.get(key)
         if prefix is None:
-            if b"\r" in content_type or b"\n" in content_type:
-                raise ValueError(f"a content type holds a line break: {content_type!r}")
-            prefix = _status_line(status) + b"date: %b\r\n" % self._date
+            most = _MAX_WITH_HEADERS if headers else _MAX_PREFIXES
             if content_type:
-                prefix += b"content-type: %b\r\n" % content_type
-            for name, value in headers:
-                line = b"%b: %b" % (name, value)
-                if b"\r" in line or b"\n" in line or b"\0" in line:
-                    raise ValueError(f"a response header holds a line break: {line!r}")
-                prefix += line + b"\r\n"
-            prefix += b"content-length: "
+                headers = ((b"content-type", content_type), *headers)
+            prefix = self._lines(status, headers) + b"content-length: "
             if (
                 not self.closing
                 and status not in BODILESS
-                and len(self.prefixes)
-                < (_MAX_WITH_HEADERS if headers else _MAX_PREFIXES)
+                and len(self.prefixes) < most
             ):
                 self.prefixes[key] = prefix
         return prefix
 
-
-def _status_line(status: int) -> bytes:
-    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    def _lines(self, status: int, headers: Headers) -> bytes:
+        lines = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        lines += b"date: %b\r\n" % self._date
+        for name, value in headers:
+            line = b"%b: %b" % (name, value)
+            if b"\r" in line or b"\n" in line or b"\0" in line:
+                raise ValueError(f"a response header holds a line break: {line!r}")
+            lines += line + b"\r\n"
+        return lines
 
 
 class ServerState:

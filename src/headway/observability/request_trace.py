@@ -1,6 +1,6 @@
 """What is recorded of one request: its id, when its stages ended, its runner calls.
 
-http/telemetry_application begins one; api/endpoint and api/runner_client record stages
+http.request begins one; api/endpoint and api/runner_client record stages
 and calls; http.request.Request applies it to the answer.
 """
 

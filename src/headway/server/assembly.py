@@ -26,9 +26,8 @@ from headway.http.asgi.bridge import AsgiBridge
 from headway.http.asgi.stack import AsgiServer, AsgiStack, Lifespan
 from headway.http.balancer import ConnectionBalancer
 from headway.http.load_table import SharedLoadTable
-from headway.http.request import Application
+from headway.http.request import Application, TelemetryApplication
 from headway.http.server import HttpServer, server_context
-from headway.http.telemetry_application import TelemetryApplication
 from headway.ipc.unix import UnixLink
 from headway.metrics import Counter
 from headway.metrics.families import (

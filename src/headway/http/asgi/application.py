@@ -43,26 +43,17 @@ class AsgiApplication:
             await send({"type": "websocket.close", "code": 1000})
             return
         head = _head(scope)
-        reply = _Reply()
+        fault: RequestError | None = None
+        body: bytes | None = b""
         try:
             body = await self._read_body(head, receive)
         except RequestError as error:
-            request = self._request(reply, head, b"", scope)
-            request.respond(*self._application.reject(error, request))
-        else:
-            if body is None:
-                return
-            request = self._request(reply, head, body, scope)
-            self._handle(request)
-        answer = await _await_answer(reply, request, receive)
-        if answer is not None:
-            await send_answer(answer, head.method, send)
-
-    def _request(
-        self, reply: "_Reply", head: Head, body: bytes, scope: Scope
-    ) -> Request:
+            fault = error
+        if body is None:
+            return
+        reply = _Reply()
         trace = scope.get(TRACE_KEY)
-        return Request(
+        request = Request(
             reply,
             head,
             head.method,
@@ -72,6 +63,13 @@ class AsgiApplication:
             trace=trace,
             is_nested=trace is not None,
         )
+        if fault is None:
+            self._handle(request)
+        else:
+            request.respond(*self._application.reject(fault, request))
+        answer = await _await_answer(reply, request, receive)
+        if answer is not None:
+            await send_answer(answer, head.method, send)
 
     def _handle(self, request: Request) -> None:
         try:
@@ -178,6 +176,4 @@ def _head(scope: Scope) -> Head:
         length=int(length) if length.isdigit() else CHUNKED,
         is_http_11=scope.get("http_version") != "1.0",
         keep_alive=True,
-        plain=False,
-        expects_continue=False,
     )

@@ -1,25 +1,23 @@
 """Serves requests of the native server by an ASGI application.
 
 server.assembly puts it before the API's own application if a service has mounts or
-middleware. http.stream sends answers in pieces.
+middleware. http.asgi.exchange sends the answers.
 """
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, cast
 
 from headway.errors import HeadwayError
+from headway.http.asgi.exchange import AsgiExchange, AsgiMessage
 from headway.http.connection import Connection
 from headway.http.request import Answer, Application, Request
-from headway.http.stream import AnswerStream, Pairs
 
 __all__ = [
     "TRACE_KEY",
     "AsgiApp",
     "AsgiBridge",
-    "AsgiMessage",
     "Receive",
     "Scope",
     "Send",
@@ -29,7 +27,6 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -39,12 +36,6 @@ _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
 TRACE_KEY: Final = "headway.trace"
 """The scope's entry with the request's trace, for APIs behind middleware."""
-
-_OWN_HEADERS = frozenset(
-    {b"date", b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
-)
-"""Of the server and its connection: an application's are left out."""
-_BREAKS = re.compile(rb"[\r\n\0]")
 
 
 class AsgiBridge:
@@ -79,7 +70,7 @@ class AsgiBridge:
         if self._is_native(request.path):
             self._native.handle(request)
             return
-        exchange = _Exchange(request)
+        exchange = AsgiExchange(request)
         request.on_disconnect = exchange.hang_up
         task = self._loop.create_task(self._serve(exchange, self._scope(request)))
         self._serving.add(task)
@@ -113,7 +104,7 @@ class AsgiBridge:
             scope[TRACE_KEY] = request.trace
         return scope
 
-    async def _serve(self, exchange: "_Exchange", scope: Scope) -> None:
+    async def _serve(self, exchange: AsgiExchange, scope: Scope) -> None:
         try:
             await self._app(scope, exchange.receive, exchange.send)
             if exchange.is_open:
@@ -125,123 +116,6 @@ class AsgiBridge:
                 exchange.fail(self._native.reject(error, exchange.request))
             else:
                 _log.debug("the ASGI application failed, unheard", exc_info=True)
-
-
-class _Exchange:
-    """One request of an ASGI application, and its answer."""
-
-    __slots__ = (
-        "_connection",
-        "_has_body",
-        "_is_answered",
-        "_over",
-        "_start",
-        "_stream",
-        "request",
-    )
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self._connection = cast("Connection", request.responder)
-        self._has_body = True  # not yet received by the application
-        self._start: tuple[int, Pairs] | None = None
-        self._stream: AnswerStream | None = None
-        self._is_answered = False
-        self._over = asyncio.Event()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the client waits for an answer, or for the rest of it."""
-        return not (self._is_answered or self.request.disconnected)
-
-    def hang_up(self) -> None:
-        """Let the application receive a disconnect; `Request.on_disconnect`."""
-        self._over.set()
-        if self._stream is not None:
-            self._stream.wake()
-
-    async def receive(self) -> AsgiMessage:
-        """Return the body, which is complete, then the disconnect."""
-        if self._has_body and self.is_open:
-            self._has_body = False
-            body = self.request.body
-            return {"type": "http.request", "body": body, "more_body": False}
-        await self._over.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: AsgiMessage) -> None:
-        """Take a part of the answer, and wait while the client takes no more.
-
-        Raises:
-            OSError: The client is gone.
-            RuntimeError: It is not the time for such a message.
-            ValueError: A header holds a line break, or the body does not have the
-                length that one says.
-        """
-        if self.request.disconnected:
-            raise OSError("the client has hung up")
-        kind = message["type"]
-        if kind == "http.response.start" and self._start is None:
-            self._start = message["status"], _checked(message.get("headers", ()))
-        elif kind == "http.response.body" and self._start and not self._is_answered:
-            body = bytes(message.get("body", b""))
-            await self._send(*self._start, body, more=message.get("more_body", False))
-        else:
-            raise RuntimeError(f"an ASGI message {kind!r} out of its turn")
-
-    async def _send(
-        self, status: int, headers: Pairs, body: bytes, *, more: bool
-    ) -> None:
-        if self._stream is None:
-            if not more and not self._has_own_length(headers):
-                self._is_answered = True
-                self._respond(status, headers, body)
-                self._over.set()
-                return
-            self._stream = AnswerStream(self._connection, self.request, status, headers)
-        if more:
-            self._stream.write(body)
-            await self._stream.drain()
-        else:
-            self._stream.end(body)
-            self._is_answered = True
-            self._over.set()
-
-    def _has_own_length(self, headers: Pairs) -> bool:
-        """Return whether an answer to HEAD has the length of the omitted body."""
-        return self.request.method == "HEAD" and any(
-            name == b"content-length" for name, _ in headers
-        )
-
-    def _respond(self, status: int, headers: Pairs, body: bytes) -> None:
-        content_type = b""
-        others = []
-        for name, value in headers:
-            if name == b"content-type" and not content_type:
-                content_type = value
-            elif name != b"content-length":
-                others.append((name, value))
-        self.request.respond(status, content_type, body, tuple(others))
-
-    def fail(self, answer: Answer) -> None:
-        """Answer with an error, or if it is too late for that, drop the connection."""
-        if self._stream is None:
-            self.request.respond(*answer)
-        else:
-            self._stream.abort()
-
-
-def _checked(headers: Any) -> Pairs:
-    """Return the application's headers with names in lower case.
-
-    Raises:
-        ValueError: One holds a line break.
-    """
-    pairs = [(bytes(name).lower(), bytes(value)) for name, value in headers]
-    for name, value in pairs:
-        if _BREAKS.search(name) or _BREAKS.search(value):
-            raise ValueError(f"a response header holds a line break: {name!r}")
-    return [(name, value) for name, value in pairs if name not in _OWN_HEADERS]
 
 
 def path_below_root(scope: Scope) -> str:

@@ -11,20 +11,16 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from headway.errors import StartError
-from headway.http.asgi.bridge import (
-    AsgiApp,
-    AsgiMessage,
-    Receive,
-    Scope,
-    Send,
-    path_below_root,
-)
+from headway.http.asgi.bridge import AsgiApp, Receive, Scope, Send, path_below_root
+from headway.http.asgi.exchange import AsgiMessage
 from headway.http.server import HttpServer
 from headway.service.service import Middleware, Mount
 
 __all__ = ["AsgiServer", "AsgiStack", "Lifespan"]
 
 _log = logging.getLogger(__name__)
+_DROP_S = 5.0
+"""Seconds in which an application must end once it is cancelled."""
 
 
 class Lifespan:
@@ -33,28 +29,28 @@ class Lifespan:
     Args:
         app: The application.
         name: Its name in messages.
-        drop_s: Seconds in which it must end once it is cancelled.
 
     Attributes:
         state: The application's, for its requests.
     """
 
-    def __init__(self, app: AsgiApp, name: str, *, drop_s: float = 5.0) -> None:
+    def __init__(self, app: AsgiApp, name: str) -> None:
         self._app = app
         self._name = name
-        self._drop_s = drop_s
-        self._messages: asyncio.Queue[AsgiMessage] = asyncio.Queue(maxsize=2)
+        self._messages: asyncio.Queue[AsgiMessage]
         self._reply: asyncio.Future[AsgiMessage] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_up = False
         self.state: dict[str, Any] = {}
 
     async def startup(self) -> None:
-        """Let the application start.
+        """Let the application start; it may do so again after it has ended.
 
         Raises:
             StartError: The application reports a failure.
         """
+        self.state.clear()
+        self._messages = asyncio.Queue(maxsize=2)
         self._task = asyncio.get_running_loop().create_task(self._run())
         try:
             reply = await self._ask("lifespan.startup")
@@ -90,7 +86,7 @@ class Lifespan:
         """Cancel the application."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait((self._task,), timeout=self._drop_s)
+            await asyncio.wait((self._task,), timeout=_DROP_S)
             if not self._task.done():
                 _log.warning("%s ignores its cancellation: left behind", self._name)
 
@@ -142,7 +138,15 @@ class AsgiStack:
         self._apis = apis
         self._is_own = is_own
         self._mounted = [_Mounted(mount) for mount in mounts]
-        self._others = _route(self._mounted, apis) if mounts else apis
+        self._others = apis
+        if mounts:
+            from starlette.routing import Mount as Route
+            from starlette.routing import Router
+
+            self._others = Router(
+                [Route(m.mount.path, app=m, name=m.mount.name) for m in self._mounted],
+                default=apis,
+            )
         self._outermost: AsgiApp = self._serve
         for layer in reversed(middleware):
             self._outermost = layer.factory(
@@ -166,9 +170,8 @@ class AsgiStack:
         async with AsyncExitStack() as living:
             try:
                 for mounted in self._mounted:
-                    lifespan = mounted.new_lifespan()
-                    await lifespan.startup()
-                    living.push_async_callback(lifespan.shutdown)
+                    await mounted.lifespan.startup()
+                    living.push_async_callback(mounted.lifespan.shutdown)
             except StartError as error:
                 message = error.message
                 await send({"type": "lifespan.startup.failed", "message": message})
@@ -183,28 +186,13 @@ class _Mounted:
 
     def __init__(self, mount: Mount) -> None:
         self.mount = mount
-        self._lifespan = self.new_lifespan()
-
-    def new_lifespan(self) -> Lifespan:
-        """Return a new lifespan, and use its state from now on."""
-        name = f"the application mounted at {self.mount.path!r}"
-        self._lifespan = Lifespan(self.mount.app, name)
-        return self._lifespan
+        name = f"the application mounted at {mount.path!r}"
+        self.lifespan = Lifespan(mount.app, name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        state = {**scope.get("state", {}), **self._lifespan.state}
+        state = {**scope.get("state", {}), **self.lifespan.state}
         await self.mount.app({**scope, "state": state}, receive, send)
-
-
-def _route(mounted: Sequence[_Mounted], apis: AsgiApp) -> AsgiApp:
-    from starlette import routing
-
-    routes = [
-        routing.Mount(each.mount.path, app=each, name=each.mount.name)
-        for each in mounted
-    ]
-    return routing.Router(routes, default=apis)
 
 
 class AsgiServer:
