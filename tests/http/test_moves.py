@@ -2,13 +2,16 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from headway.http import balancer
-from tests.http.edge import on_both_loops, until
-from tests.http.workers import ask, post, workers
+from headway.http.load_table import WorkerLoad
+from tests.http.edge import Client, on_both_loops, until
+from tests.http.workers import Worker, ask, post, workers
 
 
 @on_both_loops
@@ -241,3 +244,67 @@ async def test_a_busy_worker_moves_connections_by_itself(
             await ask(client, b"fine")
         # One came a moment ago, and one of one is the whole load.
         assert (one.moved, two.moved) == (1, 0)
+
+
+class Looks:
+    """Two workers' looks at the loads, every 0.25 s of a clock that the test moves.
+
+    Every client sends a request before each look, and the second worker is idle.
+    """
+
+    def __init__(
+        self,
+        one: Worker,
+        two: Worker,
+        clients: list[Client],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        self.one = one
+        self.two = two
+        self.clients = clients
+        self.demand_s = 0.0
+        monkeypatch.setattr(balancer, "cpu_demand_s", lambda: self.demand_s)
+        one.balancer._wanted_s = 0.0
+
+    async def moved(self, shares: list[float]) -> list[int]:
+        """Return the connections moved so far, after a look at each of these loads."""
+        return [await self._look(share) for share in shares]
+
+    async def _look(self, share: float) -> int:
+        one, two = self.one, self.two
+        one.edge.clock.time += 0.25
+        two.edge.clock.time = one.edge.clock.time
+        for client in self.clients:
+            await ask(client, b"busy")
+        self.demand_s += share * 0.25
+        two.table.publish(WorkerLoad(0.0, 0), one.edge.clock.now())
+        one.balancer._look()
+        await until(lambda: not (one.balancer._leaving or one.balancer._moves))
+        return one.moved
+
+
+@asynccontextmanager
+async def looking(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, clients: int
+) -> AsyncIterator[Looks]:
+    async with workers(folder) as (one, two):
+        connected = [await one.edge.connect() for _ in range(clients)]
+        yield Looks(one, two, connected, monkeypatch)
+
+
+async def test_a_short_burst_moves_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with looking(tmp_path, monkeypatch, clients=8) as looks:
+        # Each burst begins a new wait: ten of them move nothing either.
+        assert await looks.moved([1.0, 0.0, 0.0, 0.0] * 10) == [0] * 40
+        # A gap that lasts half a second moves about half of the load.
+        assert await looks.moved([1.0, 1.0, 1.0]) == [0, 0, 4]
+
+
+async def test_after_a_move_a_worker_rests_for_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with looking(tmp_path, monkeypatch, clients=8) as looks:
+        first, *resting, second = (await looks.moved([1.0] * 7))[2:]
+        assert (first, resting, second) == (4, [4, 4, 4], 6)
