@@ -167,7 +167,8 @@ def _application(
         return application
     if assembly.tracing is not None:
         assembly.tracing.start()
-    telemetry.start()
+    if telemetry.access_log is not None:
+        telemetry.access_log.start()
     return TelemetryApplication(application=application, telemetry=telemetry)
 
 

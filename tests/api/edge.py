@@ -18,7 +18,7 @@ from headway.io import JSON
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED
 from headway.metrics.meters import EndpointMeters
-from headway.observability.telemetry import Telemetry
+from headway.observability.request_trace import Telemetry
 from headway.service.api import Api
 
 __all__ = ["Edge"]
@@ -88,7 +88,6 @@ class Edge:
             id_prefix="edge",
             access_log=None,
             shows_timing=True,
-            spans=None,
         )
         return TelemetryApplication(application=application, telemetry=telemetry)
 

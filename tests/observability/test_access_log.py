@@ -19,8 +19,7 @@ from headway.http.request import Request
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
 from headway.observability.access_log import AccessEntry, AccessLog
-from headway.observability.request_trace import RequestTrace
-from headway.observability.telemetry import Telemetry
+from headway.observability.request_trace import RequestTrace, Telemetry
 from tests.metrics.samples import samples_of
 
 Pipe = tuple[TextIO, TextIO]
@@ -268,7 +267,6 @@ async def test_requests_without_a_readable_head_have_dashes() -> None:
         id_prefix=None,
         access_log=log,
         shows_timing=False,
-        spans=None,
     )
     head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", ApiServerConfig())
     RequestTrace(Request(None, head, "GET", "", b"", 0.0), telemetry, None).finish(

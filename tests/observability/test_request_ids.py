@@ -11,7 +11,7 @@ from headway.core.clock import MonotonicClock
 from headway.errors import RequestError
 from headway.http.head import parse_head
 from headway.http.request import Request
-from headway.observability.telemetry import Telemetry
+from headway.observability.request_trace import Telemetry
 
 
 def telemetry(id_prefix: str | None = "abc") -> Telemetry:
@@ -20,7 +20,6 @@ def telemetry(id_prefix: str | None = "abc") -> Telemetry:
         id_prefix=id_prefix,
         access_log=None,
         shows_timing=False,
-        spans=None,
     )
 
 

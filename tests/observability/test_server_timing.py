@@ -9,8 +9,12 @@ from headway.config.schema import ApiServerConfig
 from headway.core.clock import MonotonicClock
 from headway.http.head import parse_head
 from headway.http.request import Request
-from headway.observability.request_trace import CALLS_LISTED, CallRecord, RequestTrace
-from headway.observability.telemetry import Telemetry
+from headway.observability.request_trace import (
+    CALLS_LISTED,
+    CallRecord,
+    RequestTrace,
+    Telemetry,
+)
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"[\t !\x23-\x5b\x5d-\x7e]*"'
@@ -48,7 +52,6 @@ def render_timing(
         id_prefix=None,
         access_log=None,
         shows_timing=True,
-        spans=None,
     )
     request = Request(None, head, "GET", "/", b"", received_at)
     trace = RequestTrace(request, telemetry, None)

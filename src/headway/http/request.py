@@ -12,8 +12,7 @@ import msgspec
 from headway.core.log import REQUEST_ID
 from headway.errors import HeadwayError, MethodNotAllowedError
 from headway.http.head import Head, Headers
-from headway.observability.request_trace import RequestTrace
-from headway.observability.telemetry import Telemetry
+from headway.observability.request_trace import RequestTrace, Telemetry
 
 __all__ = [
     "JSON_TYPE",
@@ -176,26 +175,22 @@ class TelemetryApplication:
     def __init__(self, *, application: Application, telemetry: Telemetry) -> None:
         self._application = application
         self._telemetry = telemetry
-        self._spans = telemetry.spans
 
     def handle(self, request: Request) -> None:
         """Serve a request under its trace, if it gets one."""
-        spans = self._spans
-        span = None if spans is None else spans.begin(request)
-        if span is None and not self._telemetry.traces_all:
+        trace = request.trace = self._telemetry.begin(request)
+        if trace is None:
             self._application.handle(request)
             return
-        trace = request.trace = RequestTrace(request, self._telemetry, span)
+        tracing, span = self._telemetry.tracing, trace.span
         # The function and the tasks of this request inherit both.
         id_token = REQUEST_ID.set(trace.request_id) if trace.request_id else None
-        span_token = (
-            None if spans is None or span is None else spans.tracing.enter(span)
-        )
+        span_token = None if tracing is None or span is None else tracing.enter(span)
         try:
             self._application.handle(request)
         finally:
-            if spans is not None and span_token is not None:
-                spans.tracing.leave(span_token)
+            if tracing is not None and span_token is not None:
+                tracing.leave(span_token)
             if id_token is not None:
                 REQUEST_ID.reset(id_token)
 
@@ -226,7 +221,7 @@ def with_request_id(answer: Answer, request: Request) -> Answer:
     if trace is None or not trace.request_id:
         return answer
     status, content_type, body, headers = answer
-    # Nothing in an id needs to be escaped in JSON (observability/telemetry.py).
+    # Nothing in an id needs to be escaped in JSON (observability/request_trace.py).
     body = b'%b,"request_id":"%b"}}' % (body[:-2], trace.request_id.encode())
     return status, content_type, body, headers
 

@@ -1,24 +1,33 @@
-"""What is recorded of one request: its id, when its stages ended, its runner calls.
+"""What is recorded of requests: their ids, when their stages ended, their runner calls.
 
-http.request begins one; api/endpoint and api/runner_client record stages
-and calls; http.request.Request applies it to the answer.
+server/assembly builds a Telemetry if any setting asks for one, and
+http.request.TelemetryApplication begins traces with it. api/endpoint and
+api/runner_client record stages and calls; http.request.Request applies a trace to the
+answer.
 """
 
+import re
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count
+from typing import Any, Final
 
 import msgspec
 
-from headway.observability.access_log import CLIENT_CLOSED, AccessEntry
-from headway.observability.telemetry import REQUEST_ID_HEADER, Telemetry
-from headway.observability.trace_context import SpanIds
-from headway.observability.tracing import HttpRequest
+from headway.core.clock import Clock
+from headway.observability.access_log import CLIENT_CLOSED, AccessEntry, AccessLog
+from headway.observability.trace_context import Sampling, SpanIds, parse_traceparent
+from headway.observability.tracing import HttpRequest, Tracing
 
-__all__ = ["CALLS_LISTED", "CallRecord", "RequestTrace"]
+__all__ = ["CALLS_LISTED", "CallRecord", "RequestTrace", "Telemetry"]
 
 CALLS_LISTED = 8
 """Calls of one request that Server-Timing lists: a header has to stay small."""
+
+_REQUEST_ID_HEADER: Final = b"x-request-id"
+# Nothing that JSON, a header or a line of a log would have to escape.
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._:=+/@-]{1,128}")
+_FAULT = 500
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -41,15 +50,96 @@ class CallRecord(msgspec.Struct):
     span_ids: SpanIds | None = None
 
 
+class Telemetry:
+    """Begins the request traces of an API worker, by its settings.
+
+    Args:
+        clock: The one that stamps requests.
+        id_prefix: Begins the generated request ids, and is unique to this process;
+            None: requests have no ids.
+        access_log: Takes every answer; None: there is no access log.
+        shows_timing: Whether answers have the header `Server-Timing`.
+        tracing: Makes the spans of sampled requests; None: there are none.
+        sampling: Decides which requests have spans.
+        routes: Of the APIs; requests to other paths have no spans.
+
+    Attributes:
+        traces_all: Whether every request has a trace, not only the sampled ones.
+        records_stages: Whether traces record the stages and calls of their request.
+    """
+
+    __slots__ = (
+        "_id_prefix",
+        "_next_id",
+        "_routes",
+        "_sampling",
+        "access_log",
+        "now",
+        "records_stages",
+        "shows_timing",
+        "traces_all",
+        "tracing",
+    )
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        id_prefix: str | None,
+        access_log: AccessLog | None,
+        shows_timing: bool,
+        tracing: Tracing | None = None,
+        sampling: Sampling | None = None,
+        routes: Collection[str] = (),
+    ) -> None:
+        self.now = clock.now
+        self._id_prefix = id_prefix
+        self._next_id = count(1).__next__
+        self.access_log = access_log
+        self.shows_timing = shows_timing
+        self.tracing = tracing
+        self._sampling = sampling
+        self._routes = frozenset(routes)
+        self.traces_all = id_prefix is not None or shows_timing
+        self.records_stages = shows_timing or tracing is not None
+
+    def begin(self, request: HttpRequest) -> "RequestTrace | None":
+        """Return the trace of a request; None if it gets none."""
+        span = None
+        if self.tracing is not None and self._sampling is not None:
+            given = request.header(b"traceparent")
+            parent = None if given is None else parse_traceparent(given)
+            # Sampling comes first: it excludes most requests at the least cost.
+            if self._sampling.takes(parent) and request.path in self._routes:
+                span = self.tracing.request_span(
+                    request, parent and parent.ids, request.header(b"tracestate")
+                )
+        if span is None and not self.traces_all:
+            return None
+        return RequestTrace(request, self, span)
+
+    def request_id(self, request: HttpRequest) -> str:
+        """Return the client's id if it is safe to log, otherwise a generated one.
+
+        It is empty if requests have no ids.
+        """
+        if self._id_prefix is None:
+            return ""
+        given = request.header(_REQUEST_ID_HEADER)
+        if given is not None and _SAFE_ID.fullmatch(given):
+            return given.decode()
+        return f"{self._id_prefix}-{self._next_id():x}"
+
+
 class RequestTrace:
     """The record of one request, from its last byte to its answer.
 
     Args:
         request: It has not been answered yet.
         telemetry: Says what to record, and takes the outcome.
-        span: OpenTelemetry's; None if the request is not sampled.
 
     Attributes:
+        span: OpenTelemetry's, until it ends; None if the request is not sampled.
         received_at: Monotonic seconds when the request's last byte came.
         decoded_at: When its function began; None if it did not.
         calls: Of runners.
@@ -61,7 +151,6 @@ class RequestTrace:
     __slots__ = (
         "_method",
         "_path",
-        "_span",
         "_telemetry",
         "calls",
         "decoded_at",
@@ -69,6 +158,7 @@ class RequestTrace:
         "records_stages",
         "request_id",
         "returned_at",
+        "span",
     )
 
     def __init__(self, request: HttpRequest, telemetry: Telemetry, span: Any) -> None:
@@ -77,7 +167,7 @@ class RequestTrace:
         self._path = request.path
         self.received_at = request.received_at
         self._telemetry = telemetry
-        self._span = span
+        self.span = span
         self.decoded_at: float | None = None
         self.returned_at: float | None = None
         self.calls: list[CallRecord] = []
@@ -96,15 +186,16 @@ class RequestTrace:
         """Record that a runner is called; `end_call` must follow."""
         record = CallRecord(runner, method, self._telemetry.now())
         self.calls.append(record)
-        if self._span is not None and self._telemetry.spans is not None:
-            tracing = self._telemetry.spans.tracing
+        tracing = self._telemetry.tracing
+        if self.span is not None and tracing is not None:
             record.span, record.span_ids = tracing.call_span(runner, method)
         return record
 
     def end_call(self, record: CallRecord) -> None:
         """Record that a call is over."""
         record.ended_at = self._telemetry.now()
-        if record.span is None or self._telemetry.spans is None:
+        tracing = self._telemetry.tracing
+        if record.span is None or tracing is None:
             return
         attributes: dict[str, int | float] = {}
         if record.batch_rows:
@@ -113,14 +204,14 @@ class RequestTrace:
                 "headway.queue_ms": record.queue_s * 1000,
                 "headway.compute_ms": record.compute_s * 1000,
             }
-        self._telemetry.spans.tracing.end(record.span, attributes, record.failed)
+        tracing.end(record.span, attributes, record.failed)
 
     def answer_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Headers:
         """Return the headers of the answer, with those of the trace."""
         added: Headers = ()
         # A name that the application gives the answer stays.
-        if self.request_id and all(name != REQUEST_ID_HEADER for name, _ in headers):
-            added = ((REQUEST_ID_HEADER, self.request_id.encode()),)
+        if self.request_id and all(name != _REQUEST_ID_HEADER for name, _ in headers):
+            added = ((_REQUEST_ID_HEADER, self.request_id.encode()),)
         if self._telemetry.shows_timing:
             timing = self.server_timing(self._telemetry.now())
             added += ((b"server-timing", timing),)
@@ -162,9 +253,13 @@ class RequestTrace:
                     self.request_id,
                 )
             )
-        span, self._span = self._span, None
-        if span is not None and telemetry.spans is not None:
-            telemetry.spans.end(span, status, self.request_id)
+        span, self.span = self.span, None
+        if span is not None and telemetry.tracing is not None:
+            attributes: dict[str, str | int] = {"http.response.status_code": status}
+            if self.request_id:
+                attributes["headway.request_id"] = self.request_id
+            failed = status >= _FAULT or status == CLIENT_CLOSED
+            telemetry.tracing.end(span, attributes, str(status) if failed else None)
 
     def finish_unanswered(self) -> None:
         """Log that the client hung up before its answer was complete."""

@@ -1,6 +1,6 @@
 """W3C trace context: the caller's span, the sampling of requests, spans in frames.
 
-observability/telemetry reads `traceparent` and samples. api/pending_calls packs the
+observability/request_trace reads `traceparent` and samples. api/pending_calls packs the
 spans of calls into CALLS frames, and runner/batch_spans unpacks them.
 """
 

@@ -39,7 +39,7 @@ from headway.metrics.families import (
 )
 from headway.metrics.meters import EndpointMeters
 from headway.observability.access_log import AccessLog
-from headway.observability.telemetry import RequestSpans, Telemetry
+from headway.observability.request_trace import Telemetry
 from headway.observability.trace_context import sampling_of
 from headway.runner.executor import ThreadExecutor
 from headway.runner.server import LocalRunner
@@ -135,7 +135,15 @@ class Assembly(RunnerAssembly):
                 service=service,
                 server=server,
                 clients=clients,
-                parts=[part for part in (self.tracing, telemetry, *links) if part],
+                parts=[
+                    part
+                    for part in (
+                        self.tracing,
+                        telemetry and telemetry.access_log,
+                        *links,
+                    )
+                    if part
+                ],
                 watch=watch,
                 pool=pool,
                 state=state,
@@ -278,13 +286,9 @@ class Assembly(RunnerAssembly):
         has_ids = settings.request_ids or access
         if not (has_ids or settings.server_timing or tracing):
             return None
-        spans = access_log = None
+        sampling = access_log = None
         if tracing is not None:
-            spans = RequestSpans(
-                tracing=tracing,
-                sampling=sampling_of(config.tracing.sample_ratio, os.environ),
-                routes=[api.route for api in self._service.apis.values()],
-            )
+            sampling = sampling_of(config.tracing.sample_ratio, os.environ)
         if access:
             dropped = self._registry.counter(ACCESS_LOG_DROPPED)
             access_log = AccessLog(loop=self._loop, dropped=dropped)
@@ -293,5 +297,7 @@ class Assembly(RunnerAssembly):
             id_prefix=secrets.token_hex(_ID_PREFIX_BYTES) if has_ids else None,
             access_log=access_log,
             shows_timing=settings.server_timing,
-            spans=spans,
+            tracing=tracing,
+            sampling=sampling,
+            routes=[api.route for api in self._service.apis.values()],
         )
