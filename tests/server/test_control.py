@@ -15,7 +15,6 @@ from headway.core.method_spec import MethodSpec
 from headway.server import control
 from headway.server.control import (
     ControlChannel,
-    Described,
     Failed,
     Message,
     ProcessSpec,
@@ -54,7 +53,7 @@ SPEC = ProcessSpec(
     replicas=2,
     workers=3,
 )
-MESSAGES: list[Message] = [SPEC, Described(PLAN), Ready(), Failed("why\nso")]
+MESSAGES: list[Message] = [SPEC, PLAN, Ready(), Failed("why\nso")]
 
 
 @contextlib.asynccontextmanager
@@ -95,8 +94,8 @@ def test_any_message_is_one_line(text: str) -> None:
 async def test_plan_of_many_runners_fits() -> None:
     plan = ServicePlan("svc", PLAN.runners * 2000)
     async with pair() as (ours, theirs):
-        sending = asyncio.ensure_future(ours.send(Described(plan)))
-        assert await theirs.receive() == Described(plan)
+        sending = asyncio.ensure_future(ours.send(plan))
+        assert await theirs.receive() == plan
         await sending
 
 

@@ -18,6 +18,7 @@ from headway.tools.load.load_report import load_report
 from headway.tools.load.locust_process import write_sample_users
 from headway.tools.load.terminal import Progress, load_table
 from headway.tools.options import LoadStep, parse_ladder, parse_seconds
+from headway.tools.report.document import surroundings
 from headway.tools.sample_request import as_url, check_listening
 from headway.tools.server_process import ServerProcess
 from headway.tools.tune.tuned_file import render
@@ -199,5 +200,5 @@ def _show(result: LoadResult, json_file: Path | None, report_file: Path | None) 
     if json_file is not None:
         options.write_json(json_file, result)
     if report_file is not None:
-        report = load_report(result, facts=options.machine_facts())
+        report = load_report(result, facts=surroundings())
         options.save_report(report, report_file)

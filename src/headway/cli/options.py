@@ -5,7 +5,6 @@ walk measure it, can be interrupted, and write reports.
 """
 
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from headway.errors import TrafficError
 from headway.server.placement import ServicePlan, describe
 from headway.service.loader import load_service, locate, service_dir
 from headway.service.service import ServiceDefinition
-from headway.tools.report.document import Report, surroundings
+from headway.tools.report.document import Report
 from headway.tools.report.page import check_place, write_report
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "config_option",
     "is_interrupted",
     "json_option",
-    "machine_facts",
     "open_service",
     "progress",
     "read_document",
@@ -168,8 +166,3 @@ def save_report(report: Report, file: Path) -> None:
     """Write a report and print its path, or raise a TrafficError."""
     write_report(report, file)
     progress(f"report written to {file}")
-
-
-def machine_facts() -> list[tuple[str, str]]:
-    """Return the facts about this command and machine, for a report."""
-    return surroundings(["headway", *sys.argv[1:]])

@@ -12,6 +12,7 @@ from headway.core.clock import MonotonicClock
 from headway.errors import TrafficError
 from headway.server.placement import available_cores
 from headway.tools.options import parse_seconds
+from headway.tools.report.document import surroundings
 from headway.tools.sample_request import sample_of_service
 from headway.tools.tune.grid import grid_of
 from headway.tools.tune.job import TuneJob, resume
@@ -89,7 +90,7 @@ def tune(
     )
     is_stopped = options.is_interrupted(tuner.run)
     if report_file is not None:
-        facts = options.machine_facts()
+        facts = surroundings()
         report = tune_report(job, tuner.trials, facts=facts, is_stopped=is_stopped)
         options.save_report(report, report_file)
     if is_stopped:

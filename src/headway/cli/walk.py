@@ -11,6 +11,7 @@ from headway.cli import options
 from headway.core.clock import MonotonicClock
 from headway.server.placement import available_cores
 from headway.tools.options import parse_ladder, parse_seconds
+from headway.tools.report.document import surroundings
 from headway.tools.sample_request import sample_of_service
 from headway.tools.tune.grid import grid_of
 from headway.tools.tune.probe import Target
@@ -109,7 +110,7 @@ def walk(
             opened.name,
             running.stages,
             p99_ms=p99_ms,
-            facts=options.machine_facts(),
+            facts=surroundings(),
             is_stopped=is_stopped,
         )
         options.save_report(report, report_file)

@@ -67,8 +67,7 @@ class Assembly(RunnerAssembly):
             path = self._run_dir.runner_socket(number)
             return self._unix_link(path, client, client.name)
 
-        balancer = self.balancer(index=index, workers=workers)
-        return self._api_worker(connect, listener, balancer, workers)
+        return self._api_worker(connect, listener, index, workers)
 
     def embedded_api_worker(self, listener: socket.socket | None) -> ApiWorker:
         """Load all models; return an API worker that is connected to them.
@@ -96,23 +95,20 @@ class Assembly(RunnerAssembly):
                 loop=self._loop,
             )
 
-        return self._api_worker(connect, listener, balancer=None, workers=1)
+        return self._api_worker(connect, listener, index=0, workers=1)
 
     def _api_worker(
         self,
         connect: Callable[[int, RunnerClient], Part],
         listener: socket.socket | None,
-        balancer: ConnectionBalancer | None,
+        index: int,
         workers: int,
     ) -> ApiWorker:
         service, settings = self._service, self._config.config.api_server
         build_info = (__version__, platform.python_version())
         self._registry.gauge(BUILD_INFO, build_info).set(1)
         state: dict[str, Any] = {}
-        pool = ThreadPool(
-            threads=settings.threads,
-            refused=self._refused("threads"),
-        )
+        pool = ThreadPool(threads=settings.threads, refused=self._refused("threads"))
         watch = DeadlineWatch(clock=self._clock, loop=self._loop)
         clients = [self._client(runner, watch) for runner in service.runners]
         telemetry = self.telemetry()
@@ -128,6 +124,7 @@ class Assembly(RunnerAssembly):
             ),
             loop=self._loop,
         )
+        balancer = self.balancer(index=index, workers=workers)
         server = self._server(application, telemetry, listener, balancer)
         links = [connect(number, client) for number, client in enumerate(clients)]
         built.append(

@@ -50,7 +50,7 @@ class Child:
         self._started_at = 0.0
 
     async def start(self) -> Any:
-        """Start the process and return its answer: Ready or Described.
+        """Start the process and return its answer: Ready or ServicePlan.
 
         Raises:
             StartError: If it fails, ends or takes too long.

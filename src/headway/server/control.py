@@ -1,7 +1,7 @@
 """Messages between the supervisor and its processes: JSON lines on a socket pair.
 
-A process gets its ProcessSpec and answers once: Described, Ready or Failed. The end of
-the stream makes it drain and end, so that no process outlives its supervisor.
+A process gets its ProcessSpec and answers once: ServicePlan, Ready or Failed. The end
+of the stream makes it drain and end, so that no process outlives its supervisor.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from headway.server.placement import ServicePlan
 
 __all__ = [
     "ControlChannel",
-    "Described",
     "Failed",
     "Message",
     "ProcessSpec",
@@ -57,12 +56,6 @@ class ProcessSpec(msgspec.Struct, tag="spec", frozen=True, kw_only=True):
     """The number of this API worker."""
 
 
-class Described(msgspec.Struct, tag="described", frozen=True):
-    """The process has imported the service."""
-
-    plan: ServicePlan
-
-
 class Ready(msgspec.Struct, tag="ready", frozen=True):
     """The process serves."""
 
@@ -73,7 +66,7 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
     message: str
 
 
-Message = ProcessSpec | Described | Ready | Failed
+Message = ProcessSpec | ServicePlan | Ready | Failed
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode

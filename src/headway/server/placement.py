@@ -50,7 +50,7 @@ class RunnerPlan(msgspec.Struct, frozen=True):
     multi_threaded: bool
 
 
-class ServicePlan(msgspec.Struct, frozen=True):
+class ServicePlan(msgspec.Struct, tag="plan", frozen=True):
     """The description of a service, without its code."""
 
     name: str

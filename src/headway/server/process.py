@@ -29,7 +29,7 @@ from headway.metrics import MetricsRegistry
 from headway.models.store import VERSION_LOCK_VARIABLE
 from headway.runner.server import ReplicaServer
 from headway.server.assembly import Assembly
-from headway.server.control import ControlChannel, Described, Failed, ProcessSpec, Ready
+from headway.server.control import ControlChannel, Failed, ProcessSpec, Ready
 from headway.server.placement import describe
 from headway.service.loader import load_service
 from headway.service.service import ServiceDefinition
@@ -63,7 +63,7 @@ async def _run(name: str, connection: socket.socket) -> int:
     try:
         service = load_service(spec.service, Path(spec.working_dir))
         if spec.role == "describe":
-            await control.send(Described(describe(service)))
+            await control.send(describe(service))
             return 0
         if spec.role == "api":
             # Where they compete for a core, the model goes first: it sets the

@@ -23,7 +23,7 @@ from headway.metrics import MetricsRegistry, zero_gauges
 from headway.metrics.families import PROCESS_RESTARTS
 from headway.observability.live.recorder import Recorder
 from headway.server.child import Child
-from headway.server.control import Described, ProcessSpec
+from headway.server.control import ProcessSpec
 from headway.server.placement import (
     ReplicaPlan,
     RunnerPlan,
@@ -160,9 +160,9 @@ class Supervisor:
             message = await child.start()
         finally:
             await child.stop(_RUNNER_STOP_S)
-        if not isinstance(message, Described):
+        if not isinstance(message, ServicePlan):
             raise StartError(f"{self._spec.service}: the service cannot be described")
-        return message.plan
+        return message
 
     def _add_runner(
         self, index: int, runner: RunnerPlan, settings: RunnerConfig

@@ -86,6 +86,9 @@ class _Interval(NamedTuple):
     def rate(self, grown: float) -> float:
         return round(max(grown, 0.0) / self.seconds, 2)
 
+    def grown(self, family: Family, **labels: str) -> float:
+        return self.after.total(family, **labels) - self.before.total(family, **labels)
+
     def rates(self, family: Family, label: str) -> dict[str, float]:
         earlier = self.before.totals(family, label)
         return {
@@ -114,9 +117,7 @@ class _Interval(NamedTuple):
         shares = []
         for sample in self.after.series(families.REPLICA_BUSY_SECONDS, runner=runner):
             labels = {"runner": runner, "replica": sample.labels[1]}
-            grown = sample.value - self.before.total(
-                families.REPLICA_BUSY_SECONDS, **labels
-            )
+            grown = self.grown(families.REPLICA_BUSY_SECONDS, **labels)
             if not grown and self.after.total(families.REPLICA_BUSY, **labels):
                 grown = self.seconds
             shares.append(round(min(max(grown / self.seconds, 0.0), 1.0), 3))
@@ -139,12 +140,9 @@ class _Interval(NamedTuple):
 
     def runner(self, name: str) -> dict[str, Any]:
         *sizes, _ = self.cells(families.BATCH_SIZE_ROWS, runner=name)
-        rows = self.after.total(families.RUNNER_ROWS, runner=name)
         return {
             "batches": self.rate(sum(sizes)),  # per second
-            "rows": self.rate(
-                rows - self.before.total(families.RUNNER_ROWS, runner=name)
-            ),
+            "rows": self.rate(self.grown(families.RUNNER_ROWS, runner=name)),
             "sizes": sizes,  # batches in each bucket of size_bounds
             "queue": int(self.after.total(families.QUEUE_ROWS, runner=name)),
             "wait_ms": self.spread(families.QUEUE_WAIT_SECONDS, runner=name),

@@ -7,6 +7,7 @@ import datetime
 import platform
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -82,16 +83,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The raw results, anything that msgspec encodes. The reader can save them."""
 
 
-def surroundings(command: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the facts about a measurement on this machine: name and value.
-
-    Args:
-        command: Words of the command; invalid UTF-8 is replaced.
-    """
-    words = shlex.join(command).encode("utf-8", "replace").decode()
+def surroundings() -> list[tuple[str, str]]:
+    """Return the facts about this command and machine: name and value."""
+    command = shlex.join(["headway", *sys.argv[1:]])
     now = datetime.datetime.now().astimezone()
     return [
-        ("Command", words),
+        ("Command", command.encode("utf-8", "replace").decode()),
         ("Date", now.isoformat(sep=" ", timespec="seconds")),
         ("Processor", _found("/proc/cpuinfo", r"model name\s*:\s*(.+)", _machine())),
         ("Cores", str(available_cores())),
