@@ -35,7 +35,7 @@ from headway.ipc.frames import (
     encode_record_frame,
     encode_results,
 )
-from headway.ipc.records import ReadyFrame
+from headway.ipc.records import ReadyFrame, ResultsFrame
 from headway.ipc.rows import encode_array
 from headway.metrics import Counter, MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
@@ -94,18 +94,19 @@ class _Runner:
             calls = decode_calls(frame)
             key, raw = encode_array(np.zeros(sum(calls.rows), np.int64), 0)
             results = encode_results(
-                group_id=calls.group_id,
-                first=0,
-                calls=len(calls.rows),
-                key=key,
-                sizes=(),
-                parts=[raw],
-                payload_bytes=len(raw),
-                backlog_s=self._backlog_s,
-                row_s=0.0,
-                queue_s=0.0,
-                compute_s=0.0,
-                batch_rows=sum(calls.rows),
+                ResultsFrame(
+                    group_id=calls.group_id,
+                    first=0,
+                    calls=len(calls.rows),
+                    key=key,
+                    sizes=(),
+                    backlog_s=self._backlog_s,
+                    row_s=0.0,
+                    queue_s=0.0,
+                    compute_s=0.0,
+                    batch_rows=sum(calls.rows),
+                    payload=memoryview(raw),
+                )
             )
             self.client.frame_received(self, memoryview(b"".join(results)))
 

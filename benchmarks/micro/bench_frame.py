@@ -19,6 +19,7 @@ from headway.ipc.frames import (
     encode_calls,
     encode_results,
 )
+from headway.ipc.records import ResultsFrame
 from headway.ipc.rows import encode_array
 
 SPEC = MethodSpec("predict", batchable=True)
@@ -51,18 +52,19 @@ def main() -> None:
             calls: int = calls, key: bytes = key, classes: Any = classes
         ) -> Any:
             return encode_results(
-                group_id=1,
-                first=0,
-                calls=calls,
-                key=key,
-                sizes=(),
-                parts=[classes],
-                payload_bytes=8 * calls,
-                backlog_s=0.0,
-                row_s=0.0,
-                queue_s=0.0,
-                compute_s=0.0,
-                batch_rows=calls,
+                ResultsFrame(
+                    group_id=1,
+                    first=0,
+                    calls=calls,
+                    key=key,
+                    sizes=(),
+                    backlog_s=0.0,
+                    row_s=0.0,
+                    queue_s=0.0,
+                    compute_s=0.0,
+                    batch_rows=calls,
+                    payload=memoryview(classes),
+                )
             )
 
         calls_frame = memoryview(b"".join(write_calls()))

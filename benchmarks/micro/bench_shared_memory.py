@@ -25,7 +25,7 @@ from headway.ipc.frames import (
     encode_calls,
     encode_results,
 )
-from headway.ipc.records import decode_call_key
+from headway.ipc.records import ResultsFrame, decode_call_key
 from headway.ipc.rows import encode_array
 from headway.ipc.unix import UnixLink, UnixListener
 from headway.runner.receiver import read_columns
@@ -58,18 +58,19 @@ class Runner:
         key, payload = encode_array(columns[0].copy()[:, 0], 0)
         channel.send(
             encode_results(
-                group_id=calls.group_id,
-                first=0,
-                calls=1,
-                key=key,
-                sizes=(),
-                parts=[payload],
-                payload_bytes=len(payload),
-                backlog_s=0.0,
-                row_s=0.0,
-                queue_s=0.0,
-                compute_s=time.process_time(),
-                batch_rows=1,
+                ResultsFrame(
+                    group_id=calls.group_id,
+                    first=0,
+                    calls=1,
+                    key=key,
+                    sizes=(),
+                    backlog_s=0.0,
+                    row_s=0.0,
+                    queue_s=0.0,
+                    compute_s=time.process_time(),
+                    batch_rows=1,
+                    payload=memoryview(payload),
+                )
             )
         )
 

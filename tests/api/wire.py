@@ -20,7 +20,7 @@ from headway.ipc.frames import (
     encode_results,
     kind_of_frame,
 )
-from headway.ipc.records import CallsFrame, CancelFrame, ReadyFrame
+from headway.ipc.records import CallsFrame, CancelFrame, ReadyFrame, ResultsFrame
 from headway.ipc.rows import encode_array
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import REFUSED, WASTED_ROWS
@@ -104,18 +104,19 @@ class Wire:
         self.say(
             b"".join(
                 encode_results(
-                    group_id=calls.group_id,
-                    first=0,
-                    calls=len(calls.rows),
-                    key=key,
-                    sizes=(),
-                    parts=[payload],
-                    payload_bytes=len(payload),
-                    backlog_s=backlog_s,
-                    row_s=row_s,
-                    queue_s=0.0,
-                    compute_s=0.0,
-                    batch_rows=len(values),
+                    ResultsFrame(
+                        group_id=calls.group_id,
+                        first=0,
+                        calls=len(calls.rows),
+                        key=key,
+                        sizes=(),
+                        backlog_s=backlog_s,
+                        row_s=row_s,
+                        queue_s=0.0,
+                        compute_s=0.0,
+                        batch_rows=len(values),
+                        payload=memoryview(payload),
+                    )
                 )
             )
         )

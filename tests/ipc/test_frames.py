@@ -29,6 +29,7 @@ from headway.ipc.records import (
     ErrorRecord,
     FailureFrame,
     ReadyFrame,
+    ResultsFrame,
 )
 from headway.observability.trace_context import TRACE_BYTES
 
@@ -68,15 +69,13 @@ def calls_fields(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def results_fields(draw: st.DrawFn) -> dict[str, Any]:
-    parts = draw(st.lists(st.binary(max_size=40), max_size=4))
     return {
         "group_id": draw(u32),
         "first": draw(u32),
         "calls": draw(u32),
         "key": draw(st.binary(max_size=20)),
         "sizes": draw(st.lists(u32, max_size=5)),
-        "parts": parts,
-        "payload_bytes": sum(map(len, parts)),
+        "payload": memoryview(draw(st.binary(max_size=160))),
         "backlog_s": draw(singles),
         "row_s": draw(singles),
         "queue_s": draw(singles),
@@ -113,9 +112,9 @@ def test_calls_decode_as_encoded(fields: dict[str, Any]) -> None:
 
 @given(results_fields())
 def test_results_decode_as_encoded(fields: dict[str, Any]) -> None:
-    frame = whole(encode_results(**fields), wire.RESULTS)
+    frame = whole(encode_results(ResultsFrame(**fields)), wire.RESULTS)
     results = decode_results_frame(frame)
-    assert results.payload == b"".join(fields["parts"])
+    assert results.payload == fields["payload"]
     start = len(frame) - len(results.payload) - -len(results.payload) % 8
     assert start % 8 == 0, "the payload is aligned"
     for name in ("group_id", "first", "calls", "key", "batch_rows"):
@@ -165,7 +164,9 @@ DECODERS: list[Callable[[memoryview], object]] = [
 ]
 FRAMES = st.one_of(
     calls_fields().map(lambda fields: b"".join(encode_calls(**fields))),
-    results_fields().map(lambda fields: b"".join(encode_results(**fields))),
+    results_fields().map(
+        lambda fields: b"".join(encode_results(ResultsFrame(**fields)))
+    ),
     errors.map(lambda e: encode_record_frame(FailureFrame(1, 0, 1, e))),
     st.lists(u32).map(lambda calls: encode_record_frame(CancelFrame(1, tuple(calls)))),
     st.builds(ReadyFrame, runner=texts, pid=u32).map(encode_record_frame),

@@ -80,18 +80,19 @@ def calls_frame(rows: list[int], sized: bool, payload: bytes) -> bytes:
 def results_frame(sizes: list[int], payload: bytes) -> bytes:
     return joined(
         encode_results(
-            group_id=7,
-            first=0,
-            calls=len(sizes),
-            key=RESULT_KEY,
-            sizes=sizes,
-            parts=[payload],
-            payload_bytes=len(payload),
-            backlog_s=0.1,
-            row_s=0.2,
-            queue_s=0.3,
-            compute_s=0.4,
-            batch_rows=5,
+            ResultsFrame(
+                group_id=7,
+                first=0,
+                calls=len(sizes),
+                key=RESULT_KEY,
+                sizes=sizes,
+                backlog_s=0.1,
+                row_s=0.2,
+                queue_s=0.3,
+                compute_s=0.4,
+                batch_rows=5,
+                payload=memoryview(payload),
+            )
         )
     )
 

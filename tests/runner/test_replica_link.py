@@ -8,7 +8,7 @@ import pytest
 from headway.core.clock import MonotonicClock
 from headway.errors import ModelCallError
 from headway.ipc.frames import encode_record_frame, encode_results
-from headway.ipc.records import ErrorRecord, FailureFrame, ReadyFrame
+from headway.ipc.records import ErrorRecord, FailureFrame, ReadyFrame, ResultsFrame
 from headway.ipc.rows import encode_array
 from headway.runner.replica_link import ReplicaLink
 from tests.ipc.round_trip import Recorder
@@ -20,18 +20,19 @@ READY = memoryview(encode_record_frame(ReadyFrame(runner="model", pid=1)))
 def results(number: int, first: int, *values: float) -> memoryview:
     key, raw = encode_array(rows(*values), 0)
     frame = encode_results(
-        group_id=number,
-        first=first,
-        calls=len(values),
-        key=key,
-        sizes=(),
-        parts=[raw],
-        payload_bytes=len(raw),
-        backlog_s=0.0,
-        row_s=0.0,
-        queue_s=0.0,
-        compute_s=0.001,
-        batch_rows=len(values),
+        ResultsFrame(
+            group_id=number,
+            first=first,
+            calls=len(values),
+            key=key,
+            sizes=(),
+            backlog_s=0.0,
+            row_s=0.0,
+            queue_s=0.0,
+            compute_s=0.001,
+            batch_rows=len(values),
+            payload=memoryview(raw),
+        )
     )
     return memoryview(b"".join(frame))
 

@@ -192,47 +192,34 @@ def decode_calls(frame: memoryview) -> CallsFrame:
     )
 
 
-def encode_results(  # noqa: PLR0913 - the fields of one frame, on the hot path
-    *,
-    group_id: int,
-    first: int,
-    calls: int,
-    key: bytes,
-    sizes: Sequence[int],
-    parts: Sequence[Buffer],
-    payload_bytes: int,
-    backlog_s: float,
-    row_s: float,
-    queue_s: float,
-    compute_s: float,
-    batch_rows: int,
-) -> list[Buffer]:
-    """Return the buffers of a RESULTS frame; see ResultsFrame.
+def encode_results(frame: ResultsFrame) -> list[Buffer]:
+    """Return the buffers of a RESULTS frame.
 
     Raises:
         WireError: If the frame would be too long for its length field.
     """
+    key, sizes, payload = frame.key, frame.sizes, frame.payload
     tail = _pack_u32(sizes) if sizes else b""
     front = _RESULTS.size + len(key) + len(tail)
     tail += _padding(front)
     front += len(_padding(front))
-    end = _padding(front + payload_bytes)
+    end = _padding(front + len(payload))
     head = _RESULTS.pack(
-        _frame_length(front + payload_bytes + len(end)),
+        _frame_length(front + len(payload) + len(end)),
         RESULTS,
         len(end),
-        group_id,
-        first,
-        calls,
+        frame.group_id,
+        frame.first,
+        frame.calls,
         len(key),
         len(sizes),
-        backlog_s,
-        row_s,
-        queue_s,
-        compute_s,
-        batch_rows,
+        frame.backlog_s,
+        frame.row_s,
+        frame.queue_s,
+        frame.compute_s,
+        frame.batch_rows,
     )
-    return [head + key + tail, *parts, end] if end else [head + key + tail, *parts]
+    return [head + key + tail, payload, end] if end else [head + key + tail, payload]
 
 
 def decode_results_frame(frame: memoryview) -> ResultsFrame:
@@ -251,19 +238,10 @@ def decode_results_frame(frame: memoryview) -> ResultsFrame:
         raise WireError(f"a RESULTS frame is cut short: {error}") from error
     at += 4 * sized
     at += -at % 8
-    backlog, row, queue, compute, batch_rows = fields[8:]
+    backlog, row, queue, compute, rows = fields[8:]
+    payload = frame[at : len(frame) - end]
     return ResultsFrame(
-        group_id=group_id,
-        first=first,
-        calls=calls,
-        key=key,
-        sizes=sizes,
-        backlog_s=backlog,
-        row_s=row,
-        queue_s=queue,
-        compute_s=compute,
-        batch_rows=batch_rows,
-        payload=frame[at : len(frame) - end],
+        group_id, first, calls, key, sizes, backlog, row, queue, compute, rows, payload
     )
 
 

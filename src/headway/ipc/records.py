@@ -5,6 +5,7 @@ Not compiled: mypyc drops the annotations that msgspec reads.
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -119,7 +120,7 @@ class ResultsFrame(msgspec.Struct, gc=False):
     first: int
     calls: int
     key: bytes
-    sizes: tuple[int, ...]
+    sizes: Sequence[int]
     """Bytes of each call's pickle; empty if the result is an array."""
     backlog_s: float
     """Predicted seconds until a row that arrives now is answered."""

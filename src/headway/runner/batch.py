@@ -20,6 +20,7 @@ from headway.ipc.records import (
     OPAQUE,
     CallKey,
     FailureFrame,
+    ResultsFrame,
     record_of,
 )
 from headway.ipc.rows import (
@@ -326,18 +327,19 @@ class Answers:
         group = one.group
         try:
             frame = encode_results(
-                group_id=group.frame.group_id,
-                first=one.first,
-                calls=one.end - one.first,
-                key=result.key,
-                sizes=result.sizes,
-                parts=[result.payload],
-                payload_bytes=len(result.payload),
-                backlog_s=batch.backlog_s,
-                row_s=batch.row_s,
-                queue_s=max(batch.started_at - group.arrived_at, 0.0),
-                compute_s=batch.took_s,
-                batch_rows=batch.rows,
+                ResultsFrame(
+                    group_id=group.frame.group_id,
+                    first=one.first,
+                    calls=one.end - one.first,
+                    key=result.key,
+                    sizes=result.sizes,
+                    backlog_s=batch.backlog_s,
+                    row_s=batch.row_s,
+                    queue_s=max(batch.started_at - group.arrived_at, 0.0),
+                    compute_s=batch.took_s,
+                    batch_rows=batch.rows,
+                    payload=result.payload,
+                )
             )
         except HeadwayError as error:  # too long for a frame
             self.fail(group, one.first, one.end, error)
