@@ -14,7 +14,6 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return monotonic seconds."""
-        ...
 
 
 class MonotonicClock:

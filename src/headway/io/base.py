@@ -96,13 +96,19 @@ _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 @lru_cache(maxsize=256)
 def parse_media_type(header: str) -> tuple[str, str | None]:
     """Return (media type, charset) of a Content-Type header, in lower case."""
-    name, *parameters = header.split(";")
-    charset = None
+    name, charset = _parameter(header, "charset")
+    return name, (charset or "").strip("\"'").lower() or None
+
+
+def _parameter(text: str, wanted: str) -> tuple[str, str | None]:
+    """Return a media type in lower case, and the value of one of its parameters."""
+    name, *parameters = text.split(";")
+    found = None
     for parameter in parameters:
         key, _, value = parameter.partition("=")
-        if key.strip().lower() == "charset":
-            charset = value.strip().strip("\"'").lower() or None
-    return name.strip().lower(), charset
+        if key.strip().lower() == wanted:
+            found = value.strip()
+    return name.strip().lower(), found
 
 
 @lru_cache(maxsize=256)
@@ -153,13 +159,8 @@ def negotiate(accept: str, offered: tuple[str, ...]) -> str:
 
 
 def _accept_range(part: str) -> tuple[str, float]:
-    name, *parameters = part.split(";")
-    quality = 1.0
-    for parameter in parameters:
-        key, _, value = parameter.partition("=")
-        if key.strip().lower() == "q":
-            try:
-                quality = min(1.0, max(0.0, float(value)))
-            except ValueError:
-                quality = 0.0
-    return name.strip().lower(), quality
+    name, quality = _parameter(part, "q")
+    try:
+        return name, 1.0 if quality is None else min(1.0, max(0.0, float(quality)))
+    except ValueError:
+        return name, 0.0

@@ -20,11 +20,9 @@ class Channel(Protocol):
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         """Send whole frames, given as buffers; does nothing on a closed channel."""
-        ...
 
     def close(self) -> None:
         """Send everything given so far, then close; calls `channel_lost`."""
-        ...
 
 
 class ChannelOwner(Protocol):
@@ -32,18 +30,15 @@ class ChannelOwner(Protocol):
 
     def channel_opened(self, channel: Channel) -> None:
         """The channel can carry frames."""
-        ...
 
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
         """A whole frame came.
 
         It is read-only, and valid as long as a view of it lives.
         """
-        ...
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
         """The channel carries no more frames; called once."""
-        ...
 
 
 class LocalChannel:

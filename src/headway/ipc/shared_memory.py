@@ -204,7 +204,12 @@ class SharedMemory:
         """
         packed: list[Buffer] = []
         if self.unused:
-            packed.append(encode_unused(self._take_unused()))
+            self._unused_bytes = 0
+            starts = []
+            # One by one: another thread may add to them.
+            while self.unused:
+                starts.append(self.unused.popleft())
+            packed.append(encode_unused(starts))
         start = self._blocks.allocate(nbytes) if nbytes >= self.share_from else None
         if start is None:
             # Also if the memory is full: waiting for room would cost more.
@@ -219,14 +224,6 @@ class SharedMemory:
             at = end
         packed.append(encode_block(start, nbytes))
         return packed
-
-    def _take_unused(self) -> list[int]:
-        self._unused_bytes = 0
-        starts = []
-        # One by one: another thread may add to them.
-        while self.unused:
-            starts.append(self.unused.popleft())
-        return starts
 
     def block(self, frame: memoryview) -> memoryview:
         """Return the bytes that a BLOCK frame refers to, read-only.

@@ -65,22 +65,18 @@ class UnixChannel(asyncio.Protocol):
         memory = self._memory
         try:
             for frame in self._cutter.feed(data):
-                if memory is not None and kind_of_frame(frame) >= BLOCK:
-                    self._memory_frame(memory, frame)
-                else:
+                kind = kind_of_frame(frame)
+                if memory is None or kind < BLOCK:
                     self._owner.frame_received(self, frame)
+                elif kind == BLOCK:
+                    for inner in whole_frames(memory.block(frame)):
+                        self._owner.frame_received(self, inner)
+                else:
+                    memory.free(frame)
         except WireError as error:
             self._error = error
             if self._transport is not None:
                 self._transport.abort()
-
-    def _memory_frame(self, memory: SharedMemory, frame: memoryview) -> None:
-        """Pass on the frames of a block, or free the blocks that the peer has read."""
-        if kind_of_frame(frame) == BLOCK:
-            for inner in whole_frames(memory.block(frame)):
-                self._owner.frame_received(self, inner)
-        else:
-            memory.free(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; called by the event loop."""

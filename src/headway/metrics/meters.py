@@ -99,15 +99,12 @@ class LearnedCost(Protocol):
     @property
     def largest(self) -> int:
         """Rows of the largest batch seen; 0 before the first."""
-        ...
 
     def mean(self, rows: int) -> float:
         """Return the expected seconds of a batch."""
-        ...
 
     def tail(self, rows: int) -> float:
         """Return a pessimistic bound of the seconds of a batch."""
-        ...
 
 
 class _MethodMeters:

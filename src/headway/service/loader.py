@@ -126,13 +126,8 @@ def _import_failed(
     frames = traceback.extract_tb(error.__traceback__)
     # Prefer the user's own line to a line of a package that it calls.
     own = [frame for frame in frames if _is_users(frame.filename, working_dir)]
-    where = ""
-    if isinstance(error, SyntaxError):
-        where = f" ({error.filename}, line {error.lineno})"
-    elif own:
-        where = f" ({own[-1].filename}, line {own[-1].lineno})"
-    elif frames:
-        where = f" ({frames[-1].filename}, line {frames[-1].lineno})"
+    places = [error] if isinstance(error, SyntaxError) else own or frames
+    where = f" ({places[-1].filename}, line {places[-1].lineno})" if places else ""
     return ServiceImportError(
         f"{reference}: importing it raised {type(error).__name__}: {error}{where}"
     )

@@ -28,13 +28,11 @@ class RunnerBackend(Protocol):
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Coroutine[Any, Any, Any]:
         """Run the method and return its result."""
-        ...
 
     def call_blocking(
         self, method: MethodSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Run the method; called from threads other than the event loop's."""
-        ...
 
 
 class InProcessBackend:
