@@ -15,7 +15,8 @@ from headway.core.clock import MonotonicClock
 from headway.core.method_spec import MethodSpec
 from headway.ipc.call import CallEncoder
 from headway.ipc.channel import Channel
-from headway.ipc.records import CallsFrame, decode_call_key
+from headway.ipc.frames import parse_record
+from headway.ipc.records import CallKey, CallsFrame
 from headway.metrics import MetricsRegistry
 from headway.runner.batch import Batch
 from headway.runner.executor import (
@@ -52,7 +53,7 @@ def _batch(channel: Channel) -> Batch:
     call = CallEncoder().encode(SPEC, (np.ones((32, 4)),), {})
     payload = memoryview(b"".join(call.parts))
     frame = CallsFrame(0, call.key, (32,), (), 0, 1e12, 0.0, payload)
-    key = decode_call_key(call.key)
+    key = parse_record(call.key, CallKey)
     group = CallGroup(frame=frame, call_key=key, channel=channel, due=1e12, max_rows=32)
     group.columns = read_columns(frame, key)
     return Batch(group.take(32), 32)

@@ -24,8 +24,9 @@ from headway.ipc.frames import (
     decode_results_frame,
     encode_calls,
     encode_results,
+    parse_record,
 )
-from headway.ipc.records import ResultsFrame, decode_call_key
+from headway.ipc.records import CallKey, ResultsFrame
 from headway.ipc.rows import encode_array
 from headway.ipc.unix import UnixLink, UnixListener
 from headway.runner.receiver import read_columns
@@ -54,7 +55,7 @@ class Runner:
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
         """Answer a call."""
         calls = decode_calls(frame)
-        columns = read_columns(calls, decode_call_key(calls.key))
+        columns = read_columns(calls, parse_record(calls.key, CallKey))
         key, payload = encode_array(columns[0].copy()[:, 0], 0)
         channel.send(
             encode_results(

@@ -18,8 +18,9 @@ from headway.ipc.frames import (
     decode_results_frame,
     encode_calls,
     kind_of_frame,
+    parse_record,
 )
-from headway.ipc.records import OPAQUE, FailureFrame, decode_call_key, error_of
+from headway.ipc.records import OPAQUE, CallKey, FailureFrame, error_of
 from headway.ipc.rows import decode_results
 from headway.metrics import MetricsRegistry
 from headway.runner.batch import Answers, Batch
@@ -112,7 +113,7 @@ def group(
         )
     )
     calls = decode_calls(memoryview(frame))
-    key = decode_call_key(calls.key)
+    key = parse_record(calls.key, CallKey)
     made = CallGroup(
         frame=calls,
         call_key=key,

@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from headway.core.method_spec import MethodSpec
 from headway.errors import UsageError, WireError
 from headway.ipc.call import CallEncoder
-from headway.ipc.records import (
-    ARRAYS,
-    OPAQUE,
-    PICKLED,
-    ArgumentSpec,
-    CallKey,
-    decode_call_key,
-)
+from headway.ipc.frames import parse_record
+from headway.ipc.records import ARRAYS, OPAQUE, PICKLED, ArgumentSpec, CallKey
 from headway.ipc.rows import kind_of, raw_bytes, raw_dtype
 from tests.ipc.round_trip import spec
 
@@ -99,7 +93,7 @@ def keys(method: MethodSpec, *calls: Call) -> list[bytes]:
 def test_calls_that_may_be_merged_share_a_key(left: Call, right: Call) -> None:
     one, other = keys(spec(), left, right)
     assert one == other
-    assert decode_call_key(one).mode in (ARRAYS, PICKLED)
+    assert parse_record(one, CallKey).mode in (ARRAYS, PICKLED)
 
 
 @pytest.mark.parametrize(("left", "right"), APART)
@@ -138,7 +132,7 @@ def test_arrays_share_a_key_if_and_only_if_they_concatenate(
 
 def test_the_key_describes_the_arguments() -> None:
     encoded = CallEncoder().encode(spec(), (np.ones((2, 3)), 7), {"w": np.ones(2)})
-    key = decode_call_key(encoded.key)
+    key = parse_record(encoded.key, CallKey)
     assert key.arguments == (
         ArgumentSpec(0, "array", "<f8", (3,)),
         ArgumentSpec("w", "array", "<f8", ()),
@@ -149,7 +143,7 @@ def test_the_key_describes_the_arguments() -> None:
 
 def test_a_call_without_rows_is_opaque() -> None:
     encoded = CallEncoder().encode(spec(), (np.zeros((0, 3)),), {})
-    assert decode_call_key(encoded.key).mode == OPAQUE
+    assert parse_record(encoded.key, CallKey).mode == OPAQUE
     assert (encoded.rows, encoded.pickled) == (1, True)
 
 
@@ -158,7 +152,7 @@ def test_another_axis_counts_its_rows() -> None:
     for array in (np.ones((3, 5)), np.array([[None] * 5] * 3)):
         encoded = encoder.encode(spec(1), (array,), {})
         assert encoded.rows == 5
-        assert decode_call_key(encoded.key).arguments[0].shape == (3,)
+        assert parse_record(encoded.key, CallKey).arguments[0].shape == (3,)
 
 
 @pytest.mark.parametrize(
@@ -212,8 +206,8 @@ def test_large_arrays_travel_as_views() -> None:
 
 
 def test_bytes_that_are_not_a_key_are_a_wire_error() -> None:
-    with pytest.raises(WireError, match="a call's key does not parse"):
-        decode_call_key(b"\xff")
+    with pytest.raises(WireError, match="a CallKey does not parse"):
+        parse_record(b"\xff", CallKey)
 
 
 @pytest.mark.parametrize("dtype", ["O", "O8", "", ",", "V4", "S0", "i4,f8", "?x", "T"])

@@ -25,6 +25,7 @@ from headway.ipc.frames import (
     encode_record_frame,
     encode_results,
     kind_of_frame,
+    parse_record,
     whole_frames,
 )
 from headway.ipc.records import (
@@ -38,7 +39,6 @@ from headway.ipc.records import (
     ReadyFrame,
     ResultKey,
     ResultsFrame,
-    decode_call_key,
 )
 from headway.ipc.rows import decode_results
 
@@ -162,7 +162,7 @@ def check(frame: memoryview) -> None:
 
 def check_call_key(key: bytes) -> None:
     try:
-        assert isinstance(decode_call_key(key), CallKey)
+        assert isinstance(parse_record(key, CallKey), CallKey)
     except WireError:
         return
 
@@ -248,9 +248,11 @@ def test_a_record_that_is_nested_deeply_is_a_wire_error(kind: int) -> None:
 
 def test_a_key_that_is_nested_deeply_is_a_wire_error() -> None:
     fields = msgspec.msgpack.encode(["predict", 0, [], b"", 0])
-    assert decode_call_key(fields).method == "predict"  # further fields are left out
-    with pytest.raises(WireError, match="a call's key does not parse"):
-        decode_call_key(fields[:-1] + NESTED)
+    assert (
+        parse_record(fields, CallKey).method == "predict"
+    )  # further fields are left out
+    with pytest.raises(WireError, match="a CallKey does not parse"):
+        parse_record(fields[:-1] + NESTED, CallKey)
     fields = msgspec.msgpack.encode([ARRAYS, "<f8", [], 0, 0])
-    with pytest.raises(WireError, match="a result's key does not parse"):
+    with pytest.raises(WireError, match="a ResultKey does not parse"):
         decode_results(fields[:-1] + NESTED, [0], memoryview(b""))

@@ -10,13 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.errors import OutputError, WireError
+from headway.ipc.frames import parse_record
 from headway.ipc.records import ARRAYS, PICKLED, ResultKey
 from headway.ipc.rows import (
     decode_results,
     encode_array,
     encode_pickles,
     join,
-    result_key_of,
     rows_first,
     take,
 )
@@ -47,7 +47,7 @@ def test_rows_return_to_their_axis_unless_kept_first(dtype: Any) -> None:
     assert decode_results(form, sizes, payload)[0].shape == (2, 3)
     (rows,) = decode_results(form, sizes, payload, keep_rows_first=True)
     assert rows.shape == (3, 2)
-    assert result_key_of(form).axis == 1
+    assert parse_record(form, ResultKey).axis == 1
 
 
 def test_a_list_has_no_other_axis() -> None:
@@ -58,7 +58,7 @@ def test_a_list_has_no_other_axis() -> None:
 @pytest.mark.parametrize(
     ("form", "sizes", "payload", "says"),
     [
-        (b"\xff", [1], b"", "key does not parse"),
+        (b"\xff", [1], b"", "ResultKey does not parse"),
         (key(ARRAYS, "<f8"), [2], b"12345678", "do not add up"),
         (key(ARRAYS, "<f8"), [1], b"1234567", "do not add up"),
         (key(ARRAYS, "<f8", (3,)), [1], b"12345678", "do not add up"),
@@ -84,7 +84,7 @@ def test_garbage_raises_nothing_else(
         message = error.message
     else:
         message = "a result"
-    assert "result" in message or "array" in message
+    assert "Result" in message or "result" in message or "array" in message
 
 
 def test_a_pickle_that_cannot_be_read_is_an_output_error() -> None:

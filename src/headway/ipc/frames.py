@@ -26,11 +26,12 @@ import msgspec
 
 from headway.errors import WireError
 from headway.ipc.records import (
-    RECORD_FAULTS,
+    CallKey,
     CallsFrame,
     CancelFrame,
     FailureFrame,
     ReadyFrame,
+    ResultKey,
     ResultsFrame,
     encode_record,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "encode_record_frame",
     "encode_results",
     "kind_of_frame",
+    "parse_record",
     "whole_frames",
 ]
 
@@ -84,11 +86,12 @@ _KINDS: dict[type, int] = {
     ReadyFrame: READY,
 }
 _DECODERS: dict[type, msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in (CallKey, ResultKey, CancelFrame, FailureFrame, ReadyFrame)
 }
 
 Buffer = bytes | bytearray | memoryview
-_Record = TypeVar("_Record", bound=CancelFrame | FailureFrame | ReadyFrame)
+_Record = TypeVar("_Record", bound=msgspec.Struct)
 
 
 def _pack_u32(values: Sequence[int]) -> bytes:
@@ -261,8 +264,21 @@ def decode_record(frame: memoryview, kind: type[_Record]) -> _Record:
     """
     try:
         _, _, end = _HEAD.unpack_from(frame)
-        record: _Record = _DECODERS[kind].decode(frame[_HEAD.size : len(frame) - end])
-    except RECORD_FAULTS as error:
+    except struct.error as error:
+        raise WireError(f"a {kind.__name__} does not parse: {error}") from error
+    return parse_record(frame[_HEAD.size : len(frame) - end], kind)
+
+
+def parse_record(data: Buffer, kind: type[_Record]) -> _Record:
+    """Return a record that `encode_record` encoded.
+
+    Raises:
+        WireError: If it does not parse.
+    """
+    try:
+        record: _Record = _DECODERS[kind].decode(data)
+    # A deeply nested unknown field causes RecursionError.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"a {kind.__name__} does not parse: {error}") from error
     return record
 

@@ -4,20 +4,18 @@ ipc/frames, ipc/call and ipc/rows make and read them; api/ and runner/ use the f
 Not compiled: mypyc drops the annotations that msgspec reads.
 """
 
-import struct
 from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
 
 from headway import errors
-from headway.errors import HeadwayError, MethodNotAllowedError, WireError
+from headway.errors import HeadwayError, MethodNotAllowedError
 
 __all__ = [
     "ARRAYS",
     "OPAQUE",
     "PICKLED",
-    "RECORD_FAULTS",
     "SIMILAR_BUDGETS",
     "ArgumentSpec",
     "CallKey",
@@ -28,8 +26,6 @@ __all__ = [
     "ReadyFrame",
     "ResultKey",
     "ResultsFrame",
-    "decode_call_key",
-    "decode_result_key",
     "encode_record",
     "error_of",
     "record_of",
@@ -41,14 +37,6 @@ PICKLED: Final = 1
 """Mode of a call or result with other rows (lists, frames, ...): a pickle for each."""
 OPAQUE: Final = 2
 """Mode of a call that is never batched: a pickle of all its arguments."""
-
-RECORD_FAULTS: Final = (
-    struct.error,
-    msgspec.MsgspecError,
-    UnicodeDecodeError,
-    RecursionError,
-)
-"""Exceptions of decoding; a deeply nested unknown field causes RecursionError."""
 
 SIMILAR_BUDGETS: Final = 1.15
 """Ratio of the times left up to which two calls count as alike.
@@ -173,21 +161,6 @@ class ReadyFrame(msgspec.Struct, frozen=True):
 
 
 encode_record = msgspec.msgpack.Encoder().encode
-_decode_call_key = msgspec.msgpack.Decoder(CallKey).decode
-decode_result_key = msgspec.msgpack.Decoder(ResultKey).decode
-
-
-def decode_call_key(key: bytes) -> CallKey:
-    """Return the key of calls, as `CallEncoder` encoded it.
-
-    Raises:
-        WireError: If the bytes are not a key.
-    """
-    try:
-        return _decode_call_key(key)
-    except RECORD_FAULTS as error:
-        raise WireError(f"a call's key does not parse: {error}") from error
-
 
 _CODES: dict[type, str] = {
     kind: kind.code

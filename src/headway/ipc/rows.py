@@ -13,15 +13,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from headway.errors import OutputError, WireError
-from headway.ipc.frames import Buffer
-from headway.ipc.records import (
-    ARRAYS,
-    PICKLED,
-    RECORD_FAULTS,
-    ResultKey,
-    decode_result_key,
-    encode_record,
-)
+from headway.ipc.frames import Buffer, parse_record
+from headway.ipc.records import ARRAYS, PICKLED, ResultKey, encode_record
 
 __all__ = [
     "COPY_BELOW_BYTES",
@@ -34,7 +27,6 @@ __all__ = [
     "move_rows",
     "raw_bytes",
     "raw_dtype",
-    "result_key_of",
     "row_count",
     "rows_first",
     "take",
@@ -253,7 +245,7 @@ def decode_results(
         WireError: If the key does not parse or the bytes do not add up.
         OutputError: If a pickle cannot be read here.
     """
-    form = result_key_of(key)
+    form = parse_record(key, ResultKey)
     axis = 0 if keep_rows_first else form.axis
     results: list[Any] = []
     at = 0
@@ -275,18 +267,6 @@ def decode_results(
         results.append(move_rows(part, 0, axis) if axis else part)
         at += size
     return results
-
-
-def result_key_of(key: Buffer) -> ResultKey:
-    """Return the key of results.
-
-    Raises:
-        WireError: If it does not parse.
-    """
-    try:
-        return decode_result_key(key)
-    except RECORD_FAULTS as error:
-        raise WireError(f"a result's key does not parse: {error}") from error
 
 
 def _unpickle(blob: memoryview) -> Any:

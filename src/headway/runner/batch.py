@@ -14,12 +14,13 @@ import numpy as np
 
 from headway.errors import HeadwayError
 from headway.ipc.channel import Channel
-from headway.ipc.frames import Buffer, encode_record_frame, encode_results
+from headway.ipc.frames import Buffer, encode_record_frame, encode_results, parse_record
 from headway.ipc.records import (
     ARRAYS,
     OPAQUE,
     CallKey,
     FailureFrame,
+    ResultKey,
     ResultsFrame,
     record_of,
 )
@@ -30,7 +31,6 @@ from headway.ipc.rows import (
     join,
     kind_of,
     raw_bytes,
-    result_key_of,
     take,
 )
 from headway.runner.outcome import Failure, Outcome, Success
@@ -366,7 +366,7 @@ def _joined(parts: Sequence[Success]) -> Success:
         )[0]
         for part in parts
     ]
-    whole, axis = join(values), result_key_of(first.key).axis
+    whole, axis = join(values), parse_record(first.key, ResultKey).axis
     if kind_of(whole) == "array":
         key, raw = encode_array(whole, axis)
         return Success(first.slices, key, (), memoryview(raw))

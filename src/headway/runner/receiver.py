@@ -20,6 +20,7 @@ from headway.ipc.frames import (
     decode_record,
     encode_record_frame,
     kind_of_frame,
+    parse_record,
 )
 from headway.ipc.records import (
     ARRAYS,
@@ -28,7 +29,6 @@ from headway.ipc.records import (
     CallsFrame,
     CancelFrame,
     ReadyFrame,
-    decode_call_key,
 )
 from headway.ipc.rows import raw_dtype
 from headway.scheduling.queue import CallGroup
@@ -159,7 +159,7 @@ class RunnerReceiver:
         if key is None:
             if len(self._keys) >= _KEYS_KEPT:
                 self._keys.clear()
-            key = self._keys[calls.key] = decode_call_key(calls.key)
+            key = self._keys[calls.key] = parse_record(calls.key, CallKey)
         batching = self._methods.get(key.method)
         if batching is None:
             raise WireError(f"an API worker called the unknown method {key.method!r}")

@@ -8,8 +8,14 @@ import time
 
 from headway.errors import WireError
 from headway.ipc.channel import Channel
-from headway.ipc.frames import CALLS, decode_calls, encode_record_frame, kind_of_frame
-from headway.ipc.records import OPAQUE, ReadyFrame, decode_call_key
+from headway.ipc.frames import (
+    CALLS,
+    decode_calls,
+    encode_record_frame,
+    kind_of_frame,
+    parse_record,
+)
+from headway.ipc.records import OPAQUE, CallKey, ReadyFrame
 from headway.runner.batch import Answers, Batch
 from headway.runner.executor import FailureIsolation
 from headway.runner.receiver import read_columns
@@ -55,7 +61,7 @@ class Replica:
         if kind_of_frame(frame) != CALLS:
             raise WireError(f"a runner sent a frame of kind {kind_of_frame(frame)}")
         calls = decode_calls(frame)
-        key = decode_call_key(calls.key)
+        key = parse_record(calls.key, CallKey)
         rows = sum(calls.rows)
         group = CallGroup(
             frame=calls,
