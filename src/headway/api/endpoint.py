@@ -22,7 +22,6 @@ from headway.errors import (
     HeadwayError,
     OutputError,
 )
-from headway.http.head import Headers
 from headway.http.request import Request, error_answer, with_request_id
 from headway.metrics.meters import EndpointMeters
 from headway.service.api import Api
@@ -84,7 +83,10 @@ class ServedRequest(FunctionTask):
             else:
                 response = self.ctx.response
                 status = response.status_code
-                headers = _header_pairs(response.headers)
+                headers = tuple(
+                    (name.lower().encode("latin-1"), text.encode("latin-1"))
+                    for name, text in response.headers.items()
+                )
                 self.request.respond(status, kind, body, headers)
             endpoint.count(status, self.request)
             succeeded = True
@@ -202,10 +204,24 @@ class Endpoint:
         served.start(self._function, args)
 
     def _arguments(self, served: ServedRequest, value: Any) -> tuple[Any, ...]:
+        """Return the arguments of a function that takes the context, or nothing."""
         args = (value,) if self._api.takes_input else ()
         if not self._api.takes_context:
             return args
-        served.ctx = self._context(served.request)
+        request, trace = served.request, served.request.trace
+        served.ctx = Context(
+            request=RequestInfo(
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                headers={
+                    name.decode("latin-1"): text.decode("latin-1")
+                    for name, text in request.headers
+                },
+            ),
+            state=self._state,
+            request_id=None if trace is None else trace.request_id or None,
+        )
         return (*args, served.ctx)
 
     async def _in_thread(self, *args: Any) -> Any:
@@ -259,24 +275,6 @@ class Endpoint:
             "as in `return await runner.predict.async_run(x)`?"
         )
 
-    def _context(self, request: Request) -> Context:
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1")
-            for name, value in request.headers
-        }
-        info = RequestInfo(
-            method=request.method,
-            path=request.path,
-            query=request.query,
-            headers=headers,
-        )
-        trace = request.trace
-        return Context(
-            request=info,
-            state=self._state,
-            request_id=None if trace is None else trace.request_id or None,
-        )
-
     def _logged(
         self, error: HeadwayError, cause: BaseException, request: Request
     ) -> HeadwayError:
@@ -312,10 +310,3 @@ class Endpoint:
         meters.answers.append((status, self._now() - request.received_at))
         if not meters.is_due:
             meters.touch()
-
-
-def _header_pairs(headers: dict[str, str]) -> Headers:
-    return tuple(
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in headers.items()
-    )

@@ -30,7 +30,6 @@ class PendingCalls:
         due_from: Monotonic seconds; the earliest deadline that a call may have.
         due_to: The latest one.
         priority: Class, 0 the most urgent.
-        pickled: Whether each call is a pickle, or all are columns of arrays.
         on_expired: Called by the deadline watch when the last deadline has passed.
 
     Attributes:
@@ -51,11 +50,9 @@ class PendingCalls:
         "futures",
         "is_watched",
         "key",
-        "nbytes",
         "number",
         "on_expired",
         "open",
-        "pickled",
         "priority",
         "records",
         "sent_at",
@@ -70,7 +67,6 @@ class PendingCalls:
         due_from: float,
         due_to: float,
         priority: int,
-        pickled: bool,
         on_expired: Callable[["PendingCalls"], None],
     ) -> None:
         self.number = number
@@ -80,12 +76,10 @@ class PendingCalls:
         self.earliest = math.inf
         self.deadline = -math.inf
         self.priority = priority
-        self.pickled = pickled
         self.on_expired = on_expired
         self.calls: list[EncodedCall] = []
         self.futures: list[CallFuture] = []
         self.open = 0
-        self.nbytes = 0
         self.sent_at = 0.0
         self.is_watched = False
         self.slot: Any = None
@@ -103,7 +97,6 @@ class PendingCalls:
             self.earliest = deadline
         if deadline > self.deadline:
             self.deadline = deadline
-        self.nbytes += call.nbytes
         self.futures.append(future)
         calls = self.calls
         calls.append(call)
@@ -139,17 +132,23 @@ class PendingCalls:
             for column in range(len(calls[0].parts))
             for call in calls
         ]
+        sizes = [call.nbytes for call in calls]
+        spans = [
+            pack_call(index, record.span_ids)
+            for index, record in (self.records or {}).items()
+            if record.span_ids is not None
+        ]
         return encode_calls(
             group_id=self.number,
             key=self.key,
             rows=[call.rows for call in calls],
-            sizes=[call.nbytes for call in calls] if self.pickled else (),
+            sizes=sizes if calls[0].pickled else (),
             parts=parts,
-            payload_bytes=self.nbytes,
+            payload_bytes=sum(sizes),
             priority=self.priority,
             deadline=self.earliest - reserve_s,
             sent_at=sent_at,
-            traces=b"" if self.records is None else _pack_spans(self.records),
+            traces=b"".join(spans[:_MAX_TRACED]),
         )
 
     def settle(self, frame: ResultsFrame, results: list[Any]) -> int:
@@ -218,13 +217,3 @@ class _Done:
 
 
 _DONE: Any = _Done()
-
-
-def _pack_spans(records: dict[int, CallRecord]) -> bytes:
-    """Return the spans of the calls that have one, for the frame."""
-    packed = [
-        pack_call(index, record.span_ids)
-        for index, record in records.items()
-        if record.span_ids is not None
-    ]
-    return b"".join(packed[:_MAX_TRACED])

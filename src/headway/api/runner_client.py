@@ -240,7 +240,6 @@ class RunnerClient:
                 due_from=bucket * width_s,
                 due_to=max((bucket + 1) * width_s, deadline),
                 priority=priority,
-                pickled=call.pickled,
                 on_expired=self._expire,
             )
             self._flush_soon()

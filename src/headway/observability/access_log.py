@@ -133,7 +133,11 @@ def _write(entries: Iterable[AccessEntry], lost: int) -> None:
         made = map(_record, entries)
         records = [record for record in made if _log.filter(record)]
     if lost:
-        records.append(_lost_record(lost))
+        message = "%d requests were not logged: the log's lines are taken too slowly"
+        record = _log.makeRecord(
+            _log.name, logging.WARNING, __file__, 0, message, (lost,), None
+        )
+        records.append(record)
     for handler in _handlers(_log):
         if isinstance(handler, LineHandler):
             handler.handle_all(records)
@@ -164,13 +168,6 @@ def _record(entry: AccessEntry) -> logging.LogRecord:
             "milliseconds": milliseconds,
             "request_id": entry.request_id,
         }
-    )
-
-
-def _lost_record(lost: int) -> logging.LogRecord:
-    message = "%d requests were not logged: the log's lines are taken too slowly"
-    return _log.makeRecord(
-        _log.name, logging.WARNING, __file__, 0, message, (lost,), None
     )
 
 
