@@ -54,20 +54,6 @@ class QueueDelayEstimate:
         refused: Finds the counter of refusals by reason.
     """
 
-    __slots__ = (
-        "_answer_at",
-        "_budget_s",
-        "_deviation_s",
-        "_has_one_method",
-        "_last_priority",
-        "_method",
-        "_refused",
-        "_round_trip_s",
-        "_row_s",
-        "_runner",
-        "latest",
-    )
-
     def __init__(self, *, runner: str, refused: Callable[[str], Counter]) -> None:
         self._runner = runner
         self._refused = refused
@@ -164,8 +150,6 @@ class EarlyRejection:
         is_certain: Whether `answer_of` may refuse.
     """
 
-    __slots__ = ("_answers", "_checked", "_streak", "is_certain", "queue")
-
     def __init__(self) -> None:
         self.queue: QueueDelayEstimate | None = None
         self._streak = 0
@@ -225,8 +209,6 @@ class ConcurrencyLimit:
         most: Requests at once.
         refused: Finds the counter of refusals by reason.
     """
-
-    __slots__ = ("_most", "_refused", "serving")
 
     def __init__(self, *, most: int, refused: Callable[[str], Counter]) -> None:
         self._most = most

@@ -187,14 +187,12 @@ class Endpoint:
             meters.touch()
         try:
             value = self._decode_input(request.body, options.content_type)
-        except HeadwayError as error:
-            self.leave(served)
-            self.respond_error(request, error)
-            return
         except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
             self.leave(served)
-            failure = ApiFunctionError("the input could not be validated")
-            self.respond_error(request, self._logged(failure, error, request))
+            if not isinstance(error, HeadwayError):
+                failure = ApiFunctionError("the input could not be validated")
+                error = self._logged(failure, error, request)
+            self.respond_error(request, error)
             return
         request.on_disconnect = served.hang_up
         args = (value,) if self._takes_value_only else self._arguments(served, value)
@@ -255,13 +253,12 @@ class Endpoint:
         """Answer with the error of a function or its descriptor."""
         if not isinstance(caught, HeadwayError):
             failure = ApiFunctionError("the API function failed")
-            self.respond_error(request, self._logged(failure, caught, request))
-            return
-        error = self._explained(caught, result)
-        # A 500 is a fault in the service, so its author gets the traceback.
-        is_fault = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
-        if is_fault:
-            error = self._logged(error, error, request)
+            error = self._logged(failure, caught, request)
+        else:
+            error = self._explained(caught, result)
+            # A 500 is a fault in the service, so its author gets the traceback.
+            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                error = self._logged(error, error, request)
         self.respond_error(request, error)
 
     def _explained(self, error: HeadwayError, result: Any) -> HeadwayError:

@@ -107,10 +107,6 @@ class PendingCalls:
             self.records[count - 1] = record
         return count - 1
 
-    def rows(self, first: int, calls: int) -> list[int]:
-        """Return the rows of some calls."""
-        return [call.rows for call in self.calls[first : first + calls]]
-
     def needs_watch(self) -> bool:
         """Return whether its calls need a watch besides that of their requests.
 

@@ -339,7 +339,8 @@ class RunnerClient:
             group = self._group_of(results.group_id)
             now = self._now()
             self.queue_delay.learn(results, group.sent_at, group.deadline, now)
-            sizes = results.sizes or group.rows(results.first, results.calls)
+            answered = group.calls[results.first : results.first + results.calls]
+            sizes = results.sizes or [call.rows for call in answered]
             try:
                 values = decode_results(results.key, sizes, results.payload)
             except OutputError as error:

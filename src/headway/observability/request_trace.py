@@ -68,19 +68,6 @@ class Telemetry:
         records_stages: Whether traces record the stages and calls of their request.
     """
 
-    __slots__ = (
-        "_id_prefix",
-        "_next_id",
-        "_routes",
-        "_sampling",
-        "access_log",
-        "now",
-        "records_stages",
-        "shows_timing",
-        "traces_all",
-        "tracing",
-    )
-
     def __init__(
         self,
         *,

@@ -82,8 +82,6 @@ class Sampling:
         chance: Draws a number from 0 to 1.
     """
 
-    __slots__ = ("_bound", "_chance", "_follows_parent", "_ratio")
-
     def __init__(
         self,
         *,
