@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -112,6 +113,17 @@ class Edge:
         self.clients.append(client)
         return client
 
+    @property
+    def connections(self) -> int:
+        return len(self.server._state.connections)
+
+    async def hold(self, client: Client) -> Request:
+        """Send a request to /hold, and return it once the application has it."""
+        count = len(self.app.held)
+        client.send(b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: len(self.app.held) > count)
+        return self.app.held[-1]
+
     def pass_time(self, seconds: float) -> None:
         self.clock.time += seconds
         self.server.sweep()
@@ -153,7 +165,22 @@ async def serving(
             client.hang_up()
         await server.aclose()
         listener.close()
-        assert server.connections == 0
+        assert edge.connections == 0
+
+
+@asynccontextmanager
+async def connected(
+    config: ApiServerConfig | None = None, **options: Any
+) -> AsyncIterator[tuple[Edge, Client]]:
+    """Serve, with one client connected."""
+    async with serving(config, **options) as edge:
+        yield edge, await edge.connect()
+
+
+async def turns(count: int) -> None:
+    """Let the loop turn a number of times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], bool]) -> None:

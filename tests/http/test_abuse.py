@@ -1,9 +1,9 @@
-"""What a hostile or broken client sends: the right 4xx and a closed connection."""
+"""Hostile and broken clients get the right 4xx and a closed connection."""
 
 import pytest
 
 from headway.config.schema import ApiServerConfig
-from tests.http.edge import on_both_loops, serving, until
+from tests.http.edge import connected, on_both_loops, serving, until
 
 H = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = H + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -74,11 +74,10 @@ MALFORMED = {
 @on_both_loops
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
 @pytest.mark.parametrize("piece", [1, 100_000], ids=["bytewise", "at-once"])
-async def test_malformed_is_refused_and_nothing_after_it_is_read(
+async def test_malformed_requests_are_refused_and_later_bytes_dropped(
     data: bytes, piece: int
 ) -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok")
         assert (await client.answer()).body == b"ok"
         for start in range(0, len(data), piece):
@@ -92,13 +91,12 @@ async def test_malformed_is_refused_and_nothing_after_it_is_read(
         assert await client.rest() == b""
         assert [request.path for request in edge.app.requests] == ["/first"]
         client.writer.close()
-        await until(lambda: edge.server.connections == 0)
+        await until(lambda: edge.connections == 0)
 
 
 @on_both_loops
 async def test_garbage_after_a_pipelined_request_follows_its_answer() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n\x00\xffnonsense\r\n\r\n")
         await until(lambda: len(edge.app.rejected) == 1)
         edge.app.held[0].respond(200, b"text/plain", b"fine")
@@ -113,7 +111,7 @@ async def test_garbage_after_a_pipelined_request_follows_its_answer() -> None:
 @pytest.mark.parametrize("rest", [b"", b"abc"], ids=["announced", "sent"])
 async def test_announced_body_over_the_limit(rest: bytes) -> None:
     async with serving(ApiServerConfig(max_body_bytes=10)) as edge:
-        for _ in range(2):  # a head seen before is no way around the limit
+        for _ in range(2):  # a cached head does not bypass the limit
             client = await edge.connect()
             client.send(
                 H + b"Content-Length: 11\r\nExpect: 100-continue\r\n\r\n" + rest
@@ -132,16 +130,14 @@ async def test_announced_body_over_the_limit(rest: bytes) -> None:
 
 @on_both_loops
 async def test_the_413_reaches_a_client_that_sends_on() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (_edge, client):
         client.send(H + b"Content-Length: 50000000\r\n\r\n" + b"x" * 50_000_000)
         assert (await client.answer()).status == 413
 
 
 @on_both_loops
 async def test_chunks_over_the_limit() -> None:
-    async with serving(ApiServerConfig(max_body_bytes=10)) as edge:
-        client = await edge.connect()
+    async with connected(ApiServerConfig(max_body_bytes=10)) as (_edge, client):
         client.send(CHUNKED + b"6\r\n123456\r\n4\r\n7890\r\n0\r\n\r\n")
         assert (await client.answer()).body == b"1234567890"
         client.send(CHUNKED + b"6\r\n123456\r\n5\r\n")
@@ -163,8 +159,7 @@ async def test_chunks_over_the_limit() -> None:
     ids=["url", "open-header", "header", "many", "trailer", "many-trailers"],
 )
 async def test_headers_over_the_limits(data: bytes) -> None:
-    async with serving(ApiServerConfig(max_header_bytes=900)) as edge:
-        client = await edge.connect()
+    async with connected(ApiServerConfig(max_header_bytes=900)) as (edge, client):
         client.send(data)
         answer = await client.answer()
         assert (answer.status, answer.code) == (431, "headers_too_large")

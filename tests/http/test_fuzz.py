@@ -1,8 +1,8 @@
-"""Fuzzed clients of a real server on a real socket, beside a neighbour who asks on.
+"""Fuzzed requests to a real server on a real socket, beside a client that is served on.
 
-What is valid is answered rightly, and in order, up to what is not; that gets a 4xx and
-the end of the connection. h11, which shares no code with the server, is asked where
-requests begin and end: no bytes may be a request to one and part of another to it.
+Valid requests are answered correctly and in order. The first invalid one gets a 4xx,
+and the connection ends. h11, which shares no code with the server, parses the same
+bytes: both must agree where each request begins and ends.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from tests.http.edge import LOOPS, Client, Edge, Response, serving, until
 LIMITS = ApiServerConfig(max_header_bytes=2000, max_body_bytes=500)
 
 
-class HeaderOptions(NamedTuple):
-    """A request as its client means it."""
+class ValidRequest(NamedTuple):
+    """The bytes of a request, and how the server must understand them."""
 
     raw: bytes
     method: str
@@ -31,44 +31,44 @@ class HeaderOptions(NamedTuple):
 
 
 class Bench:
-    """A server, a loop that turns as long as a test wants, and the neighbour."""
+    """A server in its own event loop, and a second client that is never disturbed."""
 
     def __init__(self, loop_name: str) -> None:
         self._runner = asyncio.Runner(loop_factory=LOOPS[loop_name])
         self._serving = serving(LIMITS)
-        self._asked = 0
+        self._sent = 0
 
     def start(self) -> None:
         self._edge = self._runner.run(self._start())
 
     async def _start(self) -> Edge:
         edge = await self._serving.__aenter__()
-        self._neighbour = await edge.connect()
-        await self._ask_beside()
+        self._other = await edge.connect()
+        await self._check_other_client()
         return edge
 
     def close(self) -> None:
         self._runner.run(self._serving.__aexit__(None, None, None))
         self._runner.close()
 
-    async def _ask_beside(self) -> None:
-        """Ask as the neighbour, who keeps one connection throughout."""
-        self._asked += 1
-        body = b"neighbour %d" % self._asked
-        self._neighbour.send(
-            b"POST /beside HTTP/1.1\r\nHost: n\r\nContent-Length: %d\r\n\r\n%b"
+    async def _check_other_client(self) -> None:
+        """Send a request on a second connection, which stays open throughout."""
+        self._sent += 1
+        body = b"other %d" % self._sent
+        self._other.send(
+            b"POST /other HTTP/1.1\r\nHost: n\r\nContent-Length: %d\r\n\r\n%b"
             % (len(body), body)
         )
-        answer = await self._neighbour.answer()
+        answer = await self._other.answer()
         assert (answer.status, answer.body) == (200, body)
 
     def run(self, data: bytes, cuts: list[int], methods: list[str]) -> "Outcome":
-        """Send `data` in pieces, then the end of input; return what came of it.
+        """Send `data` in pieces, then the end of input; return answers and requests.
 
         Args:
-            data: What the client sends.
-            cuts: Where it pauses.
-            methods: Of the first requests, as answers to HEAD have no body.
+            data: All bytes that the client sends.
+            cuts: Offsets at which it pauses.
+            methods: Methods of the first requests: answers to HEAD have no body.
         """
         return self._runner.run(self._run(data, cuts, methods))
 
@@ -83,30 +83,30 @@ class Bench:
             edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
             for start, end in itertools.pairwise(edges):
                 client.send(data[start:end])
-                await self._ask_beside()  # by then the server has read it
-            # A client that stops amid a request is refused; others are left alone.
+                await self._check_other_client()  # by then the server has read it
+            # Within a request, the end of input is an error; otherwise it is not.
             if client.writer.can_write_eof():
                 client.writer.write_eof()
             answers = [answer async for answer in _answers(client, methods)]
             client.hang_up()
-            await until(lambda: edge.server.connections == 1)
-            await self._ask_beside()
+            await until(lambda: edge.connections == 1)
+            await self._check_other_client()
         assert asyncio.all_tasks() <= tasks
         requests = [
             (r.method, _target(r.head.raw_path, r.query), r.body)
             for r in edge.app.requests
-            if r.path != "/beside"
+            if r.path != "/other"
         ]
         return Outcome(answers, requests, [e.status for e in edge.app.rejected])
 
 
 class Outcome(NamedTuple):
     answers: list[Response]
-    """Whole ones, in order, up to the end of the connection."""
+    """Complete answers, in order, up to the end of the connection."""
     requests: list[tuple[str, str, bytes]]
-    """What came to the application: method, target, body."""
+    """Requests that the application received: method, target, body."""
     refusals: list[int]
-    """Statuses of what the server itself refused."""
+    """Statuses of the requests that the server itself refused."""
 
 
 def _target(path: bytes, query: str) -> str:
@@ -129,7 +129,7 @@ async def _answers(client: Client, methods: list[str]) -> AsyncIterator[Response
             return
         length = int(answer.headers["content-length"])
         if answer.headers.get("connection") == "close":
-            # Whether what was refused is a HEAD, the server knows better.
+            # A refused request may be a HEAD: then there is no body.
             answer.body = await client.rest()
             assert len(answer.body) in (0, length)
         elif not is_head:
@@ -145,7 +145,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     made.close()
 
 
-# --- what is valid
+# --- valid requests
 
 NAMES = st.text("abcXYZ019-_", min_size=1, max_size=8).map(lambda t: "x-" + t)
 VALUES = st.text("abc ;,=\"'/0", max_size=20).map(str.strip)
@@ -153,7 +153,7 @@ BODIES = st.binary(max_size=120)
 
 
 @st.composite
-def asked(draw: st.DrawFn) -> HeaderOptions:
+def valid(draw: st.DrawFn) -> ValidRequest:
     """A valid request that leaves its connection open."""
     method = draw(st.sampled_from(["GET", "POST", "PUT", "HEAD", "DELETE"]))
     target = draw(st.sampled_from(["/", "/a%20b?c=d", "/x/y", "/q?x=%00&y"]))
@@ -173,10 +173,10 @@ def asked(draw: st.DrawFn) -> HeaderOptions:
         sent = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
         sent += b"0\r\n" + draw(st.sampled_from([b"", b"T: v\r\n"])) + b"\r\n"
     raw = "\r\n".join([*lines, "", ""]).encode() + sent
-    return HeaderOptions(raw, method, target, body)
+    return ValidRequest(raw, method, target, body)
 
 
-# --- what is not
+# --- invalid bytes
 
 POST = b"POST /x HTTP/1.1\r\nHost: h\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -184,7 +184,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @st.composite
 def bad_line(draw: st.DrawFn) -> tuple[bytes, set[int]]:
-    """A head with one line too many, at any place among good ones."""
+    """A head with one bad line, anywhere among good ones."""
     lines = [f"{n}: {v}".encode() for n, v in draw(st.lists(st.tuples(NAMES, VALUES)))]
     lines = [b"Host: h", b"Content-Length: 5", *lines[:5]]
     bad, statuses = draw(
@@ -247,7 +247,7 @@ BAD_ENDS = st.sampled_from(
 )
 CUT_SHORT = st.builds(
     lambda request, at: (request.raw[: 1 + at % (len(request.raw) - 1)], {400}),
-    asked(),
+    valid(),
     st.integers(0, 1000),
 )
 GARBAGE = st.one_of(bad_line(), BAD_ENDS, CUT_SHORT)
@@ -258,9 +258,9 @@ FUZZ = settings(max_examples=60, deadline=None)
 
 @seed(3)
 @FUZZ
-@given(st.lists(asked(), max_size=5), CUTS)
-def test_what_is_valid_is_answered_in_order(
-    bench: Bench, requests: list[HeaderOptions], cuts: list[int]
+@given(st.lists(valid(), max_size=5), CUTS)
+def test_valid_requests_are_answered_in_order(
+    bench: Bench, requests: list[ValidRequest], cuts: list[int]
 ) -> None:
     got = bench.run(
         b"".join(r.raw for r in requests), cuts, [r.method for r in requests]
@@ -274,16 +274,21 @@ def test_what_is_valid_is_answered_in_order(
 
 @seed(4)
 @FUZZ
-@given(st.lists(asked(), max_size=4), GARBAGE, st.lists(asked(), max_size=2), CUTS)
-def test_garbage_gets_its_4xx_after_the_answers_before_it(
+@given(
+    st.lists(valid(), max_size=4),
+    GARBAGE,
+    st.lists(valid(), max_size=2),
+    CUTS,
+)
+def test_invalid_bytes_get_a_4xx_after_earlier_answers(
     bench: Bench,
-    requests: list[HeaderOptions],
+    requests: list[ValidRequest],
     garbage: tuple[bytes, set[int]],
-    after: list[HeaderOptions],
+    after: list[ValidRequest],
     cuts: list[int],
 ) -> None:
     bad, statuses = garbage
-    # Behind a request that was cut short, further bytes would be its rest.
+    # After an incomplete request, further bytes would complete it.
     tail = b"" if statuses == {400} and _is_open(bad) else _joined(after)
     got = bench.run(
         _joined(requests) + bad + tail, cuts, [request.method for request in requests]
@@ -297,7 +302,7 @@ def test_garbage_gets_its_4xx_after_the_answers_before_it(
     assert refusal.headers["connection"] == "close"
 
 
-def _joined(requests: list[HeaderOptions]) -> bytes:
+def _joined(requests: list[ValidRequest]) -> bytes:
     return b"".join(request.raw for request in requests)
 
 
@@ -329,7 +334,7 @@ def _read_by_h11(data: bytes) -> tuple[list[tuple[str, str, bytes]], bool]:
         data = connection.trailing_data[0]
 
 
-# --- what may be either
+# --- bytes of any kind
 
 FRAGMENTS = st.sampled_from(
     [
@@ -346,22 +351,22 @@ FRAGMENTS = st.sampled_from(
 @st.composite
 def spliced(draw: st.DrawFn) -> bytes:
     """Valid requests, cut, mixed with each other and with fragments."""
-    stream = bytearray(_joined(draw(st.lists(asked(), min_size=1, max_size=3))))
+    stream = bytearray(_joined(draw(st.lists(valid(), min_size=1, max_size=3))))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(stream)))
-        new = draw(FRAGMENTS | st.binary(max_size=3) | asked().map(_second_half))
+        new = draw(FRAGMENTS | st.binary(max_size=3) | valid().map(_second_half))
         stream[at : at + draw(st.integers(0, 9))] = new
     return bytes(stream)
 
 
-def _second_half(request: HeaderOptions) -> bytes:
+def _second_half(request: ValidRequest) -> bytes:
     return request.raw[len(request.raw) // 2 :]
 
 
 @seed(5)
 @settings(FUZZ, max_examples=150)
 @given(spliced(), CUTS)
-def test_no_bytes_are_another_request_to_h11(
+def test_h11_reads_the_same_requests(
     bench: Bench, stream: bytes, cuts: list[int]
 ) -> None:
     theirs, _ = _read_by_h11(stream)
@@ -369,7 +374,7 @@ def test_no_bytes_are_another_request_to_h11(
     count = len(got.requests)
     assert [(method, body) for method, _, body in got.requests] == [
         (method, body) for method, _, body in theirs[:count]
-    ], "h11 reads other requests"
+    ], "h11 reads different requests"
     assert [answer.status for answer in got.answers] == [200] * count + got.refusals
     assert len(got.refusals) <= 1
     for status in got.refusals:

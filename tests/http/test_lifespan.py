@@ -12,7 +12,7 @@ from headway.http.asgi.bridge import Receive, Scope, Send
 from headway.http.asgi.stack import Lifespan
 
 
-async def living(scope: Scope, receive: Receive, send: Send) -> None:
+async def well_behaved(scope: Scope, receive: Receive, send: Send) -> None:
     assert scope["type"] == "lifespan"
     assert (await receive())["type"] == "lifespan.startup"
     scope["state"]["kept"] = 1
@@ -22,8 +22,8 @@ async def living(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def test_a_life() -> None:
-    lifespan = Lifespan(living, "it")
+async def test_startup_and_shutdown() -> None:
+    lifespan = Lifespan(well_behaved, "it")
     await lifespan.startup()
     assert lifespan.state == {"kept": 1}
     await lifespan.shutdown(5)
@@ -41,7 +41,7 @@ async def returning(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("app", [http_only, returning])
-async def test_one_that_knows_no_lifespan_has_none(
+async def test_an_application_without_lifespan_is_served(
     app: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "headway.http.asgi.stack")
@@ -51,8 +51,8 @@ async def test_one_that_knows_no_lifespan_has_none(
     await lifespan.shutdown()
 
 
-async def test_one_that_never_began_can_be_closed() -> None:
-    lifespan = Lifespan(living, "it")
+async def test_shutdown_without_startup_does_nothing() -> None:
+    lifespan = Lifespan(well_behaved, "it")
     await lifespan.shutdown(5)
     assert lifespan.state == {}
 
@@ -64,7 +64,7 @@ async def test_one_that_never_began_can_be_closed() -> None:
         ("", "it does not say why"),
     ],
 )
-async def test_a_failed_start(message: str, reason: str) -> None:
+async def test_a_failed_startup(message: str, reason: str) -> None:
     async def failing(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": message})
@@ -77,7 +77,7 @@ async def test_a_failed_start(message: str, reason: str) -> None:
     await lifespan.shutdown()
 
 
-async def test_a_start_that_is_given_up_leaves_no_task() -> None:
+async def test_a_cancelled_startup_leaves_no_task() -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,7 +124,7 @@ async def hanging_at_the_end(scope: Scope, receive: Receive, send: Send) -> None
         (hanging_at_the_end, 0.01, "it has not ended within 0.01 s"),
     ],
 )
-async def test_a_bad_end_is_logged(
+async def test_a_failed_shutdown_is_logged(
     app: object, timeout_s: float, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     lifespan = Lifespan(app, "it")  # type: ignore[arg-type]
@@ -133,7 +133,7 @@ async def test_a_bad_end_is_logged(
     assert text in caplog.text
 
 
-async def test_one_that_does_not_let_go_is_left_behind(
+async def test_an_application_that_ignores_cancellation_is_abandoned(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     released = asyncio.Event()

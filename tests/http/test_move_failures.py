@@ -85,7 +85,7 @@ async def test_a_connection_that_cannot_be_taken_is_not_read(
             await until(lambda: one.moved == 1)
             await ask(client, b"mine")
             assert [r.body for r in two.edge.app.requests] == [b"mine"]
-            assert two.edge.server.connections == 1
+            assert two.edge.connections == 1
             far.setblocking(False)
             assert far.recv(1000) == post(b"not yours")
 

@@ -192,10 +192,10 @@ async def test_no_request_is_lost_or_doubled_while_all_connections_move(
 
         async def keep_asking(number: int) -> int:
             client = await chance.choice(all_of_them).edge.connect()
-            asked = 0
+            sent = 0
             while not over:
                 bodies = [
-                    b"%d:%d" % (number, asked + i) for i in range(chance.randint(1, 3))
+                    b"%d:%d" % (number, sent + i) for i in range(chance.randint(1, 3))
                 ]
                 for body in bodies:
                     whole = post(body)
@@ -207,11 +207,11 @@ async def test_no_request_is_lost_or_doubled_while_all_connections_move(
                 for body in bodies:
                     answer = await client.answer()
                     assert (answer.status, answer.body) == (200, body)
-                asked += len(bodies)
-            return asked
+                sent += len(bodies)
+            return sent
 
         tasks = [asyncio.create_task(keep_asking(number)) for number in range(12)]
-        await until(lambda: sum(w.edge.server.connections for w in all_of_them) == 12)
+        await until(lambda: sum(w.edge.connections for w in all_of_them) == 12)
         while sum(worker.moved for worker in all_of_them) < 400:
             for worker in all_of_them:
                 worker.move_all(chance.randrange(3))
@@ -220,9 +220,9 @@ async def test_no_request_is_lost_or_doubled_while_all_connections_move(
             if chance.random() < 0.2:
                 chance.choice(all_of_them).balancer.keep_leaving()
         over = True
-        asked = await asyncio.gather(*tasks)
-        assert sum(asked) == sum(len(w.edge.app.requests) for w in all_of_them)
-        assert sum(w.edge.server.connections for w in all_of_them) == 12
+        sent = await asyncio.gather(*tasks)
+        assert sum(sent) == sum(len(w.edge.app.requests) for w in all_of_them)
+        assert sum(w.edge.connections for w in all_of_them) == 12
 
 
 @on_both_loops
@@ -239,7 +239,7 @@ async def test_a_busy_worker_moves_connections_by_itself(
             two.edge.clock.time = one.edge.clock.time
             for client in clients:
                 await ask(client, b"busy")
-        await until(lambda: two.edge.server.connections == 1)
+        await until(lambda: two.edge.connections == 1)
         for client in clients:
             await ask(client, b"fine")
         # One came a moment ago, and one of one is the whole load.

@@ -6,7 +6,7 @@ import pytest
 
 from headway.config.schema import ApiServerConfig
 from headway.http.server_state import MAX_PIPELINED
-from tests.http.edge import Client, on_both_loops, serving, until
+from tests.http.edge import Client, connected, on_both_loops, serving, until
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 
@@ -23,8 +23,7 @@ def get(path: str, *headers: str) -> bytes:
 
 @on_both_loops
 async def test_one_connection_carries_many_requests() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         for number in range(20):
             body = b"%d" % number * (number % 3)
             client.send(post("/a%20b?c=d", body))
@@ -37,13 +36,12 @@ async def test_one_connection_carries_many_requests() -> None:
         assert request.header(b"content-length") == b"2"
         assert request.headers[0] == (b"host", b"x")
         assert request.received_at == edge.clock.time
-        assert edge.server.connections == 1
+        assert edge.connections == 1
 
 
 @on_both_loops
-async def test_the_same_head_is_one_object_and_each_body_its_own() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+async def test_equal_heads_are_parsed_once() -> None:
+    async with connected() as (edge, client):
         for body in (b"one", b"two", b"six"):
             client.send(post("/", body))
             assert (await client.answer()).body == body
@@ -53,8 +51,7 @@ async def test_the_same_head_is_one_object_and_each_body_its_own() -> None:
 
 @on_both_loops
 async def test_pipelined_answers_keep_the_order_of_requests() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(b"".join(post(f"/hold/{n}", b"%d" % n) for n in range(5)))
         client.send(post("/echo", b"5"))
         await until(lambda: len(edge.app.requests) == 6)
@@ -66,8 +63,7 @@ async def test_pipelined_answers_keep_the_order_of_requests() -> None:
 
 @on_both_loops
 async def test_many_pipelined_requests_in_one_packet() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (_edge, client):
         client.send(get("/") * 3000)
         for _ in range(3000):
             assert (await client.answer()).status == 200
@@ -75,8 +71,7 @@ async def test_many_pipelined_requests_in_one_packet() -> None:
 
 @on_both_loops
 async def test_chunked_body_with_extension_and_trailer() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (_edge, client):
         head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         client.send(head + b"3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nT: v\r\n\r\n")
         assert (await client.answer()).body == b"abc0123456789"
@@ -87,8 +82,7 @@ async def test_chunked_body_with_extension_and_trailer() -> None:
 
 @on_both_loops
 async def test_expect_100_continue() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (_edge, client):
         data = post("/", b"body", "Expect: 100-continue")
         client.send(data[:-4])
         assert (await client.answer()).status == 100
@@ -100,8 +94,7 @@ async def test_expect_100_continue() -> None:
 
 @on_both_loops
 async def test_100_continue_does_not_overtake_an_answer() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(get("/hold") + post("/", b"body", "Expect: 100-continue")[:-4])
         await until(lambda: len(edge.app.held) == 1)
         edge.app.held[0].respond(200, b"text/plain", b"first")
@@ -113,8 +106,7 @@ async def test_100_continue_does_not_overtake_an_answer() -> None:
 
 @on_both_loops
 async def test_head_is_answered_without_the_body() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(b"HEAD /hold HTTP/1.1\r\nHost: x\r\n\r\n" + get("/"))
         await until(lambda: len(edge.app.held) == 1)
         edge.app.held[0].respond(200, b"text/plain", b"12345")
@@ -125,8 +117,7 @@ async def test_head_is_answered_without_the_body() -> None:
 @on_both_loops
 @pytest.mark.parametrize("status", [204, 304])
 async def test_bodiless_status_has_no_length(status: int) -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(get("/hold") + get("/"))
         await until(lambda: len(edge.app.held) == 1)
         edge.app.held[0].respond(status, b"", b"ignored")
@@ -147,8 +138,7 @@ async def test_bodiless_status_has_no_length(status: int) -> None:
     ids=["close", "http-1.0", "http-1.0-keep-alive"],
 )
 async def test_connection_header(request_bytes: bytes, connection: str) -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (_edge, client):
         client.send(request_bytes)
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (200, connection)
@@ -161,8 +151,7 @@ async def test_connection_header(request_bytes: bytes, connection: str) -> None:
 
 @on_both_loops
 async def test_nothing_is_read_after_connection_close() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(get("/", "Connection: close") + get("/second"))
         assert (await client.answer()).status == 200
         assert await client.rest() == b""
@@ -171,11 +160,9 @@ async def test_nothing_is_read_after_connection_close() -> None:
 
 @on_both_loops
 async def test_response_headers_are_sent_and_checked() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
-        client.send(get("/hold"))
-        await until(lambda: len(edge.app.held) == 1)
-        edge.app.held[0].respond(405, b"text/plain", b"no", ((b"allow", b"POST"),))
+    async with connected() as (edge, client):
+        held = await edge.hold(client)
+        held.respond(405, b"text/plain", b"no", ((b"allow", b"POST"),))
         assert (await client.answer()).headers["allow"] == "POST"
         client.send(get("/hold"))
         await until(lambda: len(edge.app.held) == 2)
@@ -188,8 +175,7 @@ async def test_response_headers_are_sent_and_checked() -> None:
 
 @on_both_loops
 async def test_a_second_answer_is_ignored() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(get("/"))
         await client.answer()
         edge.app.requests[0].respond(200, b"text/plain", b"again")
@@ -201,8 +187,7 @@ async def test_a_second_answer_is_ignored() -> None:
 async def test_a_raising_application_is_answered_with_500(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (_edge, client):
         for _ in range(2):  # the first parses the head, the second finds it
             client.send(get("/raise"))
             answer = await client.answer()
@@ -215,8 +200,7 @@ async def test_a_raising_application_is_answered_with_500(
 
 @on_both_loops
 async def test_an_upgrade_is_not_followed_and_its_body_read() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (_edge, client):
         client.send(post("/", b"body", "Connection: Upgrade", "Upgrade: h2c") * 2)
         assert (await client.answer()).body == b"body"
         assert (await client.answer()).body == b"body"
@@ -224,8 +208,7 @@ async def test_an_upgrade_is_not_followed_and_its_body_read() -> None:
 
 @on_both_loops
 async def test_targets_in_absolute_and_asterisk_form() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(b"GET http://h:1/p%C3%A4?q HTTP/1.1\r\nHost: h\r\n\r\n")
         client.send(b"\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n")
         await client.answer()
@@ -237,16 +220,15 @@ async def test_targets_in_absolute_and_asterisk_form() -> None:
 
 @on_both_loops
 @pytest.mark.parametrize("held", [1, 3])
-async def test_hanging_up_is_told_to_the_handler_once(held: int) -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+async def test_a_disconnect_is_reported_once(held: int) -> None:
+    async with connected() as (edge, client):
         client.send(get("/hold") * held)
         await until(lambda: len(edge.app.held) == held)
         calls: list[int] = []
         for number, request in enumerate(edge.app.held):
             request.on_disconnect = lambda number=number: calls.append(number)
         client.writer.close()
-        await until(lambda: edge.server.connections == 0)
+        await until(lambda: edge.connections == 0)
         assert calls == list(range(held))
         for request in edge.app.held:
             assert request.disconnected
@@ -254,23 +236,20 @@ async def test_hanging_up_is_told_to_the_handler_once(held: int) -> None:
 
 
 @on_both_loops
-async def test_an_answered_request_hears_of_no_hang_up() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
-        client.send(get("/hold"))
-        await until(lambda: len(edge.app.held) == 1)
-        request = edge.app.held[0]
+async def test_no_disconnect_is_reported_after_the_answer() -> None:
+    async with connected() as (edge, client):
+        held = await edge.hold(client)
+        request = held
         request.on_disconnect = lambda: pytest.fail("it was answered")
         request.respond(200, b"text/plain", b"")
         client.hang_up()
-        await until(lambda: edge.server.connections == 0)
+        await until(lambda: edge.connections == 0)
         assert not request.disconnected
 
 
 @on_both_loops
 async def test_reading_pauses_while_many_requests_wait() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.send(post("/hold", b"x") * 100)
         await until(lambda: len(edge.app.held) == MAX_PIPELINED)
         client.send(post("/hold", b"y") * 10)
@@ -284,8 +263,7 @@ async def test_reading_pauses_while_many_requests_wait() -> None:
 
 @on_both_loops
 async def test_waiting_bodies_count_too() -> None:
-    async with serving(ApiServerConfig(max_body_bytes=1000)) as edge:
-        client = await edge.connect()
+    async with connected(ApiServerConfig(max_body_bytes=1000)) as (edge, client):
         client.send(post("/hold", b"x" * 900) * 10)
         await until(lambda: len(edge.app.held) == 2)
         for done in range(10):
@@ -297,8 +275,7 @@ async def test_waiting_bodies_count_too() -> None:
 
 @on_both_loops
 async def test_a_client_that_does_not_take_answers_is_not_read() -> None:
-    async with serving() as edge:
-        client = await edge.connect()
+    async with connected() as (edge, client):
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         body = b"x" * 1_000_000
         client.send(post("/", body) * 40)
@@ -331,8 +308,10 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 @on_both_loops
 async def test_tls() -> None:
     server_ssl, client_ssl = contexts()
-    async with serving(server_ssl=server_ssl, client_ssl=client_ssl) as edge:
-        client = await edge.connect()
+    async with connected(server_ssl=server_ssl, client_ssl=client_ssl) as (
+        edge,
+        client,
+    ):
         for size in (0, 10, 300_000):
             client.send(post("/", b"b" * size))
             assert len((await client.answer()).body) == size
@@ -346,8 +325,10 @@ async def test_tls() -> None:
 @on_both_loops
 async def test_tls_drain() -> None:
     server_ssl, client_ssl = contexts()
-    async with serving(server_ssl=server_ssl, client_ssl=client_ssl) as edge:
-        client = await edge.connect()
+    async with connected(server_ssl=server_ssl, client_ssl=client_ssl) as (
+        edge,
+        client,
+    ):
         client.send(get("/"))
         await client.answer()
         await edge.server.drain(10)

@@ -10,7 +10,7 @@ import pytest
 from headway.config.schema import ApiServerConfig
 from headway.errors import ConfigError
 from headway.http.server import server_context
-from tests.http.edge import on_both_loops, serving
+from tests.http.edge import connected, on_both_loops
 from tests.http.test_protocol import CERTIFICATES, get
 
 CERTIFICATE = str(CERTIFICATES / "localhost.pem")
@@ -41,7 +41,7 @@ def test_a_key_with_a_password(locked_key: str) -> None:
         )
 
     assert server_context(settings("open sesame")) is not None
-    for wrong in (None, "guess"):  # and nobody is asked on the terminal
+    for wrong in (None, "guess"):  # no prompt on the terminal
         with pytest.raises(ConfigError, match="ssl_keyfile"):
             server_context(settings(wrong))
 
@@ -70,8 +70,7 @@ async def test_clients_without_a_certificate_are_refused() -> None:
     known = ssl.create_default_context(cafile=CERTIFICATE)
     known.load_cert_chain(CERTIFICATE, KEY)
     known.set_alpn_protocols(["h2", "http/1.1"])
-    async with serving(server_ssl=server_ssl, client_ssl=known) as edge:
-        client = await edge.connect()
+    async with connected(server_ssl=server_ssl, client_ssl=known) as (edge, client):
         chosen = client.writer.get_extra_info("ssl_object").selected_alpn_protocol()
         assert chosen == "http/1.1"
         client.send(get("/"))

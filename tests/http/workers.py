@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from headway.http import balancer
 from headway.http.balancer import ConnectionBalancer, may_move
 from headway.http.connection import Connection
 from headway.http.load_table import SharedLoadTable
@@ -19,9 +22,7 @@ NEVER_S = 3600.0
 class Worker:
     """A server and its balancer; the tests say what moves, unless given an interval."""
 
-    def __init__(
-        self, index: int, folder: Path, interval_s: float, answer_s: float
-    ) -> None:
+    def __init__(self, index: int, folder: Path) -> None:
         self._cells = memoryview(bytearray(8)).cast("q")
         paths = [str(folder / f"a{number}") for number in range(3)]
         self.path = paths[index]
@@ -31,8 +32,6 @@ class Worker:
             table=self.table,
             paths=paths,
             moved=Counter(self._cells, 0, CONNECTIONS_MOVED),
-            interval_s=interval_s,
-            answer_s=answer_s,
         )
         self.edge: Edge
 
@@ -54,8 +53,11 @@ class Worker:
 async def workers(
     folder: Path, count: int = 2, *, interval_s: float = NEVER_S, answer_s: float = 5.0
 ) -> AsyncIterator[list[Worker]]:
-    made = [Worker(index, folder, interval_s, answer_s) for index in range(count)]
+    made = [Worker(index, folder) for index in range(count)]
     async with AsyncExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(balancer, "_INTERVAL_S", interval_s)
+        patch.setattr(balancer, "_ANSWER_S", answer_s)
         for worker in made:
             worker.edge = await stack.enter_async_context(
                 serving(balancer=worker.balancer)

@@ -31,6 +31,8 @@ GAP = 0.3
 
 _CORE_CONNECTIONS = 16
 """New connections go where loads are low: a whole core counts as 16 connections."""
+_INTERVAL_S = 0.25
+"""Between two looks at the loads."""
 _SUSTAINED_S = 0.5
 """Time for which the gap must last before a move: most bursts end before it pays."""
 _REST_S = 1.0
@@ -39,6 +41,8 @@ _STAY_S = 5.0
 """A moved connection stays at least this long."""
 _RECENT_S = 1.0
 """Connections without a request in this time are no part of the load."""
+_ANSWER_S = 0.25
+"""In which another worker must take a connection, which nobody serves until then."""
 _MAX_MOVED = 8
 """Connections in one move; a queue of datagrams often holds no more than 10."""
 
@@ -101,9 +105,6 @@ class ConnectionBalancer:
         table: The loads of all workers.
         paths: Sockets on which the workers receive connections; none: nothing moves.
         moved: Counts connections that another worker took.
-        interval_s: Between two looks at the loads.
-        answer_s: Time in which another worker must take a connection, which nobody
-            serves until then.
     """
 
     def __init__(
@@ -113,15 +114,11 @@ class ConnectionBalancer:
         table: SharedLoadTable,
         paths: Sequence[str],
         moved: Counter,
-        interval_s: float = 0.25,
-        answer_s: float = 0.25,
     ) -> None:
         self._index = index
         self._table = table
         self._paths = paths
         self._moved = moved
-        self._interval_s = interval_s
-        self._answer_s = answer_s
         self._state: ServerState | None = None
         self._adopt: Callable[[socket.socket], None]
         self._timer: asyncio.TimerHandle | None = None
@@ -154,7 +151,7 @@ class ConnectionBalancer:
 
     def _look_later(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._interval_s, self._look)
+        self._timer = loop.call_later(_INTERVAL_S, self._look)
 
     async def aclose(self) -> None:
         """Take part no longer; each move in progress ends on one side."""
@@ -292,7 +289,7 @@ class ConnectionBalancer:
                 return False
             rights = array.array("i", (descriptor, theirs.fileno()))
             loop = asyncio.get_running_loop()
-            timer = loop.call_later(self._answer_s, _shut, ours)
+            timer = loop.call_later(_ANSWER_S, _shut, ours)
             self._offers.add(ours)
             ours.setblocking(False)
             try:

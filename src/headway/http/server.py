@@ -84,11 +84,6 @@ class HttpServer:
         )
         self._connections: set[Connection] = self._state.connections
 
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._connections)
-
     async def start(self) -> None:
         """Listen and serve.
 

@@ -1,4 +1,4 @@
-"""An ASGI application whose requests are acted by the test, on a native server."""
+"""An ASGI application on a native server, whose requests a test answers itself."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,21 +12,21 @@ from tests.http.edge import Client, Edge, serving
 HEADERS = [(b"Content-Type", b"text/plain")]
 
 
-class Stage:
-    """An application whose every request is acted by the test."""
+class ScriptedApp:
+    """Queues each request for the test, which answers it by a ScriptedRequest."""
 
     def __init__(self) -> None:
-        self.acts: asyncio.Queue[Act] = asyncio.Queue(maxsize=9)
+        self.requests: asyncio.Queue[ScriptedRequest] = asyncio.Queue(maxsize=9)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        act = Act(scope, receive, send)
-        await self.acts.put(act)
-        await act.ended.wait()
-        if act.error is not None:
-            raise act.error
+        call = ScriptedRequest(scope, receive, send)
+        await self.requests.put(call)
+        await call.ended.wait()
+        if call.error is not None:
+            raise call.error
 
 
-class Act:
+class ScriptedRequest:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.receive = receive
@@ -54,15 +54,15 @@ class Act:
 
 
 @asynccontextmanager
-async def staged(
+async def serving_app(
     app: AsgiApp | None = None, config: ApiServerConfig | None = None, **options: Any
-) -> AsyncIterator[tuple[Edge, Stage]]:
+) -> AsyncIterator[tuple[Edge, ScriptedApp]]:
     """Serve all but /native by an ASGI application."""
-    stage = Stage()
+    scripted = ScriptedApp()
     async with serving(
         config,
         wrap=lambda native: AsgiBridge(
-            app=app or stage,
+            app=app or scripted,
             native=native,
             is_native=lambda path: path.startswith("/native"),
             state={"kept": 1},
@@ -70,7 +70,20 @@ async def staged(
         ),
         **options,
     ) as edge:
-        yield edge, stage
+        yield edge, scripted
+
+
+@asynccontextmanager
+async def calling(
+    data: bytes = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+) -> AsyncIterator[tuple[Client, ScriptedRequest]]:
+    """Serve, with one client, whose request the application has received."""
+    async with serving_app() as (edge, app):
+        client = await edge.connect()
+        client.send(data)
+        call = await app.requests.get()
+        yield client, call
+        call.end()
 
 
 async def chunk(client: Client) -> bytes:
