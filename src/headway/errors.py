@@ -92,7 +92,9 @@ class HeadwayError(Exception):
     def with_error_id(self, error_id: str) -> Self:
         """Return a copy that names the log's traceback by its id."""
         error = self.copied()
-        error.message += f"; the log has the traceback under error id {error_id}"
+        error.message = (
+            f"{error.message}; the log has the traceback under error id {error_id}"
+        )
         error.error_id = error_id
         error.args = (error.message,)
         return error

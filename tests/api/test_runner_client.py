@@ -302,3 +302,16 @@ async def test_frames_that_no_runner_sends_raise() -> None:
         wire.say(
             encode_record_frame(FailureFrame(99, 0, 1, ErrorRecord("internal", "?")))
         )
+
+
+async def test_a_call_that_failed_can_still_be_cancelled_before_it_goes_on() -> None:
+    wire = Wire()
+    tasks = [wire.call(), wire.call()]
+    calls = await wire.calls()
+    failure = FailureFrame(calls.group_id, 0, 1, ErrorRecord("model_failed", "no"))
+    wire.say(encode_record_frame(failure))
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in ended] == [asyncio.CancelledError] * 2
+    assert await wire.cancelled() == (1,)

@@ -42,3 +42,9 @@ def test_a_users_class_is_copied_without_calling_it() -> None:
         == "age has drifted; the log has the traceback under error id abc"
     )
     assert error.error_id is None
+
+
+def test_a_message_that_is_no_text_becomes_text_with_an_error_id() -> None:
+    error = HeadwayError({"a": 1})  # type: ignore[arg-type]  # a user's mistake
+    message = error.with_error_id("abc").message
+    assert message == "{'a': 1}; the log has the traceback under error id abc"

@@ -89,3 +89,8 @@ def test_a_users_error_can_be_copied(error: HeadwayError) -> None:
     copy = error.copied()
     assert type(copy) is type(error)
     assert (vars(copy), str(copy)) == (vars(error), str(error))
+
+
+def test_a_message_that_is_no_text_crosses_as_text() -> None:
+    error = HeadwayError({"a": 1})  # type: ignore[arg-type]  # a user's mistake
+    assert crossed(error).message == "{'a': 1}"

@@ -6,8 +6,11 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
+import headway
+from headway.core.method_spec import MethodSpec
 from headway.errors import MissingExtraError, StoreError
 from headway.models import pickling
+from headway.models.record import ModelRecord
 
 
 class Breaks:
@@ -53,3 +56,31 @@ def test_external_modules_are_by_value_for_one_save_only(tmp_path: Path) -> None
 def test_disk_errors_are_not_translated(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         pickling.dump(1, tmp_path / "gone" / "x", what="it")
+
+
+@pytest.mark.parametrize(
+    ("module", "public"),
+    [
+        ("headway.asgi", "asgi_app"),
+        ("headway.context", "Context"),
+        ("headway.model", "Model"),
+        ("headway.runnable", "Runnable"),
+        ("headway.runner_handle", "Runner"),
+        ("headway.service_app", "Service"),
+        ("headway.store.tag", "Tag"),
+    ],
+)
+def test_public_names_are_found_by_their_former_modules(
+    module: str, public: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_bytes(f"c{module}\n{public}\n.".encode())
+    assert pickling.load(tmp_path / "x", what="it") is getattr(headway, public)
+
+
+def test_records_and_methods_are_found_by_their_former_modules(tmp_path: Path) -> None:
+    for module, kind in (
+        ("headway.signature", MethodSpec),
+        ("headway.store.record", ModelRecord),
+    ):
+        (tmp_path / "x").write_bytes(f"c{module}\n{kind.__name__}\n.".encode())
+        assert pickling.load(tmp_path / "x", what="it") is kind

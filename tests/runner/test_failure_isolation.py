@@ -339,3 +339,12 @@ def test_a_method_whose_batches_are_useless_is_logged_once(
         "for each row that it gets; set batch_dim to the axis of the rows, or "
         "batchable=False (`headway check` tries a service's methods on batches)"
     )
+
+
+def test_an_output_error_of_the_model_whose_message_is_no_text_is_an_answer() -> None:
+    def model(rows: Any) -> Any:
+        raise OutputError(("no", "text"))  # type: ignore[arg-type]  # a user's mistake
+
+    (answer,) = Runner(model).batch(arrays([1.0]))
+    assert isinstance(answer, OutputError)
+    assert answer.message == "('no', 'text')"

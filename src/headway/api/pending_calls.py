@@ -211,5 +211,8 @@ class _Done:
     def done(self) -> bool:
         return True
 
+    def cancelled(self) -> bool:
+        return False
+
 
 _DONE: Any = _Done()

@@ -179,7 +179,7 @@ def record_of(error: HeadwayError) -> ErrorRecord:
         base = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
     return ErrorRecord(
         error.code,
-        error.message or str(error),
+        str(error.message or error),
         error.error_id,
         error.retry_after_s,
         error.status,

@@ -16,6 +16,19 @@ __all__ = ["Modules", "dump", "load"]
 
 Modules = Sequence[ModuleType] | None
 
+# Where Headway's public classes used to be; pickles in older stores name these modules.
+_FORMER_MODULES = {
+    "headway.asgi": "headway.server.asgi_app",
+    "headway.context": "headway.service.context",
+    "headway.model": "headway.models.model",
+    "headway.runnable": "headway.service.runnable",
+    "headway.runner_handle": "headway.service.runner",
+    "headway.service_app": "headway.server.asgi_app",
+    "headway.signature": "headway.core.method_spec",
+    "headway.store.record": "headway.models.record",
+    "headway.store.tag": "headway.models.record",
+}
+
 
 def dump(
     value: Any,
@@ -83,7 +96,7 @@ def load(path: Path, *, what: str) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return pickle.load(file)
+            return _Unpickler(file).load()
     except ModuleNotFoundError as error:
         raise StoreError(
             f"{what} needs the module {error.name!r}, which cannot be imported here: "
@@ -96,3 +109,11 @@ def load(path: Path, *, what: str) -> Any:
             f"{what} cannot be loaded: {type(error).__name__}: {error}; compare the "
             "installed versions with the ones that saved it"
         ) from error
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds Headway's classes by the modules in which they used to be, too."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        module = _FORMER_MODULES.get(module_name, module_name)
+        return super().find_class(module, global_name)

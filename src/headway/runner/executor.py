@@ -257,7 +257,7 @@ class FailureIsolation:
             del failed_at[next(iter(failed_at))]
         if isinstance(error, OutputError):
             _log.error("%s", error.message)
-            return Failure(one.slices, OutputError(error.message))
+            return Failure(one.slices, OutputError(str(error.message)))
         return Failure(one.slices, model_error(method, error))
 
     def _try(self, batch: Batch) -> Success | _Raised:
