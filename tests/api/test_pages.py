@@ -14,7 +14,9 @@ async def test_the_live_page_without_a_history_is_unavailable(tmp_path: Path) ->
         b"GET /-/live/data HTTP/1.1\r\nhost: x\r\n\r\n", ApiServerConfig()
     )
     request = Request(None, head, "GET", "/-/live/data", b"", 0.0)
-    status, _, body, headers = await pages["/-/live/data"](request)
+    data = pages["/-/live/data"]
+    assert callable(data)
+    status, _, body, headers = await data(request)
     assert status == 503
     assert b"there is no history" in body
     assert dict(headers)[b"retry-after"]

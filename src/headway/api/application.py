@@ -16,8 +16,8 @@ __all__ = ["ApiApplication", "Page"]
 
 _log = logging.getLogger(__name__)
 
-Page = Callable[[Request], Awaitable[Answer]]
-"""Returns the answer of one of Headway's own pages."""
+Page = Answer | Callable[[Request], Awaitable[Answer]]
+"""The answer of one of Headway's own pages, or what returns it for each request."""
 
 _PAGE_METHODS = ("GET", "HEAD", "OPTIONS")
 _API_METHODS = ("POST", "OPTIONS")
@@ -83,13 +83,17 @@ class ApiApplication:
             request.respond(*error_answer(error, request))
         elif request.method not in ("GET", "HEAD"):
             self._respond_other_method(request, _PAGE_METHODS)
+        elif isinstance(page, tuple):
+            request.respond(*page)
         else:
             task = self._loop.create_task(_serve_page(page, request))
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
 
 
-async def _serve_page(page: Page, request: Request) -> None:
+async def _serve_page(
+    page: Callable[[Request], Awaitable[Answer]], request: Request
+) -> None:
     try:
         answer = await page(request)
     except Exception:  # noqa: BLE001 - a page's fault is answered like any other

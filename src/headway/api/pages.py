@@ -73,9 +73,9 @@ def make_pages(
 
     pages: dict[str, Page] = {
         "/": index,
-        "/docs.json": _static_json(build_openapi(service, __version__)),
-        "/livez": _static_json({"live": True}),
-        "/healthz": _static_json({"live": True}),
+        "/docs.json": _json_answer(build_openapi(service, __version__)),
+        "/livez": _json_answer({"live": True}),
+        "/healthz": _json_answer({"live": True}),
         "/readyz": ready,
         **{ASSET_PREFIX + name: docs_asset for name in ASSETS},
     }
@@ -116,11 +116,11 @@ def make_live_pages(title: str, history: Path) -> dict[str, Page]:
 
     is_drawn = has_charts()
     return {
-        LIVE_PATH: _static(_file_answer(page_file(title, charts=is_drawn))),
+        LIVE_PATH: _file_answer(page_file(title, charts=is_drawn)),
         f"{LIVE_PATH}/data": data,
         **({f"{LIVE_PATH}/plotly.js": charts} if is_drawn else {}),
         **{
-            f"{LIVE_PATH}/{name}": _static(_file_answer(asset_file(name)))
+            f"{LIVE_PATH}/{name}": _file_answer(asset_file(name))
             for name in LIVE_ASSETS
         },
     }
@@ -130,12 +130,5 @@ def _file_answer(file: LiveFile) -> Answer:
     return HTTPStatus.OK, file.content_type, file.body, file.headers
 
 
-def _static_json(value: object) -> Page:
-    return _static((HTTPStatus.OK, JSON_TYPE, msgspec.json.encode(value), ()))
-
-
-def _static(answer: Answer) -> Page:
-    async def page(request: Request) -> Answer:
-        return answer
-
-    return page
+def _json_answer(value: object) -> Answer:
+    return HTTPStatus.OK, JSON_TYPE, msgspec.json.encode(value), ()

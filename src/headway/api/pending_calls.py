@@ -194,10 +194,6 @@ class PendingCalls:
         if task is not None:
             task.wake()
 
-    def waiting(self) -> list[int]:
-        """Return the indices of the calls that are not done."""
-        return [i for i, future in enumerate(self.futures) if not future.done()]
-
     def expire(self) -> None:
         """End the calls: the last deadline has passed."""
         self.on_expired(self)

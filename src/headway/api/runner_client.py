@@ -262,28 +262,23 @@ class RunnerClient:
         for number, calls in cancelled.items():
             buffers.append(encode_record_frame(CancelFrame(number, tuple(calls))))
         for group in unsent.values():
-            self._encode_group(group, now, buffers)
+            if self._channel is None:
+                group.fail(0, len(group.calls), self._lost_error())
+                continue
+            if all(future.done() for future in group.futures):
+                continue
+            reserve_s = self.queue_delay.reserve_s(group.earliest - now)
+            try:
+                frame = group.frame(now, reserve_s)
+            except WireError as error:
+                group.fail(0, len(group.calls), error)
+                continue
+            self._sent[group.number] = group
+            if group.needs_watch():
+                self._watch.enter(group)
+            buffers.extend(frame)
         if self._channel is not None and buffers:
             self._channel.send(buffers)
-
-    def _encode_group(
-        self, group: PendingCalls, now: float, buffers: list[Buffer]
-    ) -> None:
-        if self._channel is None:
-            group.fail(0, len(group.calls), self._lost_error())
-            return
-        if all(future.done() for future in group.futures):
-            return
-        reserve_s = self.queue_delay.reserve_s(group.earliest - now)
-        try:
-            frame = group.frame(now, reserve_s)
-        except WireError as error:
-            group.fail(0, len(group.calls), error)
-            return
-        self._sent[group.number] = group
-        if group.needs_watch():
-            self._watch.enter(group)
-        buffers.extend(frame)
 
     def _cancel(self, group: PendingCalls, index: int) -> None:
         """Withdraw a cancelled call from the runner, if it was sent."""
@@ -293,7 +288,7 @@ class RunnerClient:
 
     def _expire(self, group: PendingCalls) -> None:
         """Fail the calls of a group whose deadline has passed."""
-        waiting = group.waiting()
+        waiting = [i for i, one in enumerate(group.futures) if not one.done()]
         if not waiting:
             return
         self._cancelled.setdefault(group.number, []).extend(waiting)
@@ -358,20 +353,18 @@ class RunnerClient:
             return
         else:
             raise WireError(f"runner {self.name!r} sent a frame of kind {kind}")
-        if group.open <= 0:
-            self._remove(group)
-
-    def _group_of(self, number: int) -> PendingCalls:
-        group = self._sent.get(number)
-        if group is None:
-            raise WireError(f"runner {self.name!r} answered the unknown group {number}")
-        return group
-
-    def _remove(self, group: PendingCalls) -> None:
-        """Forget a group: the runner has answered all its calls."""
+        if group.open > 0:
+            return
+        # The runner has answered all calls of the group.
         del self._sent[group.number]
         if group.slot is not None:
             self._watch.leave(group)
         if group.deadline >= self.queue_delay.latest:
             left = chain(self._sent.values(), self._unsent.values())
             self.queue_delay.latest = max((one.deadline for one in left), default=0.0)
+
+    def _group_of(self, number: int) -> PendingCalls:
+        group = self._sent.get(number)
+        if group is None:
+            raise WireError(f"runner {self.name!r} answered the unknown group {number}")
+        return group
