@@ -150,8 +150,9 @@ class Supervisor:
         for child in children:
             child.keep()
         url = url_of(self._listener, settings)
-        api_workers = _counted(workers, "API worker", "API workers")
-        runners = _counted(len(self._runners), "runner process", "runner processes")
+        api_workers = f"{workers} API worker{'' if workers == 1 else 's'}"
+        count = len(self._runners)
+        runners = f"{count} runner process{'' if count == 1 else 'es'}"
         self._announce(f"{plan.name} is ready at {url} ({api_workers}, {runners})")
 
     async def _describe(self) -> ServicePlan:
@@ -226,7 +227,3 @@ class Supervisor:
             await self._recorder.aclose()
         self._registry.close()
         self._run_dir.remove()
-
-
-def _counted(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"

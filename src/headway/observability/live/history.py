@@ -1,6 +1,6 @@
 """The last 15 minutes in a file, as a ring of slots: one writer, many readers.
 
-    header      8 int64: magic, run, number of the newest second, the rest unused
+    header      8 int64: unused, run, number of the newest second, the rest unused
     slots       second number N is in slot N modulo the number of slots:
                 8 int64, of which 3 are used: number, bytes of the second, bytes of the
                 totals; then the JSON of both
@@ -20,7 +20,6 @@ __all__ = ["KEPT_SECONDS", "Excerpt", "HistoryWriter", "read_history"]
 
 KEPT_SECONDS = 900
 
-_MAGIC = int.from_bytes(b"HDWYLIV1", "little")
 _HEADER_BYTES = 64
 _SLOT_BYTES = 32 * 1024
 """Mostly a hole in the file, which uses no disk space."""
@@ -59,7 +58,7 @@ class HistoryWriter:
         """
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         os.ftruncate(self._file, _HEADER_BYTES + _SLOTS * _SLOT_BYTES)
-        os.pwrite(self._file, _WORDS.pack(_MAGIC, self._run, 0), 0)
+        os.pwrite(self._file, _WORDS.pack(0, self._run, 0), 0)
 
     def write(self, number: int, second: bytes, totals: bytes) -> None:
         """Add the next second.
