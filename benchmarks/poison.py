@@ -1,9 +1,9 @@
-"""What does one bad row in every 100 do to the others, and to the throughput?
+"""Measures what one bad request in 100 does to the other requests and the throughput.
 
-Forests that raise on the bad row: sklearn's own check, a check before computing and one
-after it. A closed loop asks for flowers one at a time, in a random order, and checks
-each answer: the flower's class, or a 500 for the bad row. Each forest is asked clean
-and mixed in turn.
+Three forests raise on a bad row: in sklearn's own check, in a check before the model
+computes, and in one after it. A closed loop sends one flower per request, in a random
+order, and checks each answer: the flower's class, or 500 for a bad row. Runs with and
+without bad requests alternate.
 """
 
 import random
@@ -19,7 +19,7 @@ from benchmarks.services.models import Forest
 from headway.tools.open_loop.connections import request_bytes
 
 _CONFIG = "runners: {resources: {cpu: 1}, batching: {max_batch_size: 32}}"
-_POISONS = {
+_BAD_ROWS = {
     "models:forest": "[[1e300, 3.5, 1.4, 0.2]]",
     "poison:before": "[[-1.0, 3.5, 1.4, 0.2]]",
     "poison:after": "[[-1.0, 3.5, 1.4, 0.2]]",
@@ -27,6 +27,7 @@ _POISONS = {
 _ONE_IN = 100
 _REQUESTS = 100_000
 _SHARE = 0.7
+"""Least throughput with bad requests, as a share of that without."""
 
 
 def main() -> None:
@@ -35,10 +36,10 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    for service, poison in _POISONS.items():
+    for service, bad_row in _BAD_ROWS.items():
         with Server(service, config=_CONFIG) as server:
             clean = _requests(server.url, None)
-            mixed = _requests(server.url, poison)
+            mixed = _requests(server.url, bad_row)
             runs = []
             for _ in range(options.runs):
                 pair = [
@@ -53,14 +54,19 @@ def main() -> None:
     for row in rows:
         service, wrong, share = row["service"], row["wrong or lost"], row["mixed/clean"]
         criteria += [
-            Criterion(f"{service}: wrong or lost answers: none", wrong, not wrong),
-            Criterion(f"{service}: mixed over clean >= 0.7", share, share >= _SHARE),
+            Criterion(f"{service}: no wrong or lost answers", wrong, not wrong),
+            Criterion(
+                f"{service}: throughput, mixed / clean >= {_SHARE}",
+                share,
+                share >= _SHARE,
+            ),
         ]
-    title = f"one bad row in {_ONE_IN}, {options.connections} connections"
+    title = f"one bad request in {_ONE_IN}, {options.connections} connections"
     show(title, rows, options.json, criteria)
 
 
-def _requests(url: str, poison: str | None) -> list[CheckedRequest]:
+def _requests(url: str, bad_row: str | None) -> list[CheckedRequest]:
+    """Return good requests; with a bad row, it replaces one in `_ONE_IN` of them."""
     flowers = load_iris().data
     classes = Forest().model.predict(flowers)
     good = [
@@ -71,18 +77,18 @@ def _requests(url: str, poison: str | None) -> list[CheckedRequest]:
         )
         for flower, label in zip(flowers, classes, strict=True)
     ]
-    # The same flowers in the same order, some replaced.
+    # One seed: both kinds of run send the same flowers in the same order.
     choice = random.Random(1)
     requests = choice.choices(good, k=_REQUESTS)
-    if poison is not None:
-        bad = CheckedRequest(request_bytes(url, poison.encode(), {}), 500)
+    if bad_row is not None:
+        bad = CheckedRequest(request_bytes(url, bad_row.encode(), {}), 500)
         for number in choice.sample(range(_REQUESTS), _REQUESTS // _ONE_IN):
             requests[number] = bad
     return requests
 
 
 def _row(runs: list[list[Tally]]) -> dict[str, Any]:
-    """Return the medians of pairs of a clean and a mixed run."""
+    """Return the medians over pairs of runs: a clean one, and one with bad rows."""
     return {
         "clean /s": statistics.median(clean.per_s for clean, _ in runs),
         "mixed /s": statistics.median(mixed.per_s for _, mixed in runs),

@@ -18,14 +18,13 @@ from headway.ipc.channel import Channel
 from headway.ipc.frames import parse_record
 from headway.ipc.records import CallKey, CallsFrame
 from headway.metrics import MetricsRegistry
-from headway.runner.batch import Batch
+from headway.runner.batch import Batch, Outcome
 from headway.runner.executor import (
     Executor,
     FailureIsolation,
     InlineExecutor,
     ThreadExecutor,
 )
-from headway.runner.outcome import Outcome
 from headway.runner.receiver import read_columns
 from headway.scheduling.queue import CallGroup
 
@@ -56,7 +55,7 @@ def _batch(channel: Channel) -> Batch:
     key = parse_record(call.key, CallKey)
     group = CallGroup(frame=frame, call_key=key, channel=channel, due=1e12, max_rows=32)
     group.columns = read_columns(frame, key)
-    return Batch(group.take(32), 32)
+    return Batch(group.take(32))
 
 
 async def _run(executor: Executor) -> float:
@@ -66,7 +65,7 @@ async def _run(executor: Executor) -> float:
     left = BATCHES
     channel = _NoChannel()
 
-    def done(_: Executor, __: Batch, ___: list[Outcome], ____: float) -> None:
+    def done(_: Executor, __: Batch, ___: list[Outcome]) -> None:
         nonlocal left
         left -= 1
         if left:

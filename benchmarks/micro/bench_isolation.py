@@ -55,7 +55,7 @@ def _batch(rows: Any, channel: Channel) -> Batch:
         frame=frame, call_key=key, channel=channel, due=1e12, max_rows=len(rows)
     )
     group.columns = read_columns(frame, key)
-    return Batch(group.take(len(rows)), len(rows))
+    return Batch(group.take(len(rows)))
 
 
 def _cost_us(width: int, bad: float | None) -> float:

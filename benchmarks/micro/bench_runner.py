@@ -78,7 +78,6 @@ async def _serve(calls: int) -> float:
     dispatcher, receiver = assembly.dispatcher(runner)
     isolation, costs = assembly.load(runner)
     dispatcher.seed(costs)
-    dispatcher.start(receiver)
     dispatcher.add_replica(InlineExecutor(isolation=isolation))
     worker = Worker()
     receiver.channel_opened(worker)

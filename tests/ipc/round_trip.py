@@ -127,8 +127,7 @@ def group(
 
 
 def take(one: CallGroup, most: int) -> Batch:
-    slices = one.take(most)
-    return Batch(slices, sum(part.rows for part in slices))
+    return Batch(one.take(most))
 
 
 def group_of(frame: memoryview) -> int:

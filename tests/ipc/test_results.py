@@ -93,6 +93,40 @@ def test_a_pickle_that_cannot_be_read_is_an_output_error() -> None:
         decode_results(key(PICKLED), [len(blob)], memoryview(blob))
 
 
+class Nameless(Exception):
+    """An error whose text cannot be read."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class RaisesNameless:
+    """Raises that error when it is pickled."""
+
+    def __reduce__(self) -> Any:
+        raise Nameless
+
+
+def raise_nameless() -> None:
+    raise Nameless
+
+
+class ReadRaisesNameless:
+    """Pickles, and raises that error when it is read."""
+
+    def __reduce__(self) -> Any:
+        return raise_nameless, ()
+
+
+def test_an_error_without_a_text_is_an_output_error() -> None:
+    blob = pickle.dumps(ReadRaisesNameless())
+    says = "read in the API worker: Nameless, whose text raised RuntimeError"
+    with pytest.raises(OutputError, match=says):
+        decode_results(key(PICKLED), [len(blob)], memoryview(blob))
+    with pytest.raises(OutputError, match="sent back: Nameless, whose text"):
+        encode_pickles([RaisesNameless()])
+
+
 def test_rows_are_counted_on_their_axis() -> None:
     array = np.ones((2, 5))
     assert rows_first(array, 1, 5, "predict").shape == (5, 2)

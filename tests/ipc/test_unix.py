@@ -47,9 +47,15 @@ async def test_a_link_retries_until_a_socket_listens(tmp_path: Path) -> None:
     await asyncio.sleep(0)  # its first try fails: there is no such file
     listening = listen(bind_unix(path), lambda: server)
     await client.until(lambda: bool(client.opened))
+    await server.until(lambda: bool(server.opened))
+    assert listening.channels == {server.channel}
+    deserted = asyncio.ensure_future(listening.wait_deserted())
     await link.aclose()
     await client.until(lambda: bool(client.lost))
     await server.until(lambda: bool(server.lost))
+    async with asyncio.timeout(5):
+        await deserted
+    assert listening.channels == set()
     listening.close()
 
 

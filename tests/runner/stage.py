@@ -79,7 +79,8 @@ class Replica:
         outcomes = isolate(model, SPECS).compute(self.batches[-1])
         done, self._done = self._done, None
         assert done is not None
-        done(self, self.batches[-1], outcomes, took_s)
+        self.batches[-1].took_s = took_s
+        done(self, self.batches[-1], outcomes)
 
     async def serve(self, batches: int = 1) -> None:
         """Compute `batches` batches as they come."""
@@ -180,14 +181,13 @@ class Stage:
                 name: replace(batching, enabled=one.batchable)
                 for name, one in SPECS.items()
             },
-            sink=self.dispatcher,
+            dispatcher=self.dispatcher,
         )
-        self.dispatcher.start(self.receiver)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is being computed."""
-        return self.dispatcher.is_idle
+        return not (self.dispatcher._groups or self.dispatcher._busy)
 
     def replica(self, model: Model = double) -> Replica:
         made = Replica(model)

@@ -46,7 +46,7 @@ def two_groups() -> tuple[Batch, list[Recorder], list[Any]]:
         group(calls, channel) for calls, channel in zip(encoded, channels, strict=True)
     ]
     slices = [part for one in groups for part in one.take(100)]
-    return Batch(slices, rows=7), channels, encoded
+    return Batch(slices), channels, encoded
 
 
 def test_answers_find_their_channels() -> None:

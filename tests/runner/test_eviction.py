@@ -25,7 +25,7 @@ async def test_evicted_calls_get_an_overload_error() -> None:
     assert same(client.answers(4)[0], 10)
     assert [answer.tolist() for answer in client.answers(3)] == [[6], [8]]
     assert stage.is_idle
-    assert stage.receiver._groups == {client: {}}, "what is over is forgotten"
+    assert stage.dispatcher._groups == {}, "what is over is forgotten"
     stage.dispatcher.close()
 
 

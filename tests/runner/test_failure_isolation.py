@@ -15,9 +15,8 @@ from sklearn.linear_model import LogisticRegression
 
 from headway.errors import ModelCallError, OutputError
 from headway.metrics import MetricsRegistry
-from headway.runner.batch import Answers
+from headway.runner.batch import Answers, Failure
 from headway.runner.executor import FailureIsolation
-from headway.runner.outcome import Failure
 from tests.ipc.round_trip import (
     Arguments,
     Named,

@@ -39,8 +39,7 @@ from headway.metrics.meters import RunnerMeters
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import InlineExecutor, ThreadExecutor
 from headway.runner.receiver import RunnerReceiver
-from headway.runner.replica import Replica
-from headway.runner.replica_link import ReplicaLink
+from headway.runner.replica import Replica, ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
 from headway.scheduling.scheduler import Scheduler
 from headway.server.sockets import bind_unix
@@ -124,7 +123,7 @@ def build(max_rows: int = 64) -> tuple[RunnerReceiver, Dispatcher, Scheduler]:
             name: replace(batching, enabled=spec.batchable)
             for name, spec in SPECS.items()
         },
-        sink=dispatcher,
+        dispatcher=dispatcher,
     )
     return receiver, dispatcher, scheduler
 
@@ -150,7 +149,6 @@ async def embedded(
     loop = asyncio.get_running_loop()
     receiver, dispatcher, _ = build(max_rows)
     executor = ThreadExecutor(isolation=isolate(model, SPECS), loop=loop, name="model")
-    dispatcher.start(receiver)
     dispatcher.add_replica(executor)
     client = make_client()
     channel, _ = LocalChannel.connect(client, receiver, loop)
@@ -188,13 +186,13 @@ async def in_processes(
             )
         )
     path = str(folder / "r0")
-    executor = InlineExecutor(isolation=isolate(Model(), SPECS))
+    if not links:
+        dispatcher.add_replica(InlineExecutor(isolation=isolate(Model(), SPECS)))
     server = RunnerServer(
         listening=bind_unix(path),
-        receiver=receiver,
+        owner=receiver,
         dispatcher=dispatcher,
         links=links,
-        executor=None if links else executor,
     )
     await server.start()
     client = make_client()
@@ -253,7 +251,7 @@ async def test_thousands_of_calls_in_one_process(
         await check_many(client, 3000, seed=1)
         await client.call(SPECS["predict"], (np.ones(1),), {})
         async with asyncio.timeout(5):
-            while not dispatcher.is_idle:  # noqa: ASYNC110 - the cancelled ones' end
+            while dispatcher._busy:  # noqa: ASYNC110 - the cancelled ones' end
                 await asyncio.sleep(0.001)
         assert client._sent == {}
         assert client._bytes == 0
@@ -277,7 +275,7 @@ def _memories(client: RunnerClient, server: RunnerServer) -> list[SharedMemory]:
     links: list[Any] = list(server._links)
     channels: list[Any] = [
         client._channel,
-        *server._receiver.channels,
+        *server._listener.channels,
         *(link._channel for link in links),
     ]
     return [channel._memory for channel in channels]
@@ -362,7 +360,7 @@ async def test_a_cancelled_call_is_not_computed() -> None:
         model.gate.clear()
         first = asyncio.ensure_future(client.call(SPECS["predict"], (np.zeros(1),), {}))
         async with asyncio.timeout(5):
-            while dispatcher.is_idle:  # noqa: ASYNC110 - until it has the first
+            while not dispatcher._busy:  # noqa: ASYNC110 - until it has the first
                 await asyncio.sleep(0)
         calls = [
             asyncio.ensure_future(client.call(SPECS["predict"], (np.ones(n),), {}))
@@ -414,7 +412,7 @@ async def test_a_lost_replica_gives_its_batch_to_another(
 async def test_a_lost_runner_fails_its_calls_at_once(tmp_path: Path) -> None:
     model = Model()
     async with in_processes([model], tmp_path) as (client, server, _):
-        (channel,) = server._receiver.channels
+        (channel,) = server._listener.channels
         call = asyncio.ensure_future(client.call(SPECS["predict"], (np.ones(1),), {}))
         await asyncio.sleep(0)
         channel.close()

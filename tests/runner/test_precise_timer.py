@@ -37,15 +37,13 @@ def has_timers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return bool(request.param == "timerfd")
 
 
-def started(bell: Bell) -> PreciseTimer:
-    timer = PreciseTimer(loop=asyncio.get_running_loop(), callback=bell.ring)
-    timer.start()
-    return timer
+def ringing(bell: Bell) -> PreciseTimer:
+    return PreciseTimer(loop=asyncio.get_running_loop(), callback=bell.ring)
 
 
 async def test_timer_calls_back_once_and_not_early(has_timers: bool) -> None:
     bell = Bell()
-    timer = started(bell)
+    timer = ringing(bell)
     for delay_s in (0.0003, 0.002, 0.0, -1.0):
         at = time.monotonic() + delay_s
         timer.set(at)
@@ -58,7 +56,7 @@ async def test_kernel_timer_is_precise() -> None:
     if sys.platform != "linux":
         pytest.skip("timerfd is Linux's")
     bell = Bell()
-    timer = started(bell)
+    timer = ringing(bell)
     late_s = 1.0
     while late_s >= 0.0005:  # the machine was busy with other things
         at = time.monotonic() + 0.0003
@@ -70,7 +68,7 @@ async def test_kernel_timer_is_precise() -> None:
 
 async def test_timer_uses_the_last_setting(has_timers: bool) -> None:
     bell = Bell()
-    timer = started(bell)
+    timer = ringing(bell)
     timer.set(time.monotonic() + 0.001)
     at = time.monotonic() + 0.02
     timer.set(at)
@@ -84,9 +82,9 @@ async def test_timer_uses_the_last_setting(has_timers: bool) -> None:
 
 async def test_cancelled_timer_does_not_call_back(has_timers: bool) -> None:
     bell, other = Bell(), Bell()
-    timer, later = started(bell), started(other)
+    timer, later = ringing(bell), ringing(other)
     timer.set(time.monotonic() + 0.001)
-    timer.cancel()
+    timer.is_set = False
     later.set(time.monotonic() + 0.01)
     await other.wait()
     assert bell.rung == []
@@ -99,9 +97,10 @@ async def test_cancelled_timer_does_not_call_back(has_timers: bool) -> None:
 
 
 async def test_timer_can_be_closed_at_any_time(has_timers: bool) -> None:
-    never_started = PreciseTimer(loop=asyncio.get_running_loop(), callback=Bell().ring)
-    never_started.close()
-    timer = started(Bell())
+    never_set = ringing(Bell())
+    never_set.close()
+    timer = ringing(Bell())
+    timer.set(time.monotonic() + 1000)
     timer.close()
     timer.close()
 
@@ -110,7 +109,7 @@ async def test_setting_an_expiring_timer_again_does_not_call_back() -> None:
     if sys.platform != "linux":
         pytest.skip("timerfd is Linux's")
     bell = Bell()
-    timer = started(bell)
+    timer = ringing(bell)
     timer.set(time.monotonic() - 1)  # expired: the loop will call
     timer.set(time.monotonic() + 1000)  # but no more when it does
     timer._expired()

@@ -10,7 +10,7 @@ from headway.errors import ModelCallError
 from headway.ipc.frames import encode_record_frame, encode_results
 from headway.ipc.records import ErrorRecord, FailureFrame, ReadyFrame, ResultsFrame
 from headway.ipc.rows import encode_array
-from headway.runner.replica_link import ReplicaLink
+from headway.runner.replica import ReplicaLink
 from tests.ipc.round_trip import Recorder
 from tests.runner.stage import Stage, rows, same, turn
 

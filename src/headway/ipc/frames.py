@@ -1,6 +1,6 @@
 """The frames between API workers, runners and replicas; pure functions on bytes.
 
-api/runner_client, runner/receiver and runner/replica_link encode and decode them;
+api/runner_client, runner/receiver and runner/replica encode and decode them;
 channels cut the byte stream into frames. All integers are little-endian.
 
     u32 length of the frame | u8 kind | u8 padding at the end | 2 bytes unused | ...

@@ -164,7 +164,7 @@ def join(values: Sequence[Any]) -> Any:
         names = sorted({type(value).__name__ for value in values})
         raise OutputError(
             f"rows of {len(values)} parts ({', '.join(names)}) cannot be joined: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {_text_of(error)}"
         ) from error
 
 
@@ -220,8 +220,8 @@ def encode_pickles(results: Sequence[Any], axis: int = 0) -> tuple[bytes, list[b
     except BaseException as error:
         # A value's own __reduce__ may raise anything, SystemExit included.
         raise OutputError(
-            f"the model's result cannot be sent back: {error}; return arrays, lists, "
-            "frames or other values that pickle"
+            f"the model's result cannot be sent back: {_text_of(error)}; return "
+            "arrays, lists, frames or other values that pickle"
         ) from error
     return encode_record(ResultKey(PICKLED, axis=axis)), pickles
 
@@ -274,6 +274,14 @@ def _unpickle(blob: memoryview) -> Any:
         return pickle.loads(blob)
     except BaseException as error:  # a class may raise anything while it is read
         raise OutputError(
-            f"the model's result cannot be read in the API worker: {error}; return "
-            "arrays, lists or values of classes that are installed there"
+            "the model's result cannot be read in the API worker: "
+            f"{_text_of(error)}; return arrays, lists or values of classes that are "
+            "installed there"
         ) from error
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as fault:  # noqa: BLE001 - a user's class may raise anything
+        return f"{type(error).__name__}, whose text raised {type(fault).__name__}"

@@ -216,6 +216,10 @@ class UnixListener:
         self._accepting: asyncio.Task[None] | None = None
         self._greeting: set[asyncio.Task[None]] = set()
         """One for each accepted connection that is not a channel yet."""
+        self.channels: set[UnixChannel] = set()
+        """Those that are open."""
+        self._is_deserted = asyncio.Event()
+        self._is_deserted.set()
         self._is_closed = False
 
     def start(self) -> None:
@@ -228,6 +232,10 @@ class UnixListener:
         self._is_closed = True
         if self._accepting is not None:
             self._accepting.cancel()
+
+    async def wait_deserted(self) -> None:
+        """Return once no channel is open."""
+        await self._is_deserted.wait()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -260,5 +268,14 @@ class UnixListener:
             if self._is_closed:
                 connection.close()
                 return
-            channel = partial(UnixChannel, owner=self._owner(), memory=memory)
-            await loop.connect_accepted_socket(channel, sock=connection)
+            channel = UnixChannel(
+                owner=self._owner(), memory=memory, lost=lambda: self._lost(channel)
+            )
+            self.channels.add(channel)
+            self._is_deserted.clear()
+            await loop.connect_accepted_socket(lambda: channel, sock=connection)
+
+    def _lost(self, channel: UnixChannel) -> None:
+        self.channels.discard(channel)
+        if not self.channels:
+            self._is_deserted.set()

@@ -238,7 +238,10 @@ class RunnerMeters:
 
 
 def published_sizes(max_rows: int) -> list[int]:
-    """Return the batch sizes whose cost is published: 1, 2, 4, ... and the largest."""
+    """Return the batch sizes that warm-up measures and whose cost is published.
+
+    They are 1, 2, 4, ... and the largest.
+    """
     sizes = [1]
     while 2 * sizes[-1] < max_rows:
         sizes.append(2 * sizes[-1])

@@ -1,7 +1,7 @@
 """W3C trace context: the caller's span, the sampling of requests, spans in frames.
 
 observability/request_trace reads `traceparent` and samples. api/pending_calls packs the
-spans of calls into CALLS frames, and runner/batch_spans unpacks them.
+spans of calls into CALLS frames, and runner/dispatcher unpacks them.
 """
 
 import random

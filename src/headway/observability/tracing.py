@@ -1,6 +1,6 @@
 """The SDK of OpenTelemetry in one process: makes spans, and exports them by OTLP.
 
-observability/request_trace and runner/batch_spans make spans with it. Only this module
+observability/request_trace and runner/dispatcher make spans with it. Only this module
 imports the SDK, which needs the extra `otel`.
 """
 

@@ -33,10 +33,9 @@ from headway.ipc.rows import (
     raw_bytes,
     take,
 )
-from headway.runner.outcome import Failure, Outcome, Success
 from headway.scheduling.queue import BatchSlice, CallGroup
 
-__all__ = ["Answers", "Batch"]
+__all__ = ["Answers", "Batch", "Failure", "Outcome", "Success"]
 
 
 def _call_values(group: CallGroup, call: int) -> Any:
@@ -68,10 +67,10 @@ class Batch:
 
     Args:
         slices: What the scheduler chose.
-        rows: Rows of all slices.
         number: Of the scheduler's Dispatch.
 
     Attributes:
+        rows: Rows of all slices.
         attempts: Replicas that were lost while they computed it.
         started_at: Monotonic seconds at which its replica started.
         took_s: Seconds that the model took.
@@ -91,9 +90,9 @@ class Batch:
         "took_s",
     )
 
-    def __init__(self, slices: list[BatchSlice], rows: int, number: int = 0) -> None:
+    def __init__(self, slices: list[BatchSlice], number: int = 0) -> None:
         self.slices = slices
-        self.rows = rows
+        self.rows = sum([one.rows for one in slices])
         self.number = number
         self.attempts = 0
         self.started_at = self.took_s = self.backlog_s = self.row_s = 0.0
@@ -119,29 +118,27 @@ class Batch:
             if start < stop:
                 slices.append(_part(one, one.first + start, one.first + stop))
             first, end = first - calls, end - calls
-        return Batch(slices, sum([one.rows for one in slices]), self.number)
+        return Batch(slices, self.number)
 
     def select(self, calls: Sequence[int]) -> "Batch":
         """Return the batch of some calls, in ascending order; itself if of all."""
         if len(calls) == self.calls:
             return self
-        parts = [self.part(first, end) for first, end in _runs(calls)]
-        slices = [one for part in parts for one in part.slices]
-        return Batch(slices, sum([part.rows for part in parts]), self.number)
+        runs = _runs(calls)
+        slices = [one for run in runs for one in self.part(*run).slices]
+        return Batch(slices, self.number)
 
     def digests(self) -> list[int]:
         """Return a number for each call, the same for calls of the same bytes."""
         digests: list[int] = []
         for one in self.slices:
             group = one.group
-            columns = (
+            columns: list[Iterable[bytes]] = (
                 [_cut(column, one) for column in group.columns]
                 if group.call_key.mode == ARRAYS
                 else [map(bytes, _pickles(group, one.first, one.end))]
             )
-            digests += [
-                hash((group.key, *parts)) for parts in zip(*columns, strict=True)
-            ]
+            digests += [hash((group.key, *row)) for row in zip(*columns, strict=True)]
         return digests
 
     def arguments(self, axis: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -150,14 +147,7 @@ class Batch:
         if key.mode == OPAQUE:
             args, kwargs = _call_values(self.slices[0].group, self.slices[0].first)
             return args, kwargs
-        columns = (
-            [
-                np.moveaxis(self._array(place), 0, axis) if axis else self._array(place)
-                for place in range(len(key.arguments))
-            ]
-            if key.mode == ARRAYS
-            else self._containers()
-        )
+        columns = self._arrays(axis) if key.mode == ARRAYS else self._containers()
         places: dict[int | str, Any] = {
             argument.place: column
             for argument, column in zip(key.arguments, columns, strict=True)
@@ -176,10 +166,14 @@ class Batch:
             for one in self.slices
         ]
 
-    def _array(self, place: int) -> np.ndarray[Any, Any]:
-        views = self._views(place)
-        # A single view is a part of a received frame, which the model must not write.
-        return np.concatenate(views) if len(views) > 1 else views[0].copy()
+    def _arrays(self, axis: int) -> list[np.ndarray[Any, Any]]:
+        arrays = []
+        for place in range(len(self.key.arguments)):
+            views = self._views(place)
+            # One view is a part of a received frame, which the model must not write.
+            rows = np.concatenate(views) if len(views) > 1 else views[0].copy()
+            arrays.append(np.moveaxis(rows, 0, axis) if axis else rows)
+        return arrays
 
     def _containers(self) -> list[Any]:
         calls = [
@@ -199,15 +193,12 @@ class Batch:
                 for rows in self._views(place)
             ]
             return [], parts, sum(map(len, parts))
-        blobs: list[Buffer] = [
-            blob
-            for one in self.slices
-            for blob in (
-                [pickle.dumps(_part_values(one), protocol=5)]
-                if one.is_partial
-                else _pickles(one.group, one.first, one.end)
-            )
-        ]
+        blobs: list[Buffer] = []
+        for one in self.slices:
+            if one.is_partial:
+                blobs.append(pickle.dumps(_part_values(one), protocol=5))
+            else:
+                blobs += _pickles(one.group, one.first, one.end)
         sizes = [len(blob) for blob in blobs]
         return sizes, blobs, sum(sizes)
 
@@ -249,6 +240,41 @@ def _part(one: BatchSlice, first: int, end: int) -> BatchSlice:
     return BatchSlice(one.group, first, end, 0, offsets[end] - offsets[first])
 
 
+class Success:
+    """The result of some slices, encoded for a frame.
+
+    If `sizes` is empty, every row of the result takes the same number of bytes;
+    otherwise there is a pickle for each call, of those sizes.
+    """
+
+    __slots__ = ("key", "payload", "sizes", "slices")
+
+    def __init__(
+        self,
+        slices: list[BatchSlice],
+        key: bytes,
+        sizes: Sequence[int],
+        payload: memoryview,
+    ) -> None:
+        self.slices = slices
+        self.key = key
+        self.sizes = sizes
+        self.payload = payload
+
+
+class Failure:
+    """Slices that got an error instead of a result."""
+
+    __slots__ = ("error", "slices")
+
+    def __init__(self, slices: list[BatchSlice], error: HeadwayError) -> None:
+        self.slices = slices
+        self.error = error
+
+
+Outcome = Success | Failure
+
+
 class Answers:
     """Collects frames by channel until `flush`."""
 
@@ -266,11 +292,16 @@ class Answers:
     def add(self, batch: Batch, outcomes: Iterable[Outcome]) -> None:
         """Collect the frames of a finished batch."""
         for outcome in outcomes:
-            if isinstance(outcome, Failure):
-                for one in outcome.slices:
-                    self._fail_slice(one, outcome.error)
-            else:
+            if isinstance(outcome, Success):
                 self._add_success(batch, outcome)
+                continue
+            for one in outcome.slices:
+                if one.is_partial:
+                    parts = one.group.parts
+                    if parts.get(one.first, ()) is None:
+                        continue  # another part of the same call failed before
+                    parts[one.first] = None
+                self.fail(one.group, one.first, one.end, outcome.error)
 
     def fail(self, group: CallGroup, first: int, end: int, error: HeadwayError) -> None:
         """Collect one error for the calls `first` to `end` of a group."""
@@ -278,14 +309,6 @@ class Answers:
             FailureFrame(group.frame.group_id, first, end - first, record_of(error))
         )
         self._frames.setdefault(group.channel, []).append(frame)
-
-    def _fail_slice(self, one: BatchSlice, error: HeadwayError) -> None:
-        if one.is_partial:
-            parts = one.group.parts
-            if parts.get(one.first, ()) is None:
-                return  # another part of the same call failed before
-            parts[one.first] = None
-        self.fail(one.group, one.first, one.end, error)
 
     def _add_success(self, batch: Batch, outcome: Success) -> None:
         sizes, payload = outcome.sizes, outcome.payload
@@ -300,13 +323,14 @@ class Answers:
                 [one], outcome.key, sizes[call : call + calls], payload[at:end]
             )
             if one.is_partial:
-                self._add_part(batch, one, part)
+                self._add_part(batch, part)
             else:
-                self._send(batch, one, part)
+                self._send(batch, part)
             call, at = call + calls, end
 
-    def _add_part(self, batch: Batch, one: BatchSlice, part: Success) -> None:
+    def _add_part(self, batch: Batch, part: Success) -> None:
         """Keep a part of a split call; send the whole once it is complete."""
+        one = part.slices[0]
         group = one.group
         parts = group.parts.setdefault(one.first, [])
         if parts is None:
@@ -321,9 +345,10 @@ class Answers:
         except HeadwayError as error:
             self.fail(group, one.first, one.end, error)
         else:
-            self._send(batch, one, joined)
+            self._send(batch, joined)
 
-    def _send(self, batch: Batch, one: BatchSlice, result: Success) -> None:
+    def _send(self, batch: Batch, result: Success) -> None:
+        one = result.slices[0]
         group = one.group
         try:
             frame = encode_results(

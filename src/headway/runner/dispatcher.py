@@ -16,13 +16,13 @@ from headway.errors import (
     RunnerLostError,
     UnavailableError,
 )
+from headway.ipc.channel import Channel
 from headway.metrics.meters import RunnerMeters
-from headway.runner.batch import Answers, Batch
-from headway.runner.batch_spans import BatchSpans
+from headway.observability.trace_context import unpack_calls
+from headway.observability.tracing import Tracing
+from headway.runner.batch import Answers, Batch, Failure, Outcome
 from headway.runner.executor import Executor
-from headway.runner.outcome import Failure, Outcome
 from headway.runner.precise_timer import PreciseTimer
-from headway.runner.receiver import RunnerReceiver
 from headway.scheduling.queue import CallGroup
 from headway.scheduling.scheduler import Dispatch, Rejection, Scheduler, Wait
 
@@ -39,7 +39,7 @@ class Dispatcher:
         name: The runner's name.
         scheduler: Decides.
         meters: Counts.
-        spans: Records a span for each batch that has traced calls.
+        tracing: Records a span for each batch that has traced calls.
         clock: The scheduler's `now`.
         loop: Runs the turns.
     """
@@ -52,37 +52,28 @@ class Dispatcher:
         meters: RunnerMeters,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
-        spans: BatchSpans | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._name = name
         self._scheduler = scheduler
         self._meters = meters
-        self._spans = spans
+        self._tracing = tracing
         self._clock = clock
         self._loop = loop
         self._timer = PreciseTimer(loop=loop, callback=self._turn)
         self._answers = Answers()
+        self._groups: dict[tuple[Channel, int], CallGroup] = {}
+        """Groups that have calls in the queue, by channel and id."""
         self._idle: list[Executor] = []
         self._busy: dict[Executor, Batch] = {}
         self._retries: list[Batch] = []
         """Batches of replicas that died; the scheduler counts them as running."""
         self._turn_is_due = False
-        self._receiver: RunnerReceiver | None = None
         self._replicas_changed = asyncio.Event()
-
-    def start(self, receiver: RunnerReceiver) -> None:
-        """Open the timer; `receiver` forgets the groups that left the queue."""
-        self._receiver = receiver
-        self._timer.start()
 
     def close(self) -> None:
         """Close the timer."""
         self._timer.close()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is queued and nothing is being computed."""
-        return not (self._scheduler.queue.rows or self._busy or self._retries)
 
     async def wait_replicas(self, count: int) -> None:
         """Return once `count` replicas are up."""
@@ -120,15 +111,13 @@ class Dispatcher:
             if one.attempts < _ATTEMPTS and self._scheduler.replicas:
                 self._retries.append(one)
             else:
-                self._finish(one, [Failure(one.slices, self._lost())])
+                error = RunnerLostError(
+                    f"the replica of runner {self._name!r} died while it computed this "
+                    "request; it is being started again",
+                    retry_after_s=1.0,
+                )
+                self._finish(one, [Failure(one.slices, error)])
         self._wake()
-
-    def _lost(self) -> RunnerLostError:
-        return RunnerLostError(
-            f"the replica of runner {self._name!r} died while it computed this "
-            "request; it is being started again",
-            retry_after_s=1.0,
-        )
 
     def _count_replicas(self) -> None:
         self._scheduler.replicas = len(self._idle) + len(self._busy)
@@ -140,16 +129,29 @@ class Dispatcher:
         # Also after a rejection: other groups may have been evicted in vain.
         self._wake()
         if rejection is None:
+            self._groups[group.channel, group.frame.group_id] = group
             self._meters.queue_rows.set(self._scheduler.queue.rows)
             return
         calls = len(group.rows)
         self._meters.refused(rejection.reason, calls)
         self._answers.fail(group, 0, calls, self._arrival_error(rejection))
         self._answers.flush()
-        group.left = 0
-        self._forget_if_over(group)
 
-    def withdraw(self, group: CallGroup, call: int) -> None:
+    def withdraw_all(self, channel: Channel) -> None:
+        """Drop all calls of a channel that was lost."""
+        for (origin, _), group in list(self._groups.items()):
+            if origin is channel:
+                for call in group.remaining_calls():
+                    self._withdraw(group, call)
+
+    def withdraw(self, channel: Channel, group_id: int, calls: Sequence[int]) -> None:
+        """Drop calls whose callers are gone."""
+        group = self._groups.get((channel, group_id))
+        if group is not None:
+            for call in calls:
+                self._withdraw(group, call)
+
+    def _withdraw(self, group: CallGroup, call: int) -> None:
         """Drop a call that nobody waits for; an answer is sent all the same."""
         rows = self._scheduler.queue.withdraw(group, call)
         if not rows:
@@ -171,8 +173,7 @@ class Dispatcher:
 
     def _turn(self) -> None:
         self._turn_is_due = False
-        if self._timer.is_set:
-            self._timer.cancel()
+        self._timer.is_set = False
         while True:
             if self._retries and self._idle:
                 self._start(self._retries.pop())
@@ -180,7 +181,7 @@ class Dispatcher:
             now = self._clock.now()
             decision = self._scheduler.schedule(now)
             if isinstance(decision, Dispatch):
-                batch = Batch(decision.slices, decision.rows, decision.number)
+                batch = Batch(decision.slices, decision.number)
                 for one in batch.slices:
                     self._forget_if_over(one.group)
                 if self._start(batch):
@@ -205,22 +206,47 @@ class Dispatcher:
         executor.start(batch, self._done)
         return executor.blocks
 
-    def _done(
-        self, executor: Executor, batch: Batch, outcomes: list[Outcome], took_s: float
-    ) -> None:
+    def _done(self, executor: Executor, batch: Batch, outcomes: list[Outcome]) -> None:
         if self._busy.pop(executor, None) is None:
             return  # the replica was given up; its batch went to another
         self._idle.append(executor)
+        took_s = batch.took_s
         self._meters.replica_idle(executor.number, took_s)
-        batch.took_s = took_s
         self._finish(batch, outcomes)
         started_at = batch.started_at
         waits = [max(started_at - one.group.arrived_at, 0.0) for one in batch.slices]
         self._meters.batch_done(batch.key.method, batch.rows, waits, started_at, took_s)
-        if self._spans is not None:
-            self._spans.batch_done(batch)
+        if self._tracing is not None:
+            self._record_span(self._tracing, batch)
         if not executor.blocks:
             self._wake()
+
+    def _record_span(self, tracing: Tracing, batch: Batch) -> None:
+        """Record the span of a computed batch, linked to its traced calls."""
+        links = [
+            ids
+            for one in batch.slices
+            if one.group.frame.traces
+            for call, ids in unpack_calls(one.group.frame.traces)
+            if one.first <= call < one.end
+        ]
+        if not links:
+            return
+        method, began_at = batch.key.method, batch.started_at
+        first_at = min(one.group.arrived_at for one in batch.slices)
+        tracing.batch_span(
+            f"batch {self._name}.{method}",
+            began_at=began_at,
+            ended_at=began_at + batch.took_s,
+            attributes={
+                "headway.runner": self._name,
+                "headway.method": method,
+                "headway.batch.rows": batch.rows,
+                "headway.batch.requests": batch.calls,
+                "headway.queue_ms": max(began_at - first_at, 0.0) * 1000,
+            },
+            links=links,
+        )
 
     def _finish(self, batch: Batch, outcomes: list[Outcome]) -> None:
         """Report a batch to the scheduler, and answer its calls."""
@@ -290,5 +316,5 @@ class Dispatcher:
         )
 
     def _forget_if_over(self, group: CallGroup) -> None:
-        if not group.left and self._receiver is not None:
-            self._receiver.forget(group)
+        if not group.left:
+            self._groups.pop((group.channel, group.frame.group_id), None)

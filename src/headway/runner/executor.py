@@ -1,8 +1,7 @@
 """Where a batch is computed, and how one bad call fails alone.
 
-The dispatcher starts batches on executors: in its own thread or in another one
-(runner/replica_link is the third kind, for replicas in processes of their own). They
-and runner/replica compute them by FailureIsolation.
+The dispatcher starts batches on executors: in its own thread, in another one, or in
+another process (runner/replica). All compute them by FailureIsolation.
 """
 
 import asyncio
@@ -14,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Protocol
 
-import msgspec
 import numpy as np
 
 from headway.core.clock import Clock
@@ -24,8 +22,7 @@ from headway.ipc.records import OPAQUE
 from headway.ipc.rows import encode_array, encode_pickles, kind_of, rows_first, take
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ISOLATION_CALLS
-from headway.runner.batch import Batch
-from headway.runner.outcome import Failure, Outcome, Success
+from headway.runner.batch import Batch, Failure, Outcome, Success
 
 __all__ = [
     "Done",
@@ -40,8 +37,8 @@ _log = logging.getLogger(__name__)
 _FAILURES_KEPT = 1024
 _FAILURES_KEPT_S = 60.0
 
-Done = Callable[["Executor", Batch, list[Outcome], float], None]
-"""Called with a finished batch: executor, batch, outcomes, seconds of the model."""
+Done = Callable[["Executor", Batch, list[Outcome]], None]
+"""Called with a finished batch, which says how long the model took."""
 
 
 class Executor(Protocol):
@@ -76,9 +73,7 @@ class InlineExecutor:
 
     def start(self, batch: Batch, done: Done) -> None:
         """Compute a batch and call `done`."""
-        began = time.perf_counter()
-        outcomes = self._isolation.compute(batch)
-        done(self, batch, outcomes, time.perf_counter() - began)
+        done(self, batch, self._isolation.compute(batch))
 
 
 class ThreadExecutor:
@@ -106,40 +101,18 @@ class ThreadExecutor:
 
     def start(self, batch: Batch, done: Done) -> None:
         """Compute a batch in the thread."""
-        future = self._pool.submit(self._compute, batch)
 
-        def deliver(finished: Future[tuple[list[Outcome], float]]) -> None:
-            outcomes, took_s = finished.result()
-            done(self, batch, outcomes, took_s)
+        def deliver(finished: Future[list[Outcome]]) -> None:
+            done(self, batch, finished.result())
 
+        future = self._pool.submit(self._isolation.compute, batch)
         future.add_done_callback(
             lambda finished: self._loop.call_soon_threadsafe(deliver, finished)
         )
 
-    def _compute(self, batch: Batch) -> tuple[list[Outcome], float]:
-        began = time.perf_counter()
-        outcomes = self._isolation.compute(batch)
-        return outcomes, time.perf_counter() - began
-
     async def aclose(self) -> None:
         """Wait for the current batch and end the thread."""
         await self._loop.run_in_executor(None, self._pool.shutdown)
-
-
-class _Raised(msgspec.Struct):
-    """What a call of the model raised."""
-
-    error: BaseException | None
-
-    def release(self) -> BaseException:
-        """Return the error, and drop the reference to it.
-
-        Its traceback leads to frames that refer to this: only the garbage collector
-        would free them, and with them the bytes of the batch.
-        """
-        error, self.error = self.error, None
-        assert error is not None
-        return error
 
 
 class FailureIsolation:
@@ -181,7 +154,8 @@ class FailureIsolation:
         self._reported: set[str] = set()
 
     def compute(self, batch: Batch) -> list[Outcome]:
-        """Run the model on a batch and return what became of its slices."""
+        """Run the model on a batch, time it and return what became of its slices."""
+        began = time.perf_counter()
         method = batch.key.method
         outcomes: list[Outcome] = []
         self._tries = 0
@@ -199,6 +173,7 @@ class FailureIsolation:
                     self._compute(batch.part(call, call + 1), outcomes)
         if self._tries > 1:
             self._repeated[method].add(self._tries - 1)
+        batch.took_s = time.perf_counter() - began
         return outcomes
 
     def _compute(self, batch: Batch, outcomes: list[Outcome]) -> bool:
@@ -207,19 +182,17 @@ class FailureIsolation:
         Returns:
             Whether all of them succeeded at once.
         """
-        result = self._try(batch)
-        if isinstance(result, Success):
-            outcomes.append(result)
-            failed_at = self._failed_at.get(batch.key.method)
-            if failed_at is not None and batch.calls == 1:
-                failed_at.pop(batch.digests()[0], None)
-            return True
-        if batch.calls > 1:
-            result.release()
+        outcome = self._try(batch)
+        if outcome is None:
             self._bisect(batch, outcomes)
-        else:
-            outcomes.append(self._failure(batch, result.release()))
-        return False
+            return False
+        outcomes.append(outcome)
+        if isinstance(outcome, Failure):
+            return False
+        failed_at = self._failed_at.get(batch.key.method)
+        if failed_at is not None and batch.calls == 1:
+            failed_at.pop(batch.digests()[0], None)
+        return True
 
     def _bisect(self, batch: Batch, outcomes: list[Outcome]) -> None:
         """Compute calls that failed together in two halves.
@@ -260,8 +233,13 @@ class FailureIsolation:
             return Failure(one.slices, OutputError(str(error.message)))
         return Failure(one.slices, model_error(method, error))
 
-    def _try(self, batch: Batch) -> Success | _Raised:
-        """Run the model on a batch once."""
+    def _try(self, batch: Batch) -> Outcome | None:
+        """Run the model on a batch once; return None if several calls failed together.
+
+        The error must not outlive the `except` clause in a variable: its traceback
+        leads to this frame, so that only the garbage collector would free both, and
+        with them the bytes of the batch.
+        """
         self._tries += 1
         name = batch.key.method
         try:
@@ -270,18 +248,13 @@ class FailureIsolation:
             result = getattr(self._runnable, name)(*args, **kwargs)
             return _encode(batch, result, spec.batch_dim[1])
         except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
-            if isinstance(error, OutputError):
-                self._report(batch, error)
-            return _Raised(error)
-
-    def _report(self, batch: Batch, error: OutputError) -> None:
-        """Log once for each method that its batches are useless.
-
-        Each call alone may succeed, so that no caller would see the error.
-        """
-        if batch.calls > 1 and batch.key.method not in self._reported:
-            self._reported.add(batch.key.method)
-            _log.warning("a batch is computed again in parts: %s", error.message)
+            if batch.calls == 1:
+                return self._failure(batch, error)
+            if isinstance(error, OutputError) and name not in self._reported:
+                # Each call alone may succeed, so that no caller would see the error.
+                self._reported.add(name)
+                _log.warning("a batch is computed again in parts: %s", error.message)
+            return None
 
 
 def model_error(method: str, error: BaseException) -> ModelCallError:

@@ -25,14 +25,14 @@ class _TimerSpec(ctypes.Structure):
 
 
 class PreciseTimer:
-    """Calls back once at a monotonic time.
+    """Calls back once at a monotonic time; opens a timer of the kernel when first set.
 
     Args:
         loop: Runs the callback.
         callback: What to call.
 
     Attributes:
-        is_set: Whether it is going to call back.
+        is_set: Whether it is going to call back; clear it to prevent that.
     """
 
     def __init__(
@@ -43,10 +43,11 @@ class PreciseTimer:
         self._fd: int | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._spec = _TimerSpec()
+        self._is_open = False
         self.is_set = False
 
-    def start(self) -> None:
-        """Open a timer of the kernel, where it has one."""
+    def _open(self) -> None:
+        self._is_open = True
         if sys.platform != "linux":
             return
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -58,6 +59,8 @@ class PreciseTimer:
     def set(self, at: float) -> None:
         """Call back at `at`, instead of at the time set before."""
         self.is_set = True
+        if not self._is_open:
+            self._open()
         if self._fd is None:
             if self._handle is not None:
                 self._handle.cancel()
@@ -68,10 +71,6 @@ class PreciseTimer:
         value = self._spec.value
         value.seconds, value.nanoseconds = divmod(nanoseconds, 1_000_000_000)
         self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(self._spec), None)
-
-    def cancel(self) -> None:
-        """Do not call back."""
-        self.is_set = False
 
     def _expired(self) -> None:
         if self._fd is not None:
@@ -85,7 +84,7 @@ class PreciseTimer:
 
     def close(self) -> None:
         """Close the timer."""
-        self.cancel()
+        self.is_set = False
         if self._handle is not None:
             self._handle.cancel()
         if self._fd is not None:

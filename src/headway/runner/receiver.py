@@ -1,12 +1,11 @@
 """What API workers send to a runner, on every channel: call groups and cancellations.
 
-ipc/unix and ipc/channel call it; it hands groups to the dispatcher.
+ipc/unix and ipc/channel call it; it calls the dispatcher.
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +30,10 @@ from headway.ipc.records import (
     ReadyFrame,
 )
 from headway.ipc.rows import raw_dtype
+from headway.runner.dispatcher import Dispatcher
 from headway.scheduling.queue import CallGroup
 
-__all__ = ["GroupSink", "RunnerReceiver", "read_columns"]
+__all__ = ["RunnerReceiver", "read_columns"]
 
 _log = logging.getLogger(__name__)
 _KEYS_KEPT = 1024
@@ -66,18 +66,6 @@ def read_columns(
     return columns
 
 
-class GroupSink(Protocol):
-    """Takes what the receiver got; runner/dispatcher implements it."""
-
-    def receive(self, group: CallGroup) -> None:
-        """Queue or reject a group."""
-        ...
-
-    def withdraw(self, group: CallGroup, call: int) -> None:
-        """Drop a call that nobody waits for any longer."""
-        ...
-
-
 class RunnerReceiver:
     """The owner of all channels to API workers.
 
@@ -85,7 +73,7 @@ class RunnerReceiver:
         ready: Sent on each channel as it opens.
         methods: The batching of each method; `enabled` is False if its calls never
             share a batch.
-        sink: Takes groups and cancellations.
+        dispatcher: Takes groups and cancellations.
     """
 
     def __init__(
@@ -93,29 +81,15 @@ class RunnerReceiver:
         *,
         ready: ReadyFrame,
         methods: Mapping[str, BatchingConfig],
-        sink: GroupSink,
+        dispatcher: Dispatcher,
     ) -> None:
         self._ready = encode_record_frame(ready)
         self._methods = methods
-        self._sink = sink
+        self._dispatcher = dispatcher
         self._keys: dict[bytes, CallKey] = {}
-        self._groups: dict[Channel, dict[int, CallGroup]] = {}
-        self._is_deserted = asyncio.Event()
-        self._is_deserted.set()
-
-    async def wait_deserted(self) -> None:
-        """Return once no API worker is connected."""
-        await self._is_deserted.wait()
-
-    @property
-    def channels(self) -> list[Channel]:
-        """The channels that are open."""
-        return list(self._groups)
 
     def channel_opened(self, channel: Channel) -> None:
         """Report that the runner is ready."""
-        self._groups[channel] = {}
-        self._is_deserted.clear()
         channel.send([self._ready])
 
     def channel_lost(self, channel: Channel, error: Exception | None) -> None:
@@ -123,11 +97,7 @@ class RunnerReceiver:
         if isinstance(error, WireError):
             # The supervisor reports workers that merely ended.
             _log.warning("lost the channel to an API worker: %s", error)
-        for group in self._groups.pop(channel).values():
-            for call in group.remaining_calls():
-                self._sink.withdraw(group, call)
-        if not self._groups:
-            self._is_deserted.set()
+        self._dispatcher.withdraw_all(channel)
 
     def frame_received(self, channel: Channel, frame: memoryview) -> None:
         """Read a group or a cancellation.
@@ -140,18 +110,9 @@ class RunnerReceiver:
             self._receive_calls(channel, frame)
         elif kind == CANCEL:
             cancel = decode_record(frame, CancelFrame)
-            group = self._groups[channel].get(cancel.group_id)
-            if group is not None:
-                for call in cancel.calls:
-                    self._sink.withdraw(group, call)
+            self._dispatcher.withdraw(channel, cancel.group_id, cancel.calls)
         else:
             raise WireError(f"an API worker sent a frame of kind {kind}")
-
-    def forget(self, group: CallGroup) -> None:
-        """Drop a group that has nothing left in the queue."""
-        groups = self._groups.get(group.channel)
-        if groups is not None:
-            groups.pop(group.frame.group_id, None)
 
     def _receive_calls(self, channel: Channel, frame: memoryview) -> None:
         calls = decode_calls(frame)
@@ -178,5 +139,4 @@ class RunnerReceiver:
             nbytes=len(frame),
         )
         group.columns = read_columns(calls, key)
-        self._groups[channel][calls.group_id] = group
-        self._sink.receive(group)
+        self._dispatcher.receive(group)

@@ -12,9 +12,7 @@ from headway.ipc.channel import ChannelOwner, LocalChannel
 from headway.ipc.unix import UnixLink, UnixListener
 from headway.observability.tracing import Tracing
 from headway.runner.dispatcher import Dispatcher
-from headway.runner.executor import Executor, ThreadExecutor
-from headway.runner.receiver import RunnerReceiver
-from headway.runner.replica import Replica
+from headway.runner.executor import ThreadExecutor
 
 __all__ = ["LocalRunner", "ReplicaServer", "RunnerServer"]
 
@@ -29,10 +27,7 @@ class ReplicaServer:
         owner: Reads and answers their frames.
     """
 
-    def __init__(
-        self, *, listening: socket.socket, owner: RunnerReceiver | Replica
-    ) -> None:
-        self._owner = owner
+    def __init__(self, *, listening: socket.socket, owner: ChannelOwner) -> None:
         self._listener = UnixListener(listening=listening, owner=lambda: owner)
 
     async def start(self) -> None:
@@ -47,13 +42,15 @@ class ReplicaServer:
         """
         try:
             async with timeout(timeout_s):
-                await self._owner.wait_deserted()
+                await self._listener.wait_deserted()
         except TimeoutError:
             _log.warning("clients were still connected after %.1f s", timeout_s)
 
     async def aclose(self) -> None:
-        """Stop accepting connections."""
+        """Close all connections and accept no more; nothing is in flight any more."""
         self._listener.close()
+        for channel in self._listener.channels:
+            channel.close()
 
 
 class RunnerServer(ReplicaServer):
@@ -61,10 +58,10 @@ class RunnerServer(ReplicaServer):
 
     Args:
         listening: Where API workers connect.
-        receiver: Reads their frames.
+        owner: Reads their frames.
         dispatcher: Computes and answers.
-        links: Keep replicas in other processes connected.
-        executor: The replica in this process, if there is one.
+        links: Keep replicas in other processes connected; empty if the dispatcher has
+            a replica in this process.
         tracing: Makes spans of batches, if they are traced.
     """
 
@@ -72,17 +69,14 @@ class RunnerServer(ReplicaServer):
         self,
         *,
         listening: socket.socket,
-        receiver: RunnerReceiver,
+        owner: ChannelOwner,
         dispatcher: Dispatcher,
         links: Sequence[UnixLink] = (),
-        executor: Executor | None = None,
         tracing: Tracing | None = None,
     ) -> None:
-        super().__init__(listening=listening, owner=receiver)
-        self._receiver = receiver
+        super().__init__(listening=listening, owner=owner)
         self._dispatcher = dispatcher
         self._links = links
-        self._executor = executor
         self._tracing = tracing
 
     async def start(self) -> None:
@@ -93,19 +87,14 @@ class RunnerServer(ReplicaServer):
         """
         if self._tracing is not None:
             self._tracing.start()
-        self._dispatcher.start(self._receiver)
-        if self._executor is not None:
-            self._dispatcher.add_replica(self._executor)
         for link in self._links:
             link.start()
-        await self._dispatcher.wait_replicas(max(len(self._links), 1))
+        await self._dispatcher.wait_replicas(len(self._links))
         await super().start()
 
     async def aclose(self) -> None:
         """Close all connections; nothing is in flight any more."""
         await super().aclose()
-        for channel in self._receiver.channels:
-            channel.close()
         for link in self._links:
             await link.aclose()
         self._dispatcher.close()
@@ -118,9 +107,9 @@ class LocalRunner:
 
     Args:
         client: The API worker's end of the connection.
-        receiver: The runner's end.
+        owner: The runner's end.
         dispatcher: Computes and answers.
-        executor: The replica.
+        executor: The dispatcher's replica.
         loop: Delivers frames.
     """
 
@@ -128,13 +117,13 @@ class LocalRunner:
         self,
         *,
         client: ChannelOwner,
-        receiver: RunnerReceiver,
+        owner: ChannelOwner,
         dispatcher: Dispatcher,
         executor: ThreadExecutor,
         loop: AbstractEventLoop,
     ) -> None:
         self._client = client
-        self._receiver = receiver
+        self._owner = owner
         self._dispatcher = dispatcher
         self._executor = executor
         self._loop = loop
@@ -142,11 +131,7 @@ class LocalRunner:
 
     def start(self) -> None:
         """Connect."""
-        self._dispatcher.start(self._receiver)
-        self._dispatcher.add_replica(self._executor)
-        self._channel, _ = LocalChannel.connect(
-            self._client, self._receiver, self._loop
-        )
+        self._channel, _ = LocalChannel.connect(self._client, self._owner, self._loop)
 
     async def aclose(self) -> None:
         """Disconnect, after the current batch."""

@@ -5,7 +5,7 @@ server/runner_assembly calls it; until it returns, /readyz answers 503.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from headway.core.method_spec import MethodSpec
 from headway.errors import OutputError, RunnerStartError, UsageError
 from headway.ipc.call import agreed_rows, row_arguments
 from headway.ipc.rows import join, kind_of, rows_first
+from headway.metrics.meters import published_sizes
 from headway.service.runnable import Runnable, read_samples
 
 __all__ = ["warm_up"]
@@ -48,7 +49,7 @@ def warm_up(
         spec, batching = specs[method], methods[method]
         costs[method] = []
         began = clock.now()
-        for rows in _sizes(batching.max_batch_size if spec.batchable else 1):
+        for rows in published_sizes(batching.max_batch_size if spec.batchable else 1):
             best = min(
                 _timed(runner, runnable, spec, sample, rows, batching.enabled)
                 for _ in range(_REPEATS)
@@ -67,14 +68,6 @@ def warm_up(
                 "request could be answered; raise max_latency_ms"
             )
     return costs
-
-
-def _sizes(largest: int) -> Iterator[int]:
-    rows = 1
-    while rows < largest:
-        yield rows
-        rows *= 2
-    yield largest
 
 
 def _timed(

@@ -42,19 +42,15 @@ _CAUTION: Final = 1.4
 class _Cycle:
     """Calls that arrived between one completion and the next but one."""
 
-    __slots__ = ("answered", "came", "counts", "is_planned", "started_at", "until")
+    __slots__ = ("answered", "came", "counts", "started_at", "until")
 
     def __init__(self, started_at: float, answered: int) -> None:
         self.started_at = started_at
         self.answered = answered
         self.came = 0
         self.counts = [0] * (len(_EDGES) + 1)
-        self.is_planned = False
-        self.until: float | None = None
-
-    def count(self, delay_s: float, calls: int) -> None:
-        self.came += calls
-        self.counts[bisect.bisect_left(_EDGES, delay_s)] += calls
+        self.until: float | None = -math.inf
+        """Until when to wait, as last planned; None for no wait."""
 
 
 class GatherWindow:
@@ -115,16 +111,18 @@ class GatherWindow:
                 reads its sockets only after its batch, which says nothing.
         """
         self._call_rows += _LEARNING_RATE * (rows / calls - self._call_rows)
-        current = self._current
-        if current is None:
+        cycle = self._current
+        if cycle is None:
             return
-        if at >= current.started_at:
-            if seen_at is not None:
-                self._lag_s += _LEARNING_RATE * (seen_at - at - self._lag_s)
-            current.count(at - current.started_at + self._lag_s, calls)
-        elif self._previous is not None and at >= self._previous.started_at:
-            delay_s = at - self._previous.started_at + self._lag_s
-            self._previous.count(delay_s, calls)
+        if at < cycle.started_at:
+            cycle = self._previous
+            if cycle is None or at < cycle.started_at:
+                return
+        elif seen_at is not None:
+            self._lag_s += _LEARNING_RATE * (seen_at - at - self._lag_s)
+        cycle.came += calls
+        delay_s = at - cycle.started_at + self._lag_s
+        cycle.counts[bisect.bisect_left(_EDGES, delay_s)] += calls
 
     def _learn(self, cycle: _Cycle) -> None:
         self._cycles += 1
@@ -156,8 +154,7 @@ class GatherWindow:
         left = cycle.answered * sum(self._returns, start=0.0) - cycle.came
         if left <= 0:
             return None
-        if not cycle.is_planned or (cycle.until is not None and now >= cycle.until):
-            cycle.is_planned = True
+        if cycle.until is not None and now >= cycle.until:
             wait = self._plan(cycle, left, (rows, room, start_s), cost, now)
             cycle.until = None if wait is None else now + wait
         return cycle.until

@@ -49,13 +49,15 @@ _SHARING_GAIN: Final = 0.9
 class _Bucket:
     """Batches of about the same size; seconds as they would be at a speed of 1."""
 
-    __slots__ = ("count", "deviation", "mean", "rows")
+    __slots__ = ("count", "deviation", "mean", "published", "rows")
 
     def __init__(self, rows: int, seconds: float, deviation: float) -> None:
         self.count = 1
         self.rows = float(rows)
         self.mean = seconds
         self.deviation = deviation
+        self.published = (seconds, deviation)
+        """Mean and deviation that predictions read."""
 
     def learn(self, rows: int, seconds: float) -> None:
         self.count += 1
@@ -102,7 +104,6 @@ class CostModel:
         self._optimistic: list[float] = []
         self._peaks: list[float] = []
         self._scatter = _FIRST_SCATTER
-        self._published: dict[int, tuple[float, float]] = {}
         self.learned_at = float("-inf")
 
     @property
@@ -180,7 +181,7 @@ class CostModel:
             self._speed *= 1 + _SPEED_RATE * (clipped / bucket.mean - 1)
             sample = clipped
         bucket.learn(rows, sample)
-        mean, deviation = self._published[slot]
+        mean, deviation = bucket.published
         change = abs(bucket.mean - mean) + abs(bucket.deviation - deviation)
         if change > _REPUBLISH_CHANGE * mean:
             self._publish()
@@ -199,12 +200,9 @@ class CostModel:
 
     def _publish(self) -> None:
         """Compute the curves that predictions read: rising in rows, mean and tail."""
-        slots = sorted(self._buckets)
-        buckets = [self._buckets[slot] for slot in slots]
-        self._published = {
-            slot: (bucket.mean, bucket.deviation)
-            for slot, bucket in zip(slots, buckets, strict=True)
-        }
+        buckets = [self._buckets[slot] for slot in sorted(self._buckets)]
+        for bucket in buckets:
+            bucket.published = (bucket.mean, bucket.deviation)
         weights = [min(bucket.count, 1 / _SHAPE_RATE) for bucket in buckets]
         self._rows = [bucket.rows for bucket in buckets]
         self._means = _rising([bucket.mean for bucket in buckets], weights)
@@ -218,18 +216,19 @@ class CostModel:
         ]
         self._scatter = sum(scatters, start=0.0) / sum(weights, start=0.0)
         doubts = [bucket.doubt(self._scatter) for bucket in buckets]
-        pairs = list(zip(self._means, doubts, strict=True))
         # Pooling may leave less of a mean than the doubt of the size itself.
         self._optimistic = _rising(
             [
                 max(mean, bucket.mean) - doubt
-                for bucket, (mean, doubt) in zip(buckets, pairs, strict=True)
+                for bucket, mean, doubt in zip(
+                    buckets, self._means, doubts, strict=True
+                )
             ],
             weights,
         )
         rates = [
             rows / (mean + doubt)
-            for rows, (mean, doubt) in zip(self._rows, pairs, strict=True)
+            for rows, mean, doubt in zip(self._rows, self._means, doubts, strict=True)
         ]
         self._peaks = list(accumulate(rates, max))
 

@@ -201,20 +201,6 @@ class SubQueue:
         """The group that is due first."""
         return self.groups[-1]
 
-    def insert(self, group: CallGroup) -> None:
-        """Put a group in its place; equal ones stay in order of arrival."""
-        at = bisect.bisect_left(self.groups, -group.due, key=_descending)
-        self.groups.insert(at, group)
-        self.rows += group.left
-
-    def remove(self, group: CallGroup) -> None:
-        """Take out a group."""
-        if group is self.groups[-1]:
-            self.groups.pop()
-            return
-        at = bisect.bisect_left(self.groups, -group.due, key=_descending)
-        del self.groups[self.groups.index(group, at)]
-
     def rows_due_by(self, due: float) -> int:
         """Estimate the rows that go before a group with that due time.
 
@@ -252,14 +238,16 @@ class Queue:
         return all(one.head.method == method for one in self._sub_queues.values())
 
     def push(self, group: CallGroup) -> None:
-        """Add a group."""
+        """Add a group; groups due at the same time stay in order of arrival."""
         self._sequence += 1
         group.sequence = self._sequence
         one = self._sub_queues.get((group.priority, group.key))
         if one is None:
             one = SubQueue(key=group.key, priority=group.priority)
             self._sub_queues[one.priority, one.key] = one
-        one.insert(group)
+        at = bisect.bisect_left(one.groups, -group.due, key=_descending)
+        one.groups.insert(at, group)
+        one.rows += group.left
         self.rows += group.left
         self.nbytes += group.nbytes
 
@@ -389,11 +377,16 @@ class Queue:
 
     def remove(self, one: SubQueue, group: CallGroup) -> CallGroup:
         """Take out a group and what is left of it."""
-        one.remove(group)
+        groups = one.groups
+        if group is groups[-1]:
+            groups.pop()
+        else:
+            at = bisect.bisect_left(groups, -group.due, key=_descending)
+            del groups[groups.index(group, at)]
         one.rows -= group.left
         self.rows -= group.left
         self.nbytes -= group.nbytes
         group.left = 0
-        if not one.groups:
+        if not groups:
             del self._sub_queues[one.priority, one.key]
         return group

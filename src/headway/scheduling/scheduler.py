@@ -6,6 +6,8 @@ scheduler reads no clock, never sleeps and knows no socket.
 """
 
 import math
+from collections import defaultdict
+from functools import partial
 
 import msgspec
 
@@ -71,8 +73,11 @@ class Scheduler:
         self._config = config
         wait_ms = config.max_wait_ms
         self._max_wait_s = None if wait_ms is None else wait_ms / 1000
-        self._costs: dict[str, CostModel] = {}
-        self._windows: dict[str, GatherWindow] = {}
+        # By method, as only its calls share a batch.
+        self._costs: defaultdict[str, CostModel] = defaultdict(CostModel)
+        self._windows: defaultdict[str, GatherWindow] = defaultdict(
+            partial(GatherWindow, max_wait_s=self._max_wait_s)
+        )
         self._offered = OfferedLoad()
         self._overload = OverloadDetector()
         self._stagger = ReplicaStagger()
@@ -83,17 +88,7 @@ class Scheduler:
 
     def cost(self, method: str) -> CostModel:
         """Return the cost model of a method, to seed it or to publish it."""
-        model = self._costs.get(method)
-        if model is None:
-            model = self._costs[method] = CostModel()
-        return model
-
-    def _window(self, method: str) -> GatherWindow:
-        """Return the gather window of a method: only its calls share a batch."""
-        window = self._windows.get(method)
-        if window is None:
-            window = self._windows[method] = GatherWindow(max_wait_s=self._max_wait_s)
-        return window
+        return self._costs[method]
 
     def arrive(self, group: CallGroup, now: float) -> Rejection | None:
         """Queue a group, or reject it; the dispatcher calls it for each group.
@@ -107,7 +102,7 @@ class Scheduler:
         rejection = self._reject(group, cost, now)
         if rejection is None:
             self.queue.push(group)
-            self._window(group.method).arrived(
+            self._windows[group.method].arrived(
                 calls=len(group.rows),
                 rows=group.left,
                 at=group.arrived_at,
@@ -272,7 +267,7 @@ class Scheduler:
         if idle == 1:
             start_s = max(min(cost.mean(waiting), self._next_end() - now), 0.0)
             room = head.max_rows - waiting
-            window = self._window(head.method)
+            window = self._windows[head.method]
             until = window.wait_until(waiting, room, start_s, cost, now)
         if self.replicas > 1:
             until = max(until or now, self._staggered(head, waiting, cost, now))
@@ -323,7 +318,7 @@ class Scheduler:
         if took_s is not None:
             cost.observe(batch.rows, took_s, now)
         answered = sum([part.answered for part in batch.slices])
-        self._window(group.method).completed(answered, now)
+        self._windows[group.method].completed(answered, now)
         size = batch.slices[0].rows if group.alone else group.max_rows
         row_s = 0.0
         if cost.knows:

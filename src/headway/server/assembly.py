@@ -87,9 +87,10 @@ class Assembly(RunnerAssembly):
             executor = ThreadExecutor(
                 isolation=isolation, loop=self._loop, name=f"headway-{runner.name}"
             )
+            dispatcher.add_replica(executor)
             return LocalRunner(
                 client=client,
-                receiver=receiver,
+                owner=receiver,
                 dispatcher=dispatcher,
                 executor=executor,
                 loop=self._loop,

@@ -21,12 +21,10 @@ from headway.ipc.unix import UnixLink
 from headway.metrics import MetricsRegistry
 from headway.metrics.meters import RunnerMeters
 from headway.observability.tracing import Tracing
-from headway.runner.batch_spans import BatchSpans
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import FailureIsolation, InlineExecutor
 from headway.runner.receiver import RunnerReceiver
-from headway.runner.replica import Replica
-from headway.runner.replica_link import ReplicaLink
+from headway.runner.replica import Replica, ReplicaLink
 from headway.runner.server import ReplicaServer, RunnerServer
 from headway.runner.warmup import warm_up
 from headway.scheduling.scheduler import Scheduler
@@ -101,20 +99,19 @@ class RunnerAssembly:
             RunnerStartError: If the model cannot be loaded or warmed.
         """
         dispatcher, receiver = self.dispatcher(runner)
-        links, executor = [], None
+        links = []
         for number, path in enumerate(replica_paths):
             owner = ReplicaLink(dispatcher=dispatcher, clock=self._clock, number=number)
             links.append(self._unix_link(path, owner, runner.name))
         if not links:
             isolation, costs = self.load(runner)
             dispatcher.seed(costs)
-            executor = InlineExecutor(isolation=isolation)
+            dispatcher.add_replica(InlineExecutor(isolation=isolation))
         return RunnerServer(
             listening=listening,
-            receiver=receiver,
+            owner=receiver,
             dispatcher=dispatcher,
             links=links,
-            executor=executor,
             tracing=self.tracing,
         )
 
@@ -141,9 +138,6 @@ class RunnerAssembly:
             for name, batching in methods.items()
             if batching.enabled
         }
-        spans = None
-        if self.tracing is not None:
-            spans = BatchSpans(runner=runner.name, tracing=self.tracing)
         dispatcher = Dispatcher(
             name=runner.name,
             scheduler=scheduler,
@@ -155,12 +149,12 @@ class RunnerAssembly:
             ),
             clock=self._clock,
             loop=self._loop,
-            spans=spans,
+            tracing=self.tracing,
         )
         receiver = RunnerReceiver(
             ready=ReadyFrame(runner=runner.name, pid=os.getpid()),
             methods=methods,
-            sink=dispatcher,
+            dispatcher=dispatcher,
         )
         return dispatcher, receiver
 
