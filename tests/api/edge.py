@@ -12,7 +12,7 @@ from headway.api.endpoint import Endpoint
 from headway.api.thread_pool import ThreadPool
 from headway.config.schema import ApiServerConfig
 from headway.core.clock import Clock, MonotonicClock
-from headway.http.head import parse_head
+from headway.http.head import HeadParser
 from headway.http.request import Request, TelemetryApplication
 from headway.io import JSON
 from headway.metrics import Counter, MetricsRegistry
@@ -97,7 +97,7 @@ class Edge:
     def send(self, body: bytes, headers: bytes = b"") -> Request:
         """Let a request come; `statuses` has its answer in the end."""
         lines = b"POST /predict HTTP/1.1\r\nhost: a\r\n" + headers + b"\r\n"
-        head = parse_head(lines, ApiServerConfig())
+        head = HeadParser(ApiServerConfig()).parse(lines)
         now = self.clock.now()
         request = Request(self, head, "POST", "/predict", body, now)
         self._open += 1

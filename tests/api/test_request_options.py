@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from headway.api.request_options import DEFAULT_PRIORITY, read_header_options
 from headway.config.schema import ApiServerConfig
 from headway.errors import BadInputError
-from headway.http.head import parse_head
+from headway.http.head import HeadParser
 from headway.http.request import Request
 
 
 def request(header: bytes = b"") -> Request:
     lines = b"POST /x HTTP/1.1\r\nhost: a\r\n" + header + b"\r\n"
-    head = parse_head(lines, ApiServerConfig())
+    head = HeadParser(ApiServerConfig()).parse(lines)
     return Request(None, head, "POST", "/x", b"", 0.0)
 
 

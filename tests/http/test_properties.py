@@ -13,7 +13,7 @@ from headway.config.schema import ApiServerConfig
 from headway.errors import RequestError
 from headway.http import head as head_module
 from headway.http.connection import Connection
-from headway.http.head import parse_head
+from headway.http.head import HeadParser
 from headway.http.request_reader import ChunkedBody
 from headway.http.server_state import ServerState
 from tests.http.edge import FakeClock, Recorder
@@ -218,7 +218,7 @@ def test_cuts_change_no_verdict(data: bytes, cuts: list[int]) -> None:
 @given(data=st.binary(max_size=100) | st.lists(FRAGMENTS, max_size=9).map(b"".join))
 def test_a_head_parses_or_is_refused(data: bytes) -> None:
     try:
-        head = parse_head(data + b"\r\n\r\n", LIMITS)
+        head = HeadParser(LIMITS).parse(data + b"\r\n\r\n")
     except RequestError:
         return
     assert head.length >= -1

@@ -14,7 +14,7 @@ import pytest
 from headway.config.schema import ApiServerConfig
 from headway.core.clock import MonotonicClock
 from headway.core.log import configure
-from headway.http.head import parse_head
+from headway.http.head import HeadParser
 from headway.http.request import Request
 from headway.metrics import MetricsRegistry
 from headway.metrics.families import ACCESS_LOG_DROPPED
@@ -268,7 +268,7 @@ async def test_requests_without_a_readable_head_have_dashes() -> None:
         access_log=log,
         shows_timing=False,
     )
-    head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", ApiServerConfig())
+    head = HeadParser(ApiServerConfig()).parse(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
     RequestTrace(Request(None, head, "GET", "", b"", 0.0), telemetry, None).finish(
         400, 7
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headway.config.schema import ApiServerConfig
 from headway.core.clock import MonotonicClock
 from headway.errors import RequestError
-from headway.http.head import parse_head
+from headway.http.head import HeadParser
 from headway.http.request import Request
 from headway.observability.request_trace import Telemetry
 
@@ -27,7 +27,7 @@ def request(name: bytes | None) -> Request:
     lines = b"GET / HTTP/1.1\r\nhost: a\r\n"
     if name is not None:
         lines += b"X-Request-Id: " + name + b"\r\n"
-    head = parse_head(lines + b"\r\n", ApiServerConfig())
+    head = HeadParser(ApiServerConfig()).parse(lines + b"\r\n")
     return Request(None, head, "GET", "/", b"", 0.0)
 
 

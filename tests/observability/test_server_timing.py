@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from headway.config.schema import ApiServerConfig
 from headway.core.clock import MonotonicClock
-from headway.http.head import parse_head
+from headway.http.head import HeadParser
 from headway.http.request import Request
 from headway.observability.request_trace import (
     CALLS_LISTED,
@@ -46,7 +46,7 @@ def render_timing(
     returned_at: float | None,
     answered_at: float,
 ) -> bytes:
-    head = parse_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", ApiServerConfig())
+    head = HeadParser(ApiServerConfig()).parse(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
     telemetry = Telemetry(
         clock=MonotonicClock(),
         id_prefix=None,

@@ -21,10 +21,9 @@ __all__ = [
     "NO_HEAD",
     "Head",
     "HeadCache",
-    "HeadProbe",
+    "HeadParser",
     "Headers",
     "join_fields",
-    "parse_head",
 ]
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -91,7 +90,7 @@ class HeadCache:
         """
         head = self.known.get(data)
         if head is None:
-            head = parse_head(data, self._config)
+            head = HeadParser(self._config).parse(data)
             if len(data) <= _MAX_CACHED_BYTES:
                 if len(self.known) >= _MAX_CACHED:
                     self.known.clear()
@@ -123,51 +122,20 @@ class _Collector:
         self.complete = True
 
 
-def parse_head(data: bytes, config: ApiServerConfig) -> Head:
-    """Parse a head that ends with its first empty line.
+class HeadParser:
+    """Parses one head, at once or from its beginning on.
 
-    Raises:
-        HeadersTooLargeError: More headers or bytes than the limits allow.
-        RequestError: The head is malformed or ambiguous.
-    """
-    if len(data) > config.max_header_bytes:
-        raise _too_large(config)
-    collector = _Collector()
-    parser = httptools.HttpRequestParser(collector)
-    _feed(parser, data)
-    if not collector.complete or collector.begun != 1:
-        raise _malformed("the headers do not end where they seem to")
-    if b"\0" in data or _FOLDED.search(data):
-        raise _malformed("a NUL byte or a folded header line")
-    if len(collector.headers) > MAX_HEADERS:
-        message = (
-            f"The request has {len(collector.headers)} headers; "
-            f"at most {MAX_HEADERS} are taken."
-        )
-        raise HeadersTooLargeError(message)
-    return _build(
-        parser.get_method().decode("latin-1"),
-        parser.get_http_version(),
-        collector.url,
-        tuple(collector.headers),
-        config,
-    )
-
-
-class HeadProbe:
-    """Refuses the beginning of a head that no further bytes can repair.
-
-    Without it, garbage without an empty line would wait for its time-out.
+    A beginning that no further bytes can repair is refused: otherwise garbage without
+    an empty line would wait for its time-out.
 
     Args:
         config: Bounds of a head.
     """
 
-    __slots__ = ("_config", "_parser", "_seen")
-
     def __init__(self, config: ApiServerConfig) -> None:
         self._config = config
-        self._parser = httptools.HttpRequestParser(_Collector())
+        self._collector = _Collector()
+        self._parser = httptools.HttpRequestParser(self._collector)
         self._seen = 0
 
     def feed(self, data: bytes) -> None:
@@ -177,73 +145,77 @@ class HeadProbe:
             HeadersTooLargeError: It is too long already.
             RequestError: It is malformed.
         """
-        if len(data) > self._config.max_header_bytes:
-            raise _too_large(self._config)
-        _feed(self._parser, data[self._seen :])
+        limit = self._config.max_header_bytes
+        if len(data) > limit:
+            raise HeadersTooLargeError(
+                f"The request line and headers exceed max_header_bytes = {limit} bytes."
+            )
+        try:
+            self._parser.feed_data(data[self._seen :])
+        except httptools.HttpParserUpgrade:
+            pass  # an Upgrade that is not followed; _body_length finds the framing
+        except httptools.HttpParserError as error:
+            raise _malformed(str(error)) from error
         self._seen = len(data)
 
+    def parse(self, data: bytes) -> Head:
+        """Return the head, which ends with its first empty line.
 
-def _feed(parser: httptools.HttpRequestParser, data: bytes) -> None:
-    try:
-        parser.feed_data(data)
-    except httptools.HttpParserUpgrade:
-        pass  # an Upgrade that is not followed; _body_length finds the framing
-    except httptools.HttpParserError as error:
-        raise _malformed(str(error)) from error
+        Raises:
+            HeadersTooLargeError: More headers or bytes than the limits allow.
+            RequestError: The head is malformed or ambiguous.
+        """
+        self.feed(data)
+        found = self._collector
+        if not found.complete or found.begun != 1:
+            raise _malformed("the headers do not end where they seem to")
+        if b"\0" in data or _FOLDED.search(data):
+            raise _malformed("a NUL byte or a folded header line")
+        if len(found.headers) > MAX_HEADERS:
+            message = (
+                f"The request has {len(found.headers)} headers; "
+                f"at most {MAX_HEADERS} are taken."
+            )
+            raise HeadersTooLargeError(message)
+        method = self._parser.get_method().decode("latin-1")
+        version = self._parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            raise _malformed(f"version {version} is not 1.0 or 1.1")
+        if method == "CONNECT":
+            raise RequestError("CONNECT is not supported: this server is no proxy.")
+        return self._build(method, tuple(found.headers), is_http_11=version == "1.1")
 
-
-def _too_large(config: ApiServerConfig) -> HeadersTooLargeError:
-    """Return the error of a head of too many bytes."""
-    return HeadersTooLargeError(
-        "The request line and headers exceed "
-        f"max_header_bytes = {config.max_header_bytes} bytes."
-    )
+    def _build(self, method: str, headers: Headers, *, is_http_11: bool) -> Head:
+        fields = join_fields(headers)
+        hosts = sum(name == b"host" for name, _ in headers)
+        if hosts > 1 or (is_http_11 and not hosts):
+            raise _malformed(f"{hosts} Host headers, there must be one")
+        options = fields.get(b"connection", b"").lower().split(b",")
+        connection = {option.strip() for option in options}
+        keep_alive = (
+            b"close" not in connection if is_http_11 else b"keep-alive" in connection
+        )
+        raw_path, query = _split_target(self._collector.url)
+        length = _body_length(headers, is_http_11=is_http_11)
+        fits = length <= self._config.max_body_bytes
+        expectation = fields.get(b"expect", b"").lower()
+        return Head(
+            method=method,
+            path=unquote_to_bytes(raw_path).decode("utf-8", "replace"),
+            raw_path=raw_path,
+            query=query,
+            headers=headers,
+            fields=fields,
+            length=length,
+            is_http_11=is_http_11,
+            keep_alive=keep_alive,
+            plain=is_http_11 and keep_alive and method != "HEAD" and fits,
+            expects_continue=is_http_11 and expectation == b"100-continue",
+        )
 
 
 def _malformed(reason: str) -> RequestError:
     return RequestError(f"The request does not parse as HTTP/1.1: {reason}.")
-
-
-def _build(
-    method: str, version: str, url: bytes, headers: Headers, config: ApiServerConfig
-) -> Head:
-    fields = join_fields(headers)
-    if version not in {"1.0", "1.1"}:
-        raise _malformed(f"version {version} is not 1.0 or 1.1")
-    if method == "CONNECT":
-        raise RequestError("CONNECT is not supported: this server is no proxy.")
-    is_http_11 = version == "1.1"
-    hosts = sum(name == b"host" for name, _ in headers)
-    if hosts > 1 or (is_http_11 and not hosts):
-        raise _malformed(f"{hosts} Host headers, there must be one")
-    connection = {
-        token.strip() for token in fields.get(b"connection", b"").lower().split(b",")
-    }
-    keep_alive = (
-        b"close" not in connection if is_http_11 else b"keep-alive" in connection
-    )
-    raw_path, query = _split_target(url)
-    length = _body_length(headers, is_http_11=is_http_11)
-    return Head(
-        method=method,
-        path=unquote_to_bytes(raw_path).decode("utf-8", "replace"),
-        raw_path=raw_path,
-        query=query,
-        headers=headers,
-        fields=fields,
-        length=length,
-        is_http_11=is_http_11,
-        keep_alive=keep_alive,
-        plain=(
-            is_http_11
-            and keep_alive
-            and method != "HEAD"
-            and length <= config.max_body_bytes
-        ),
-        expects_continue=(
-            is_http_11 and fields.get(b"expect", b"").lower() == b"100-continue"
-        ),
-    )
 
 
 def join_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

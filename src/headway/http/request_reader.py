@@ -15,7 +15,7 @@ from headway.errors import (
     RequestError,
     RequestTimeoutError,
 )
-from headway.http.head import CHUNKED, Head, HeadCache, HeadProbe
+from headway.http.head import CHUNKED, Head, HeadCache, HeadParser
 
 __all__ = ["ChunkedBody", "RequestReader", "body_too_large", "too_slow"]
 
@@ -62,7 +62,7 @@ class RequestReader:
         self._heads = heads
         self._buffer = b""
         self._at = 0
-        self._probe: HeadProbe | None = None
+        self._parser: HeadParser | None = None
         self._body: bytearray | ChunkedBody = bytearray()
         self.head: Head | None = None
         self.has_partial = False
@@ -111,12 +111,12 @@ class RequestReader:
         buffer = self._buffer
         end = buffer.find(b"\r\n\r\n", self._at) + 4
         if end < 4:
-            if self._probe is None:
-                self._probe = HeadProbe(self._config)
-            self._probe.feed(buffer[self._at :])
+            if self._parser is None:
+                self._parser = HeadParser(self._config)
+            self._parser.feed(buffer[self._at :])
             return None
         head = self._heads.parse(buffer[self._at : end])
-        self._probe = None
+        self._parser = None
         self._at = end
         if head.length == CHUNKED:
             self._body = ChunkedBody(self._config)

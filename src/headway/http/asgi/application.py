@@ -43,7 +43,7 @@ class AsgiApplication:
             await send({"type": "websocket.close", "code": 1000})
             return
         head = _head(scope)
-        fault: RequestError | None = None
+        fault: HeadwayError | None = None
         body: bytes | None = b""
         try:
             body = await self._read_body(head, receive)
@@ -64,20 +64,16 @@ class AsgiApplication:
             is_nested=trace is not None,
         )
         if fault is None:
-            self._handle(request)
-        else:
+            try:
+                self._application.handle(request)
+            except Exception:  # noqa: BLE001 - the client gets its answer
+                _log.exception("the application raised while it took a request")
+                fault = HeadwayError("The server failed; the log says why.")
+        if fault is not None:
             request.respond(*self._application.reject(fault, request))
         answer = await _await_answer(reply, request, receive)
         if answer is not None:
             await send_answer(answer, head.method, send)
-
-    def _handle(self, request: Request) -> None:
-        try:
-            self._application.handle(request)
-        except Exception:  # noqa: BLE001 - the client gets its answer
-            _log.exception("the application raised while it took a request")
-            error = HeadwayError("The server failed; the log says why.")
-            request.respond(*self._application.reject(error, request))
 
     async def _read_body(self, head: Head, receive: Receive) -> bytes | None:
         """Return the body; None if the client has gone before its end.
@@ -106,8 +102,6 @@ class AsgiApplication:
 
 class _Reply:
     """The answer to one request, once it is there."""
-
-    __slots__ = ("answered",)
 
     def __init__(self) -> None:
         self.answered: asyncio.Future[Answer] = (
