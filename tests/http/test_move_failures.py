@@ -1,4 +1,4 @@
-"""A connection that another worker does not take, or too late, stays where it is."""
+"""A connection stays with its worker unless another one takes it in time."""
 
 import array
 import asyncio
@@ -16,9 +16,8 @@ from tests.http.workers import ask, post, workers
 @on_both_loops
 async def test_a_dead_worker_gets_no_connection(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, _):
-        client = await one.edge.connect()
-        await ask(client, b"first")
-        one.move_all(2)  # nobody has that place
+        client = await one.client()
+        one.move_all(2)  # no worker has this index
         await ask(client, b"second")
         await ask(client, b"third")
         assert (one.moved, len(one.connections)) == (0, 1)
@@ -35,13 +34,12 @@ async def test_a_connection_stays_unless_another_worker_takes_it(
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stuck:
             stuck.bind(str(path))
             stuck.setblocking(False)
-            client = await one.edge.connect()
-            await ask(client, b"first")
+            client = await one.client()
             one.move_all(1)
             client.send(post(b"second"))  # the kernel keeps it meanwhile
             await until(lambda: bool(one.balancer._offers))
             if end == "dies":
-                # It had the descriptors, and said nothing.
+                # It received the descriptors, and never answered.
                 _, descriptors, _, _ = socket.recv_fds(stuck, 16, 2)
                 for descriptor in reversed(descriptors):
                     os.close(descriptor)
@@ -78,9 +76,8 @@ async def test_a_connection_that_cannot_be_taken_is_not_read(
             sender.sendmsg(
                 [b"1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], 0, two.path
             )
-            # What is sent later is taken later.
-            client = await one.edge.connect()
-            await ask(client, b"first")
+            # Connections offered later are still taken.
+            client = await one.client()
             one.move_all(1)
             await until(lambda: one.moved == 1)
             await ask(client, b"mine")
@@ -100,8 +97,7 @@ async def test_an_acceptance_counts_when_the_sender_drains(tmp_path: Path) -> No
         path = tmp_path / "a1"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as taker:
             taker.bind(str(path))
-            client = await one.edge.connect()
-            await ask(client, b"first")
+            client = await one.client()
             one.move_all(1)
             await until(lambda: bool(one.balancer._offers))
             _, descriptors, _, _ = socket.recv_fds(taker, 16, 2)
@@ -109,7 +105,7 @@ async def test_an_acceptance_counts_when_the_sender_drains(tmp_path: Path) -> No
             with connection:
                 with answer:
                     answer.send(b"1")
-                await one.balancer.aclose()  # gives up what is under way
+                await one.balancer.aclose()  # ends the moves in progress
                 assert one.moved == 1
                 await until(lambda: not one.connections)
                 client.send(post(b"second"))
@@ -125,8 +121,7 @@ async def test_a_client_that_resets_while_it_is_moved(
 ) -> None:
     async with workers(tmp_path) as (one, two):
         for _ in range(5):
-            client = await one.edge.connect()
-            await ask(client, b"first")
+            client = await one.client()
             one.move_all(1)
             raw = client.writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

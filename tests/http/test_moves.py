@@ -1,4 +1,4 @@
-"""Connections that move between servers: no request is lost, doubled or swapped."""
+"""Moving connections between servers: no request is lost, repeated or swapped."""
 
 import asyncio
 import random
@@ -17,8 +17,7 @@ from tests.http.workers import Worker, ask, post, workers
 @on_both_loops
 async def test_a_moved_connection_is_served_by_the_other_worker(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, two):
-        client = await one.edge.connect()
-        await ask(client, b"first")
+        client = await one.client()
         one.move_all(1)
         await until(lambda: one.moved == 1)
         await until(lambda: not one.connections)
@@ -39,10 +38,9 @@ async def test_bytes_sent_during_a_move_are_read_by_the_other_worker(
     tmp_path: Path,
 ) -> None:
     async with workers(tmp_path) as (one, two):
-        client = await one.edge.connect()
-        await ask(client, b"first")
+        client = await one.client()
         one.move_all(1)
-        # Reading has stopped, so all of this is still the kernel's.
+        # Reading has stopped, so the kernel keeps all of this.
         client.send(post(b"second") + post(b"third") + post(b"half")[:-2])
         assert (await client.answer()).body == b"second"
         assert (await client.answer()).body == b"third"
@@ -57,8 +55,7 @@ async def test_a_request_is_answered_before_its_connection_moves(
     tmp_path: Path,
 ) -> None:
     async with workers(tmp_path) as (one, two):
-        client = await one.edge.connect()
-        await ask(client, b"first")
+        client = await one.client()
         client.send(post(b"", "/hold"))
         await until(lambda: len(one.edge.app.held) == 1)
         one.move_all(1)
@@ -76,8 +73,7 @@ async def test_half_a_request_keeps_its_connection_until_it_is_answered(
     tmp_path: Path,
 ) -> None:
     async with workers(tmp_path) as (one, two):
-        client = await one.edge.connect()
-        await ask(client, b"first")
+        client = await one.client()
         whole = post(b"in two parts")
         client.send(whole[:-5])
         (connection,) = one.connections
@@ -93,8 +89,7 @@ async def test_half_a_request_keeps_its_connection_until_it_is_answered(
 @on_both_loops
 async def test_pipelined_requests_are_all_answered_first(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, two):
-        client = await one.edge.connect()
-        await ask(client, b"first")
+        client = await one.client()
         client.send(post(b"", "/hold") + post(b"a") + post(b"b"))
         await until(lambda: len(one.edge.app.requests) == 4)
         one.move_all(1)
@@ -106,12 +101,11 @@ async def test_pipelined_requests_are_all_answered_first(tmp_path: Path) -> None
 
 
 @on_both_loops
-async def test_answers_that_the_client_has_not_taken_keep_it_here(
+async def test_a_connection_with_unsent_answers_does_not_move(
     tmp_path: Path,
 ) -> None:
     async with workers(tmp_path) as (one, two):
-        client = await one.edge.connect()
-        await ask(client, b"first")
+        client = await one.client()
         client.reader._transport.pause_reading()  # type: ignore[attr-defined]
         (connection,) = one.connections
         big, sent = b"x" * 30_000, 0
@@ -155,8 +149,7 @@ async def test_a_drain_amid_moves_loses_no_request(tmp_path: Path) -> None:
 @on_both_loops
 async def test_a_drained_worker_gets_no_connection(tmp_path: Path) -> None:
     async with workers(tmp_path) as (one, two):
-        client = await one.edge.connect()
-        await ask(client, b"first")
+        client = await one.client()
         await two.edge.server.drain(5.0)
         one.move_all(1)
         await ask(client, b"second")
@@ -232,7 +225,7 @@ async def test_a_busy_worker_moves_connections_by_itself(
     monkeypatch.setattr(balancer, "_SUSTAINED_S", 0.0)
     async with workers(tmp_path, interval_s=0.01) as (one, two):
         clients = [await one.edge.connect() for _ in range(2)]
-        # The test's process is all workers', so one says that it is idle.
+        # Both workers measure this process, so one must not: it stays idle.
         two.balancer._measure = lambda state, now: None  # type: ignore[method-assign]
         while not one.moved:
             one.edge.clock.time += 0.0001  # an instant, on a core throughout
@@ -242,7 +235,7 @@ async def test_a_busy_worker_moves_connections_by_itself(
         await until(lambda: two.edge.connections == 1)
         for client in clients:
             await ask(client, b"fine")
-        # One came a moment ago, and one of one is the whole load.
+        # One moved just now, and the other is its worker's entire load.
         assert (one.moved, two.moved) == (1, 0)
 
 

@@ -43,6 +43,12 @@ class Worker:
     def connections(self) -> list[Connection]:
         return list(self.edge.server._state.connections)
 
+    async def client(self) -> Client:
+        """Connect a client, which has had its first answer: so it may be moved."""
+        client = await self.edge.connect()
+        await ask(client, b"first")
+        return client
+
     def move_all(self, worker: int) -> None:
         for connection in self.connections:
             if may_move(connection, math.inf):
