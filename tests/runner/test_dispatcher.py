@@ -189,7 +189,7 @@ async def test_calls_that_cannot_be_in_time_are_rejected_or_dropped(
     client.call(rows(1), number=2, deadline_s=6.0)
     (refused,) = client.answers(2)
     assert isinstance(refused, OverloadedError)
-    assert "does not let the deadline be met" in refused.message
+    assert "queue is too long to meet the deadline" in refused.message
     client.call(rows(2), number=3, deadline_s=30.0)
     stage.scheduler.cost("predict").observe(1, 5.0, time.monotonic())
     for _ in range(3):  # the model turns slow

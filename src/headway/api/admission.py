@@ -133,8 +133,8 @@ class QueueDelayEstimate:
     def error(self, late_s: float) -> OverloadedError:
         """Return the error of such a call."""
         return OverloadedError(
-            f"runner {self._runner!r} refused the request: its backlog does not let "
-            "the deadline be met; retry later",
+            f"runner {self._runner!r} refused the request: its queue is too long "
+            "to meet the deadline; retry later",
             retry_after_s=late_s,
         )
 

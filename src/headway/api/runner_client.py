@@ -1,7 +1,7 @@
 """The API worker's end of a runner: it sends calls together and settles their futures.
 
 It is the backend of a Runner handle (`await runner.predict.async_run(x)`). All calls of
-one event-loop turn go out in one write, through the channel of a UnixLink or LocalLink.
+one event-loop turn go out in one write, through a UnixLink or a LocalChannel.
 """
 
 import asyncio
@@ -197,7 +197,7 @@ class RunnerClient:
         self._refused("queue_full").add()
         return OverloadedError(
             f"runner {self.name!r}: {self._bytes} bytes are in flight already "
-            "(max_queue_bytes)",
+            "(max_queue_bytes); retry later",
             retry_after_s=1.0,
         )
 

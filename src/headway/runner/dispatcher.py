@@ -286,7 +286,7 @@ class Dispatcher:
         if rejection.reason == "evicted":
             return "queue_full", OverloadedError(
                 f"the queue of runner {self._name!r} is full and more urgent requests "
-                "came",
+                "came; retry later",
                 retry_after_s=rejection.retry_after_s,
             )
         if group.frame.deadline <= now:
@@ -295,7 +295,7 @@ class Dispatcher:
                 f"{self._name!r}"
             )
         return "predicted_late", OverloadedError(
-            f"runner {self._name!r} could not answer in time",
+            f"runner {self._name!r} could not answer in time; retry later",
             retry_after_s=rejection.retry_after_s,
         )
 
@@ -308,7 +308,7 @@ class Dispatcher:
         why = (
             "its queue is full"
             if rejection.reason == "queue_full"
-            else "its backlog does not let the deadline be met"
+            else "its queue is too long to meet the deadline"
         )
         return OverloadedError(
             f"runner {self._name!r} refused the request: {why}; retry later",
