@@ -32,7 +32,9 @@ _SPAWN_PER_S = 10.0
 
 @click.command()
 @click.argument("target")
-@click.option("--users", type=click.IntRange(1, 100_000), help="Default: 50.")
+@click.option(
+    "--users", type=click.IntRange(1, 100_000), help="Simulated users. Default: 50."
+)
 @click.option("--spawn-rate", type=float, help="Users spawned per second. Default: 10.")
 @click.option(
     "--run-time",

@@ -118,7 +118,7 @@ class LoadAgent:
         self._stopped = threading.Event()
         self._spawned = threading.Event()
         self._answered = threading.Event()
-        self._rung = -1
+        self._step_number = -1
         """Number of the current load step; -1 before the first."""
         self._is_open = False
         self._is_over = False
@@ -136,8 +136,8 @@ class LoadAgent:
         events.quitting.add_listener(self._on_quitting)
 
     def _on_test_start(self, **_: Any) -> None:
-        if self._rung < 0:
-            self._rung = 0
+        if self._step_number < 0:
+            self._step_number = 0
             threading.Thread(target=self._run_steps, daemon=True).start()
 
     def _on_quitting(self, **_: Any) -> None:
@@ -149,7 +149,7 @@ class LoadAgent:
         threading.Thread(target=self._tick, daemon=True).start()
         runner = self._environment.runner
         for number, step in enumerate(self._plan.steps):
-            self._rung = number
+            self._step_number = number
             if number:
                 self._spawned.clear()
                 # With several processes, this returns after all users are spawned.
@@ -177,12 +177,12 @@ class LoadAgent:
         self._began = self._last = StatsSnapshot(self._environment.stats)
         self._all_spawned: StatsSnapshot | None = None
         self._is_open = True
-        self._send(StepBegan(self._rung, self._began.at))
+        self._send(StepBegan(self._step_number, self._began.at))
         ends = self._began.at + self._plan.step_s
         while not self._stopped.is_set() and time.monotonic() < ends:
             if self._all_spawned is None and self._spawned.is_set():
                 self._all_spawned = StatsSnapshot(self._environment.stats)
-                self._send(AllSpawned(self._rung, self._all_spawned.at))
+                self._send(AllSpawned(self._step_number, self._all_spawned.at))
             event = self._stopped if self._all_spawned is not None else self._spawned
             event.wait(min(_TICK_S, max(0.0, ends - time.monotonic())))
 
@@ -195,7 +195,7 @@ class LoadAgent:
         steady = self._all_spawned
         self._send(
             StepEnded(
-                step=self._rung,
+                step=self._step_number,
                 at=sent_until or now.at,
                 users=self._environment.runner.target_user_count,
                 whole=now.since(self._began, sent_until),
@@ -216,7 +216,7 @@ class LoadAgent:
         self._last = now
         self._send(
             SecondPassed(
-                step=self._rung,
+                step=self._step_number,
                 at=now.at,
                 users=self._environment.runner.user_count,
                 figures=figures,

@@ -114,7 +114,7 @@ def _by_users(result: LoadResult) -> Section:
         charts,
         [
             Table(
-                "All rungs",
+                "All load steps",
                 load_columns(),
                 load_rows(steps),
                 note="Failures are those of the whole step. *: the step ended before "
