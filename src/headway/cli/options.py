@@ -111,7 +111,7 @@ def open_service(
 
     Raises:
         ConfigError: If a setting is wrong.
-        LoadError: If the service cannot be imported.
+        ServiceImportError: If the service cannot be imported.
     """
     name, folder = locate(service, working_dir)
     loaded = load_service(name, folder)

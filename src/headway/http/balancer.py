@@ -1,6 +1,6 @@
 """Shares the load between the API workers, which accept from one listening socket.
 
-http.server asks `may_accept` before it takes a new connection: a worker with more than
+http/server asks `may_accept` before it takes a new connection: a worker with more than
 its share leaves it to the others. Connections that become busy later are moved: some
 times a second a busy worker hands a few over to an idle one, between two requests.
 """

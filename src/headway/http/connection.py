@@ -1,8 +1,8 @@
 """One client's connection: its bytes become requests, answered in their order.
 
-Made by http.server; calls `Application.handle` for each complete request, which answers
+Made by http/server; calls `Application.handle` for each complete request, which answers
 through `Request.respond`. The usual request arrives in one piece, with a head that was
-seen before, and passes here only; http.request_reader reads all others.
+seen before, and passes here only; http/request_reader reads all others.
 """
 
 import asyncio
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    # --- http.balancer calls these
+    # --- http/balancer calls these
 
     def leave(self, on_free: Callable[[], None]) -> None:
         """Stop reading between two requests, then call `on_free`; `stay` undoes it."""

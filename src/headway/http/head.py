@@ -1,7 +1,7 @@
 """Parses the request line and headers: bytes in, a checked Head out.
 
 Clients send the same head again and again on a connection, so the server parses each
-distinct head once (HeadCache). Called by http.request_reader, calls httptools.
+distinct head once (HeadCache). Called by http/request_reader, calls httptools.
 """
 
 import re

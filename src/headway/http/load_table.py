@@ -1,6 +1,6 @@
 """The loads of all API workers, measured by each and read by all.
 
-http.balancer publishes its worker's load some times a second, and whenever a connection
+http/balancer publishes its worker's load some times a second, and whenever a connection
 is opened or closed.
 """
 

@@ -1,6 +1,6 @@
 """The service as an OpenAPI 3.1 document, for /docs.json.
 
-api.pages builds it once at start, from the service's descriptors.
+api/pages builds it once at start, from the service's descriptors.
 """
 
 from collections.abc import Callable

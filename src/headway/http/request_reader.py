@@ -1,8 +1,8 @@
 """Cuts requests out of a connection's bytes, however they arrive.
 
-http.connection uses it for what its fast path does not take: new heads, requests in
+http/connection uses it for what its fast path does not take: new heads, requests in
 several pieces or several in one, chunked bodies, faults. httptools checks heads
-(http.head); it cannot say where in its input a message ends, where the next request
+(http/head); it cannot say where in its input a message ends, where the next request
 begins, so bodies are cut out here.
 """
 

@@ -1,6 +1,6 @@
 """The HTTP server of one process: accepts connections, times them out, drains.
 
-Built by server.assembly, started by api.worker; makes an http.connection for each
+Built by server/assembly, started by api/worker; makes a Connection for each
 connection.
 """
 

@@ -1,7 +1,7 @@
 """What all connections of one server share, heads of answers among it.
 
-Made by http.server, which ticks it so that the Date stays right; read by
-http.connection and http.asgi.
+Made by http/server, which ticks it so that the Date stays right; read by
+http/connection and http/asgi.
 """
 
 from collections.abc import Callable
@@ -164,4 +164,4 @@ class ServerState:
         self.heads = HeadCache(config)
         self.responses = ResponseHeads()
         self.connections: set[Any] = set()
-        """Of http.connection, which imports this module."""
+        """Of http/connection, which imports this module."""

@@ -1,6 +1,6 @@
 """Swagger UI, served from swagger-ui-bundle and http/assets: no CDN, works offline.
 
-api.pages serves `index_html` at `/`, and ASSETS beneath ASSET_PREFIX.
+api/pages serves `index_html` at `/`, and ASSETS beneath ASSET_PREFIX.
 """
 
 import html

@@ -8,8 +8,8 @@ channels cut the byte stream into frames. All integers are little-endian.
     CALLS      a group: calls of one turn of an event loop that may share a batch
     CANCEL     calls of a group whose callers are gone
     READY      the runner is loaded and warm
-    RESULTS    results of neighbouring calls of a group
-    FAILURE    one error for neighbouring calls of a group
+    RESULTS    results of consecutive calls of a group
+    FAILURE    one error for consecutive calls of a group
 
 CALLS and RESULTS have fixed fields and a payload; the others hold one record in
 MessagePack. Kinds from BLOCK on belong to the channel (ipc/shared_memory).

@@ -102,7 +102,7 @@ class CallsFrame(msgspec.Struct, gc=False):
 
 
 class ResultsFrame(msgspec.Struct, gc=False):
-    """Results of `calls` neighbouring calls of a group."""
+    """Results of `calls` consecutive calls of a group."""
 
     group_id: int
     first: int
@@ -143,7 +143,7 @@ class ErrorRecord(msgspec.Struct, frozen=True):
 
 
 class FailureFrame(msgspec.Struct, array_like=True, gc=False):
-    """One error for `calls` neighbouring calls of a group."""
+    """One error for `calls` consecutive calls of a group."""
 
     group_id: U32
     first: U32

@@ -1,1 +1,1 @@
-"""Traces by OpenTelemetry's SDK: which requests, under which parents, sent where."""
+"""What a server reports: request IDs, access log, traces, and the live page."""

@@ -1,8 +1,8 @@
 """What is recorded of requests: their ids, when their stages ended, their runner calls.
 
 server/assembly builds a Telemetry if any setting asks for one, and
-http.request.TelemetryApplication begins traces with it. api/endpoint and
-api/runner_client record stages and calls; http.request.Request applies a trace to the
+TelemetryApplication (http/request) begins traces with it. api/endpoint and
+api/runner_client record stages and calls; Request applies a trace to the
 answer.
 """
 

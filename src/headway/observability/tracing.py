@@ -29,7 +29,7 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 class HttpRequest(Protocol):
-    """The parts of http.request.Request that telemetry reads."""
+    """The parts of a Request (http/request) that telemetry reads."""
 
     method: str
     path: str

@@ -22,7 +22,7 @@ _AGEING_BATCHES: Final = 8
 
 
 class BatchSlice:
-    """Rows of neighbouring calls of one group: whole calls, or a part of one.
+    """Rows of consecutive calls of one group: whole calls, or a part of one.
 
     Attributes:
         group: The group of the calls.
@@ -137,7 +137,7 @@ class CallGroup:
         return slices
 
     def _take_run(self, most: int) -> BatchSlice | None:
-        """Cut off one run of neighbouring calls, or None if the next does not fit."""
+        """Cut off one run of consecutive calls, or None if the next does not fit."""
         rows = self.next_rows
         first, skip = self._cursor, self.skip
         if rows > most and not self.alone:

@@ -1,1 +1,1 @@
-"""The ASGI side of the edge: middleware, mounts, and `headway.asgi_app`."""
+"""The ASGI side of the HTTP server: middleware, mounts, and `headway.asgi_app`."""

@@ -1,7 +1,7 @@
 """The APIs and pages as an ASGI application, with the answers of the native server.
 
-server.assembly puts it beneath a service's mounts and middleware
-(http.asgi.stack). It turns each scope into a Request for api.application.
+server/assembly puts it beneath a service's mounts and middleware
+(http/asgi/stack). It turns each scope into a Request for api/application.
 """
 
 import asyncio

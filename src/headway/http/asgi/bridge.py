@@ -1,7 +1,7 @@
 """Serves requests of the native server by an ASGI application.
 
-server.assembly puts it before the API's own application if a service has mounts or
-middleware. http.asgi.exchange sends the answers.
+server/assembly puts it before the API's own application if a service has mounts or
+middleware. http/asgi/exchange sends the answers.
 """
 
 import asyncio

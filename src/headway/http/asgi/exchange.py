@@ -1,7 +1,7 @@
 """One request of an ASGI application: what it receives, and the answer that it sends.
 
-http.asgi.bridge makes it. A whole answer goes through `Request.respond`; one in pieces
-is framed here and written to the http.connection, which wakes it to go on.
+http/asgi/bridge makes it. A whole answer goes through `Request.respond`; one in pieces
+is framed here and written to the Connection, which wakes it to go on.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A service's middleware around its APIs and mounts, run as one ASGI application.
 
-server.assembly makes it for a service that has any, and for `headway.asgi_app`.
+server/assembly makes it for a service that has any, and for `headway.asgi_app`.
 Starlette routes between mounts; API workers without mounts never import it.
 """
 
