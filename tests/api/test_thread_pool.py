@@ -30,3 +30,12 @@ async def test_requests_beyond_the_bound_are_refused_and_counted() -> None:
     pool.close()
     (sample,) = [s for s in samples_of(registry) if s.family.name == REFUSED.name]
     assert (sample.labels, sample.cells) == (("threads",), (3,))
+
+
+async def test_stop_iteration_ends_the_request_as_in_an_async_function() -> None:
+    registry = MetricsRegistry()
+    registry.start()
+    pool = ThreadPool(threads=1, refused=registry.counter(REFUSED, ("threads",)))
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        await asyncio.wait_for(pool.run(next, iter(())), 5)
+    pool.close()

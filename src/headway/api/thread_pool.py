@@ -83,7 +83,7 @@ class ThreadPool:
         calls = BlockingCalls()
         context = contextvars.copy_context()
         context.run(BLOCKING_CALLS.set, calls)
-        future = self._pool.submit(context.run, function, *args)
+        future = self._pool.submit(context.run, _call, function, *args)
         self._taken += 1
         loop = asyncio.get_running_loop()
         # The thread counts until it is over, even if its request is.
@@ -101,3 +101,11 @@ class ThreadPool:
     def close(self) -> None:
         """Let the threads end; waiting functions are not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _call(function: Any, *args: Any) -> Any:
+    try:
+        return function(*args)
+    except StopIteration as error:
+        # A future refuses it, so that its request would wait until its deadline.
+        raise RuntimeError("the API function raised StopIteration") from error
