@@ -168,7 +168,9 @@ async def test_response_headers_are_sent_and_checked() -> None:
         await until(lambda: len(edge.app.held) == 2)
         with pytest.raises(ValueError, match="line break"):
             edge.app.held[1].respond(200, b"text/plain", b"", ((b"a", b"b\r\nc: d"),))
-        # That was no answer, so the client waits for another one.
+        with pytest.raises(TypeError):
+            edge.app.held[1].respond("no number", b"text/plain", b"")  # type: ignore[arg-type]
+        # Those were no answers, so the client waits for another one.
         edge.app.held[1].respond(500, b"text/plain", b"")
         assert (await client.answer()).status == 500
 

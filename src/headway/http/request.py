@@ -120,6 +120,7 @@ class Request(msgspec.Struct, eq=False):
         """Answer; ignored if it has been answered or the client is gone.
 
         Raises:
+            TypeError: The status is not a number.
             ValueError: A header holds a line break.
         """
         responder = self.responder
@@ -131,7 +132,7 @@ class Request(msgspec.Struct, eq=False):
                 headers = trace.answer_headers(headers)
             try:
                 responder.send_response(self, status, content_type, body, headers)
-            except ValueError:
+            except (TypeError, ValueError):
                 # It is not answered yet, and has to be.
                 self.responder, self.on_disconnect = responder, callback
                 raise
