@@ -344,6 +344,6 @@ def test_an_output_error_of_the_model_whose_message_is_no_text_is_an_answer() ->
     def model(rows: Any) -> Any:
         raise OutputError(("no", "text"))  # type: ignore[arg-type]  # a user's mistake
 
-    (answer,) = Runner(model).batch(arrays([1.0]))
-    assert isinstance(answer, OutputError)
-    assert answer.message == "('no', 'text')"
+    for answer in Runner(model).batch(arrays([1.0], [2.0])):
+        assert isinstance(answer, OutputError)
+        assert answer.message == "('no', 'text')"

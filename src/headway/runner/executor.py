@@ -229,8 +229,9 @@ class FailureIsolation:
         if len(failed_at) > _FAILURES_KEPT:
             del failed_at[next(iter(failed_at))]
         if isinstance(error, OutputError):
-            _log.error("%s", error.message)
-            return Failure(one.slices, OutputError(str(error.message)))
+            message = _message_of(error)
+            _log.error("%s", message)
+            return Failure(one.slices, OutputError(message))
         return Failure(one.slices, model_error(method, error))
 
     def _try(self, batch: Batch) -> Outcome | None:
@@ -253,8 +254,18 @@ class FailureIsolation:
             if isinstance(error, OutputError) and name not in self._reported:
                 # Each call alone may succeed, so that no caller would see the error.
                 self._reported.add(name)
-                _log.warning("a batch is computed again in parts: %s", error.message)
+                _log.warning(
+                    "a batch is computed again in parts: %s", _message_of(error)
+                )
             return None
+
+
+def _message_of(error: Any) -> str:
+    """Return the message of an OutputError; a user's may be of any type.
+
+    Read from an untyped argument, as compiled code would raise for other types.
+    """
+    return str(error.message)
 
 
 def model_error(method: str, error: BaseException) -> ModelCallError:
