@@ -22,14 +22,6 @@ from headway.http.request import Answer, render_error
 from headway.ipc.records import SIMILAR_BUDGETS, ResultsFrame
 from headway.metrics import Counter
 
-__all__ = [
-    "ConcurrencyLimit",
-    "DeadlineWatch",
-    "EarlyRejection",
-    "QueueDelayEstimate",
-    "Watched",
-]
-
 _SLOT_S: Final = 0.01
 
 _LEARNING_RATE: Final = 0.05

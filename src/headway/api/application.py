@@ -12,8 +12,6 @@ from headway.api.endpoint import Endpoint
 from headway.errors import HeadwayError, MethodNotAllowedError, RouteNotFoundError
 from headway.http.request import Answer, Request, error_answer
 
-__all__ = ["ApiApplication", "Page"]
-
 _log = logging.getLogger(__name__)
 
 Page = Answer | Callable[[Request], Awaitable[Answer]]

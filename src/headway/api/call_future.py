@@ -7,8 +7,6 @@ module because mypyc cannot compile a class whose base is C code.
 import asyncio
 from typing import Any
 
-__all__ = ["CallFuture"]
-
 
 class CallFuture(asyncio.Future[Any]):
     """The answer of a runner, which wakes the function's own task at once."""

@@ -27,8 +27,6 @@ from headway.metrics.meters import EndpointMeters
 from headway.service.api import Api
 from headway.service.context import Context, RequestInfo
 
-__all__ = ["Endpoint", "ServedRequest"]
-
 _log = logging.getLogger(__name__)
 
 

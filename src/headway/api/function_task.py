@@ -26,8 +26,6 @@ except ImportError:
 else:
     HAS_OWN_TASK = True
 
-__all__ = ["HAS_OWN_TASK", "FunctionTask"]
-
 
 class FunctionTask(RequestOptions):
     """Runs a coroutine under the options of a request.

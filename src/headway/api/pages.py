@@ -32,8 +32,6 @@ from headway.observability.live.page import (
 )
 from headway.service.service import ServiceDefinition
 
-__all__ = ["make_live_pages", "make_pages"]
-
 
 def make_pages(
     *,

@@ -15,8 +15,6 @@ from headway.ipc.records import ResultsFrame
 from headway.observability.request_trace import CallRecord
 from headway.observability.trace_context import pack_call
 
-__all__ = ["PendingCalls"]
-
 _MAX_TRACED = 2**16 - 1
 """As many as the frame can count."""
 

@@ -15,14 +15,6 @@ from headway.errors import BadInputError
 from headway.http.request import Request
 from headway.observability.request_trace import RequestTrace
 
-__all__ = [
-    "DEFAULT_PRIORITY",
-    "REQUEST_OPTIONS",
-    "HeaderOptions",
-    "RequestOptions",
-    "read_header_options",
-]
-
 DEFAULT_PRIORITY: Final = 5
 _LOWEST_PRIORITY: Final = 9
 _MAX_TIMEOUT_MS: Final = 24 * 3600 * 1000.0

@@ -45,8 +45,6 @@ from headway.ipc.rows import decode_results
 from headway.metrics import Counter
 from headway.observability.request_trace import CallRecord, RequestTrace
 
-__all__ = ["RunnerClient"]
-
 _NUMBERS = 2**32
 _LONGEST_S = 2.0**20
 _NEVER = 1e12

@@ -13,8 +13,6 @@ from typing import Any, Final
 from headway.errors import OverloadedError
 from headway.metrics import Counter
 
-__all__ = ["BLOCKING_CALLS", "BlockingCalls", "ThreadPool"]
-
 _WAITING_PER_THREAD = 64
 
 

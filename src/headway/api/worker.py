@@ -19,8 +19,6 @@ from headway.http.server import HttpServer
 from headway.service.context import Context, RequestInfo
 from headway.service.service import Hook, ServiceDefinition
 
-__all__ = ["ApiWorker", "Part", "Server"]
-
 _log = logging.getLogger(__name__)
 _CONNECT_S = 1.0
 """After that it listens all the same: /readyz reports that a runner is not up."""

@@ -13,8 +13,6 @@ from headway.tools.check.check import check_runner
 from headway.tools.check.check_result import CheckResult
 from headway.tools.check.difference import Tolerance
 
-__all__ = ["check"]
-
 _INDENT = " " * 13
 
 

@@ -23,8 +23,6 @@ from headway.tools.sample_request import as_url, check_listening
 from headway.tools.server_process import ServerProcess
 from headway.tools.tune.tuned_file import render
 
-__all__ = ["load"]
-
 _SHOWN_ERRORS = 5
 _USERS = 50
 _SPAWN_PER_S = 10.0

@@ -12,8 +12,6 @@ import click
 from headway.core.version import __version__
 from headway.errors import HeadwayError
 
-__all__ = ["main"]
-
 _COMMANDS = ("serve", "check", "models", "load", "tune", "walk")
 
 

@@ -13,9 +13,6 @@ import msgspec
 from headway.models.record import ModelRecord, Tag
 from headway.models.store import ModelStore, open_store
 
-__all__ = ["models"]
-
-
 _output_option = click.option(
     "-o",
     "--output",

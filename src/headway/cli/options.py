@@ -21,24 +21,6 @@ from headway.service.service import ServiceDefinition
 from headway.tools.report.document import Report
 from headway.tools.report.page import check_place, write_report
 
-__all__ = [
-    "INTERRUPTED",
-    "LoadedService",
-    "body_option",
-    "config_option",
-    "is_interrupted",
-    "json_option",
-    "open_service",
-    "progress",
-    "read_document",
-    "report_option",
-    "save_report",
-    "stop_on_signals",
-    "working_dir_option",
-    "write_file",
-    "write_json",
-]
-
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 

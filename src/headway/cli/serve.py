@@ -22,8 +22,6 @@ from headway.errors import MissingExtraError
 from headway.server.placement import ServicePlan, describe
 from headway.service.loader import load_service, locate, service_dir
 
-__all__ = ["serve"]
-
 _WATCHED = frozenset({".py", ".yaml", ".yml", ".json", ".toml"})
 _STOP_S = 35.0
 

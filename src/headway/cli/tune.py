@@ -22,8 +22,6 @@ from headway.tools.tune.tune_report import tune_report
 from headway.tools.tune.tuned_file import configuration, nothing_found
 from headway.tools.tune.tuner import Tuner
 
-__all__ = ["tune"]
-
 
 @click.command()
 @click.argument("service")

@@ -19,8 +19,6 @@ from headway.tools.walk.stage import plain_stages
 from headway.tools.walk.walk import Walk, WalkPlan
 from headway.tools.walk.walk_report import result_lines, walk_report
 
-__all__ = ["walk"]
-
 _LADDER = "50/50,200/200,400/400,1000/500"
 _QUICK_LADDER = "20/20,100/100"
 

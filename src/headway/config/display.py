@@ -19,8 +19,6 @@ from headway.config.resolution import ResolvedConfig
 from headway.config.schema import GENERAL, KeyPath
 from headway.config.yaml_file import parse_text
 
-__all__ = ["as_yaml", "field_docs", "render_config"]
-
 _PLAIN = re.compile(r"[A-Za-z0-9./_-]+")
 
 

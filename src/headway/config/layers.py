@@ -23,8 +23,6 @@ from headway.config.schema import (
 from headway.config.yaml_file import Entry, parse_text
 from headway.errors import ConfigError
 
-__all__ = ["Given", "Layer", "code_layer", "env_layer", "file_layer", "flag_layer"]
-
 _Settings = Mapping[KeyPath, Setting]
 _PREFIX = "HEADWAY_"
 _SEE = "see docs/reference/configuration.md"

@@ -33,8 +33,6 @@ from headway.config.schema import (
 from headway.config.yaml_file import read_yaml
 from headway.errors import ConfigError
 
-__all__ = ["ResolvedConfig", "resolve"]
-
 _FILE_NAME = "headway.yaml"
 
 

@@ -15,27 +15,6 @@ from msgspec import Meta
 
 from headway.errors import ConfigError
 
-__all__ = [
-    "DURATION_BOUNDS_S",
-    "GENERAL",
-    "RESERVED_NAMES",
-    "ApiServerConfig",
-    "BatchingConfig",
-    "HeadwayConfig",
-    "KeyPath",
-    "LoggingConfig",
-    "MethodConfig",
-    "ResourcesConfig",
-    "RestartConfig",
-    "RunnerConfig",
-    "RunnerMethods",
-    "Setting",
-    "TracingConfig",
-    "settings_of",
-    "settings_with",
-    "type_name",
-]
-
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Bytes = Annotated[int, Meta(ge=1, le=2**62)]
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]

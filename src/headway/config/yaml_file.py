@@ -13,8 +13,6 @@ import yaml
 
 from headway.errors import ConfigError
 
-__all__ = ["Entry", "parse_text", "read_yaml"]
-
 _MAX_DEPTH = 8
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
 

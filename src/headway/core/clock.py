@@ -6,8 +6,6 @@ Code that decides by time takes a Clock; no other code in Headway reads the time
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "MonotonicClock"]
-
 
 class Clock(Protocol):
     """A source of monotonic seconds that all processes of a machine share."""

@@ -3,8 +3,6 @@
 import gc
 from typing import Final
 
-__all__ = ["tune_gc"]
-
 _THRESHOLDS: Final = (20_000, 20, 20)
 
 

@@ -15,8 +15,6 @@ from typing import Any, Final, Literal, TextIO
 
 import msgspec
 
-__all__ = ["REQUEST_ID", "LineHandler", "configure"]
-
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("headway_request_id")
 """The ID of the request being served; unset outside of requests, or without IDs."""
 

@@ -7,8 +7,6 @@ import msgspec
 
 from headway.errors import ConfigError
 
-__all__ = ["BatchDim", "MethodSpec", "batch_dims"]
-
 BatchDim = int | tuple[int, int]
 """Axis of the rows: one for input and output, or (input, output)."""
 

@@ -8,8 +8,6 @@ import sys
 
 from headway.errors import MissingFrameworkError
 
-__all__ = ["MISSING_FRAMEWORKS", "install_finder", "missing_framework"]
-
 MISSING_FRAMEWORKS = frozenset(
     {
         "catboost",

@@ -9,8 +9,6 @@ import os
 import signal
 import sys
 
-__all__ = ["die_with_parent", "with_parent_death"]
-
 _PR_SET_PDEATHSIG = 1
 
 

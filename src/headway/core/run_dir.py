@@ -9,8 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-__all__ = ["RunDir"]
-
 _PREFIX = "headway-"
 
 

@@ -1,5 +1,3 @@
 """The version of Headway: the build, the store, OpenAPI and the metrics read it."""
 
-__all__ = ["__version__"]
-
 __version__ = "0.1.0"

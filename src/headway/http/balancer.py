@@ -19,13 +19,6 @@ from headway.http.load_table import SharedLoadTable, WorkerLoad, cpu_demand_s
 from headway.http.server_state import ServerState
 from headway.metrics import Counter
 
-__all__ = [
-    "GAP",
-    "ConnectionBalancer",
-    "may_move",
-    "plan_move",
-]
-
 GAP = 0.3
 """Cores by which a worker must be busier than another to move connections there."""
 

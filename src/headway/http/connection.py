@@ -19,8 +19,6 @@ from headway.http.request import Request
 from headway.http.request_reader import RequestReader, too_slow
 from headway.http.server_state import JOIN_BYTES, LINGER_S, MAX_PIPELINED, ServerState
 
-__all__ = ["Connection"]
-
 logger = logging.getLogger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -15,17 +15,6 @@ import msgspec
 from headway.config.schema import ApiServerConfig
 from headway.errors import HeadersTooLargeError, RequestError
 
-__all__ = [
-    "CHUNKED",
-    "MAX_HEADERS",
-    "NO_HEAD",
-    "Head",
-    "HeadCache",
-    "HeadParser",
-    "Headers",
-    "join_fields",
-]
-
 Headers = tuple[tuple[bytes, bytes], ...]
 
 MAX_HEADERS = 128

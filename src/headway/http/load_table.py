@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["SharedLoadTable", "WorkerLoad", "cpu_demand_s"]
-
 _STALE_S = 1.5
 _SLOT_CELLS = 3
 _MICRO = 1_000_000

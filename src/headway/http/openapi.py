@@ -22,8 +22,6 @@ from headway.errors import (
 from headway.service.api import Api
 from headway.service.service import ServiceDefinition
 
-__all__ = ["build_openapi"]
-
 Json = dict[str, Any]
 _SCHEMAS = "#/components/schemas/"
 _RESPONSES = "#/components/responses/"

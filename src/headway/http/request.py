@@ -14,18 +14,6 @@ from headway.errors import HeadwayError, MethodNotAllowedError
 from headway.http.head import Head, Headers
 from headway.observability.request_trace import RequestTrace, Telemetry
 
-__all__ = [
-    "JSON_TYPE",
-    "Answer",
-    "Application",
-    "Request",
-    "Responder",
-    "TelemetryApplication",
-    "error_answer",
-    "render_error",
-    "with_request_id",
-]
-
 JSON_TYPE: Final = b"application/json"
 _encode_json = msgspec.json.Encoder().encode
 

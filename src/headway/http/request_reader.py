@@ -17,8 +17,6 @@ from headway.errors import (
 )
 from headway.http.head import CHUNKED, Head, HeadCache, HeadParser
 
-__all__ = ["ChunkedBody", "RequestReader", "body_too_large", "too_slow"]
-
 _MAX_SIZE_LINE = 256
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _PARTIAL_SIZE_LINE = re.compile(

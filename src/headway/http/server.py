@@ -20,8 +20,6 @@ from headway.http.connection import Connection
 from headway.http.request import Application
 from headway.http.server_state import LINGER_S, ServerState
 
-__all__ = ["HttpServer", "server_context"]
-
 _log = logging.getLogger(__name__)
 _SWEEP_S = 1.0
 _ACCEPTED_AT_ONCE = 8

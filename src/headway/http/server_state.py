@@ -13,15 +13,6 @@ from headway.config.schema import ApiServerConfig
 from headway.http.head import HeadCache, Headers
 from headway.http.request import Application
 
-__all__ = [
-    "BODILESS",
-    "JOIN_BYTES",
-    "LINGER_S",
-    "MAX_PIPELINED",
-    "ResponseHeads",
-    "ServerState",
-]
-
 MAX_PIPELINED = 64
 """Unanswered requests of one connection; with more it is not read further."""
 LINGER_S = 2.0

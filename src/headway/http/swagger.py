@@ -7,8 +7,6 @@ import html
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["ASSETS", "ASSET_PREFIX", "asset", "index_html"]
-
 ASSET_PREFIX = "/-/docs/"
 """Where the page looks for its assets, beneath where the page itself is."""
 

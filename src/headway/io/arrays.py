@@ -14,8 +14,6 @@ import numpy as np
 from headway.errors import BadInputError, ConfigError, HeadwayError
 from headway.io.json_body import JSON_ERRORS, bad_json
 
-__all__ = ["Array", "ArrayType"]
-
 Array = np.ndarray[Any, np.dtype[Any]]
 _Decoders = tuple[Callable[[bytes], Any], ...]
 _MAX_DIMENSIONS = 8

@@ -10,14 +10,6 @@ from typing import Any
 
 from headway.errors import OutputError, UnsupportedMediaTypeError
 
-__all__ = [
-    "IODescriptor",
-    "Nothing",
-    "negotiate",
-    "parse_media_type",
-    "require_utf8_text",
-]
-
 
 class IODescriptor(ABC):
     """Turns a request body into an argument and a result into a response body.

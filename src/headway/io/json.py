@@ -21,8 +21,6 @@ from headway.io.schema import (
     unknown_classes,
 )
 
-__all__ = ["JSON"]
-
 _TYPE = "application/json"
 _NO_SAMPLE = object()
 

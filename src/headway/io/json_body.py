@@ -15,15 +15,6 @@ import numpy as np
 
 from headway.errors import BadInputError, OutputError
 
-__all__ = [
-    "JSON_ERRORS",
-    "PLAIN_DTYPES",
-    "bad_json",
-    "encode_json",
-    "encode_plain",
-    "encode_with",
-]
-
 # What a msgspec decoder raises: DecodeError for malformed JSON and JSON of the wrong
 # type, the others for invalid UTF-8 and for deep nesting.
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -24,8 +24,6 @@ from headway.io.base import (
 from headway.io.json_body import PLAIN_DTYPES, encode_json, encode_plain
 from headway.io.schema import schema_of_array
 
-__all__ = ["NumpyNdarray"]
-
 _JSON = "application/json"
 _NPY = "application/x-npy"
 _RAW = "application/octet-stream"

@@ -12,14 +12,6 @@ import numpy as np
 
 from headway.errors import BadInputError, ConfigError, MissingExtraError
 
-__all__ = [
-    "PydanticType",
-    "schema_of_array",
-    "schema_of_sample",
-    "schema_of_type",
-    "unknown_classes",
-]
-
 Schema = dict[str, Any]
 _COMPONENT = "#/components/schemas/{name}"
 _MAX_FIELDS = 20

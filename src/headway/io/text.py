@@ -10,8 +10,6 @@ import numpy as np
 from headway.errors import BadInputError, OutputError
 from headway.io.base import IODescriptor, require_utf8_text
 
-__all__ = ["Text"]
-
 _TYPE = "text/plain"
 _OUTPUT_TYPE = "text/plain; charset=utf-8"
 

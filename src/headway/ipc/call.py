@@ -24,8 +24,6 @@ from headway.ipc.records import (
 )
 from headway.ipc.rows import COPY_BELOW_BYTES, kind_of, raw_bytes, row_count
 
-__all__ = ["CallEncoder", "EncodedCall", "agreed_rows", "row_arguments"]
-
 _KEYS_KEPT = 4096
 
 

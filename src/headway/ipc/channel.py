@@ -12,8 +12,6 @@ from typing import Protocol, Self
 from headway.errors import WireError
 from headway.ipc.frames import Buffer, whole_frames
 
-__all__ = ["Channel", "ChannelOwner", "LocalChannel"]
-
 
 class Channel(Protocol):
     """A connection that carries frames."""

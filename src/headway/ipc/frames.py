@@ -37,29 +37,6 @@ from headway.ipc.records import (
 )
 from headway.observability.trace_context import TRACE_BYTES
 
-__all__ = [
-    "BLOCK",
-    "CALLS",
-    "CANCEL",
-    "FAILURE",
-    "LENGTH",
-    "MAX_FRAME_BYTES",
-    "READY",
-    "RESULTS",
-    "UNUSED",
-    "Buffer",
-    "FrameCutter",
-    "decode_calls",
-    "decode_record",
-    "decode_results_frame",
-    "encode_calls",
-    "encode_record_frame",
-    "encode_results",
-    "kind_of_frame",
-    "parse_record",
-    "whole_frames",
-]
-
 CALLS: Final = 1
 CANCEL: Final = 2
 READY: Final = 3

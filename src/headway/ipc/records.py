@@ -12,25 +12,6 @@ import msgspec
 from headway import errors
 from headway.errors import HeadwayError, MethodNotAllowedError
 
-__all__ = [
-    "ARRAYS",
-    "OPAQUE",
-    "PICKLED",
-    "SIMILAR_BUDGETS",
-    "ArgumentSpec",
-    "CallKey",
-    "CallsFrame",
-    "CancelFrame",
-    "ErrorRecord",
-    "FailureFrame",
-    "ReadyFrame",
-    "ResultKey",
-    "ResultsFrame",
-    "encode_record",
-    "error_of",
-    "record_of",
-]
-
 ARRAYS: Final = 0
 """Mode of a call or result: all its columns are arrays and travel as raw bytes."""
 PICKLED: Final = 1

@@ -16,22 +16,6 @@ from headway.errors import OutputError, WireError
 from headway.ipc.frames import Buffer, parse_record
 from headway.ipc.records import ARRAYS, PICKLED, ResultKey, encode_record
 
-__all__ = [
-    "COPY_BELOW_BYTES",
-    "Kind",
-    "decode_results",
-    "encode_array",
-    "encode_pickles",
-    "join",
-    "kind_of",
-    "move_rows",
-    "raw_bytes",
-    "raw_dtype",
-    "row_count",
-    "rows_first",
-    "take",
-]
-
 COPY_BELOW_BYTES: Final = 65536
 """Smaller arrays are copied: a copy of a few rows costs less than the bookkeeping of a
 buffer (benchmarks/micro/bench_codec.py)."""

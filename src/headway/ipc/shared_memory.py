@@ -28,18 +28,6 @@ import numpy as np
 from headway.errors import WireError
 from headway.ipc.frames import BLOCK, UNUSED, Buffer
 
-__all__ = [
-    "ALIGNMENT",
-    "BlockAllocator",
-    "SharedMemory",
-    "accept",
-    "decode_block",
-    "decode_unused",
-    "encode_block",
-    "encode_unused",
-    "offer",
-]
-
 _log = logging.getLogger(__name__)
 
 ALIGNMENT: Final = 64

@@ -17,8 +17,6 @@ from headway.ipc.channel import ChannelOwner
 from headway.ipc.frames import BLOCK, Buffer, FrameCutter, kind_of_frame, whole_frames
 from headway.ipc.shared_memory import SharedMemory, accept, offer
 
-__all__ = ["UnixChannel", "UnixLink", "UnixListener", "unix_socket"]
-
 _log = logging.getLogger(__name__)
 
 _SOCKET_BUFFER_BYTES = 4 * 2**20

@@ -18,8 +18,6 @@ from prometheus_client.utils import floatToGoString
 
 from headway.metrics.metrics_file import Sample
 
-__all__ = ["CONTENT_TYPE", "render"]
-
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _KINDS = {
     "counter": CounterMetricFamily,

@@ -11,8 +11,6 @@ from typing import Protocol
 from headway.metrics import families
 from headway.metrics.registry import Counter, Gauge, MetricsRegistry
 
-__all__ = ["EndpointMeters", "LearnedCost", "RunnerMeters", "published_sizes"]
-
 _PUBLISH_S = 1.0
 """Period of publishing the learned costs, which only people look at."""
 _NS = 1_000_000_000

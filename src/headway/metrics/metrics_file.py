@@ -21,17 +21,6 @@ import msgspec
 
 from headway.metrics.families import Family
 
-__all__ = [
-    "Sample",
-    "SeriesRecord",
-    "add_entry",
-    "map_file",
-    "merge",
-    "read_file",
-    "read_samples",
-    "zero_gauges",
-]
-
 _MAGIC = int.from_bytes(b"HDWYMET1", "little")
 _HEADER_BYTES = 64
 _DIRECTORY_BYTES = 512 * 1024

@@ -15,8 +15,6 @@ from headway.errors import UsageError
 from headway.metrics.families import LOG_EVENTS, Family
 from headway.metrics.metrics_file import SeriesRecord, add_entry, map_file
 
-__all__ = ["Counter", "Gauge", "Histogram", "Log", "MetricsRegistry"]
-
 _H = TypeVar("_H", bound="_Handle")
 
 

@@ -17,8 +17,6 @@ from headway.errors import CorruptModelError, StoreError
 from headway.models.files import check_file_name
 from headway.models.record import RECORD_FILE, ModelRecord
 
-__all__ = ["extract", "read_record", "write_archive"]
-
 _SUFFIX = ".hwmodel"
 _MAX_RECORD_BYTES = 16 << 20
 

@@ -21,8 +21,6 @@ from headway.models.store import open_store
 from headway.service.runnable import Runnable
 from headway.service.runner import Runner
 
-__all__ = ["ModelDraft", "Signatures", "check_methods", "create", "read_signatures"]
-
 Signatures = Mapping[str, Mapping[str, Any]]
 _KEYS = ("batchable", "batch_dim", "input_spec", "output_spec", "sample")
 _USUAL = ("predict", "predict_proba", "transform", "generate")

@@ -17,15 +17,6 @@ from pathlib import Path, PurePosixPath
 from headway.errors import CorruptModelError, StoreError
 from headway.models.record import RECORD_FILE, Tag
 
-__all__ = [
-    "Staging",
-    "check_file_name",
-    "locked_version",
-    "sum_file",
-    "sum_tree",
-    "sync_path",
-]
-
 _LOCK = ".lock"
 
 

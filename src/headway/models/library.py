@@ -7,13 +7,11 @@ import builtins
 import os
 from pathlib import Path
 
-from headway.models.draft import create
+from headway.models.draft import create as create
 from headway.models.frameworks import picklable_model, sklearn, xgboost
 from headway.models.model import Model
 from headway.models.record import ModelRecord, Tag
 from headway.models.store import ModelStore, open_store
-
-__all__ = ["create", "delete", "export_model", "get", "import_model", "list"]
 
 # By the module in the model's record. These modules do not import the framework.
 _RUNNABLE_CLASSES = {

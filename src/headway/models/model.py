@@ -16,8 +16,6 @@ from headway.models.store import ModelStore
 from headway.service.runnable import Runnable
 from headway.service.runner import Runner
 
-__all__ = ["CUSTOM_OBJECTS_FILE", "SAMPLES_FILE", "Model"]
-
 CUSTOM_OBJECTS_FILE = "custom_objects.pkl"
 SAMPLES_FILE = "samples.pkl"
 

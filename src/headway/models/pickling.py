@@ -12,8 +12,6 @@ from typing import Any
 
 from headway.errors import ConfigError, MissingExtraError, StoreError
 
-__all__ = ["Modules", "dump", "load"]
-
 Modules = Sequence[ModuleType] | None
 
 # Where Headway's public classes used to be; pickles in older stores name these modules.

@@ -15,8 +15,6 @@ from msgspec import Meta
 from headway.core.version import __version__
 from headway.errors import ConfigError, CorruptModelError, InvalidTagError
 
-__all__ = ["RECORD_FILE", "ContextRecord", "ModelRecord", "SignatureRecord", "Tag"]
-
 RECORD_FILE = "model.yaml"
 _PART = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
 _MAX_LENGTH = 63

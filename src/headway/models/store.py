@@ -39,8 +39,6 @@ from headway.models.files import (
 )
 from headway.models.record import RECORD_FILE, ModelRecord, Tag
 
-__all__ = ["VERSION_LOCK_VARIABLE", "ModelStore", "open_store"]
-
 VERSION_LOCK_VARIABLE = "HEADWAY_VERSION_LOCK"
 """By it, the supervisor gives its children a folder for locked versions."""
 

@@ -15,8 +15,6 @@ import msgspec
 from headway.core.log import LineHandler
 from headway.metrics import Counter
 
-__all__ = ["CLIENT_CLOSED", "AccessEntry", "AccessLog"]
-
 CLIENT_CLOSED: Final = 499
 """Logged in place of a status if the client hung up before its answer."""
 

@@ -19,8 +19,6 @@ from headway.observability.access_log import CLIENT_CLOSED, AccessEntry, AccessL
 from headway.observability.trace_context import Sampling, SpanIds, parse_traceparent
 from headway.observability.tracing import HttpRequest, Tracing
 
-__all__ = ["CALLS_LISTED", "CallRecord", "RequestTrace", "Telemetry"]
-
 CALLS_LISTED = 8
 """Calls of one request that Server-Timing lists: a header has to stay small."""
 

@@ -12,17 +12,6 @@ from typing import Final, NamedTuple
 
 from headway.errors import ConfigError
 
-__all__ = [
-    "TRACE_BYTES",
-    "Sampling",
-    "SpanIds",
-    "TraceParent",
-    "pack_call",
-    "parse_traceparent",
-    "sampling_of",
-    "unpack_calls",
-]
-
 _HEADER = re.compile(
     rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )

@@ -18,8 +18,6 @@ from headway.core.version import __version__
 from headway.errors import MissingExtraError
 from headway.observability.trace_context import SpanIds
 
-__all__ = ["HttpRequest", "Tracing"]
-
 _log = logging.getLogger(__name__)
 _FLUSH_S = 3.0
 """For the last spans; a runner's process has 5 s to end."""

@@ -35,8 +35,6 @@ from headway.ipc.rows import (
 )
 from headway.scheduling.queue import BatchSlice, CallGroup
 
-__all__ = ["Answers", "Batch", "Failure", "Outcome", "Success"]
-
 
 def _call_values(group: CallGroup, call: int) -> Any:
     """Return the pickled arguments of a call, read anew.

@@ -26,8 +26,6 @@ from headway.runner.precise_timer import PreciseTimer
 from headway.scheduling.queue import CallGroup
 from headway.scheduling.scheduler import Dispatch, Rejection, Scheduler, Wait
 
-__all__ = ["Dispatcher"]
-
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 2
 

@@ -24,15 +24,6 @@ from headway.metrics import MetricsRegistry
 from headway.metrics.families import ISOLATION_CALLS
 from headway.runner.batch import Batch, Failure, Outcome, Success
 
-__all__ = [
-    "Done",
-    "Executor",
-    "FailureIsolation",
-    "InlineExecutor",
-    "ThreadExecutor",
-    "model_error",
-]
-
 _log = logging.getLogger(__name__)
 _FAILURES_KEPT = 1024
 _FAILURES_KEPT_S = 60.0

@@ -10,8 +10,6 @@ import os
 import sys
 from collections.abc import Callable
 
-__all__ = ["PreciseTimer"]
-
 _CLOCK_MONOTONIC = 1
 _ABSOLUTE = 1
 

@@ -33,8 +33,6 @@ from headway.ipc.rows import raw_dtype
 from headway.runner.dispatcher import Dispatcher
 from headway.scheduling.queue import CallGroup
 
-__all__ = ["RunnerReceiver", "read_columns"]
-
 _log = logging.getLogger(__name__)
 _KEYS_KEPT = 1024
 

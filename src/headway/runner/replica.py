@@ -37,8 +37,6 @@ from headway.runner.executor import Done, FailureIsolation, model_error
 from headway.runner.receiver import read_columns
 from headway.scheduling.queue import CallGroup
 
-__all__ = ["Replica", "ReplicaLink"]
-
 _log = logging.getLogger(__name__)
 
 

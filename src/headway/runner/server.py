@@ -14,8 +14,6 @@ from headway.observability.tracing import Tracing
 from headway.runner.dispatcher import Dispatcher
 from headway.runner.executor import ThreadExecutor
 
-__all__ = ["LocalRunner", "ReplicaServer", "RunnerServer"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -19,8 +19,6 @@ from headway.ipc.rows import join, kind_of, rows_first
 from headway.metrics.meters import published_sizes
 from headway.service.runnable import Runnable, read_samples
 
-__all__ = ["warm_up"]
-
 _log = logging.getLogger(__name__)
 _BUDGET_S = 2.0
 """Seconds for one method's larger batches; the single row runs in any case."""

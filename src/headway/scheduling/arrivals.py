@@ -13,8 +13,6 @@ from typing import Final
 
 from headway.scheduling.cost_model import CostModel
 
-__all__ = ["GatherWindow", "OfferedLoad", "OverloadDetector", "ReplicaStagger"]
-
 _EDGES: Final = [20e-6 * 2 ** (step / 4) for step in range(64)]
 """Seconds after a completion at which arrivals are counted: 20 us to 1.1 s."""
 _LEARNING_RATE: Final = 0.1

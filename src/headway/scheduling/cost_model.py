@@ -10,8 +10,6 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
 
-__all__ = ["CostModel", "rows_in_time", "rows_worthwhile"]
-
 _SPEED_RATE = 0.1
 """How fast the speed follows, which all sizes share."""
 _SHAPE_RATE = 0.03

@@ -15,8 +15,6 @@ from typing import Any, Final
 from headway.ipc.channel import Channel
 from headway.ipc.records import CallKey, CallsFrame
 
-__all__ = ["BatchSlice", "CallGroup", "Queue", "SubQueue"]
-
 _AGEING_BATCHES: Final = 8
 """Batches of more urgent classes that lift a waiting class by one."""
 

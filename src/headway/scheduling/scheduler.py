@@ -22,8 +22,6 @@ from headway.scheduling.arrivals import (
 from headway.scheduling.cost_model import CostModel, rows_in_time, rows_worthwhile
 from headway.scheduling.queue import BatchSlice, CallGroup, Queue
 
-__all__ = ["Dispatch", "Rejection", "Scheduler", "Wait"]
-
 _TRUST_S = 1.0
 """Maximum age of the last observation for which a prediction may reject a request."""
 

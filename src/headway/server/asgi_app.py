@@ -21,8 +21,6 @@ from headway.server.embedded import EmbeddedServer
 from headway.server.placement import describe
 from headway.service.service import ServiceDefinition
 
-__all__ = ["Service", "ServiceApp", "asgi_app"]
-
 
 class Service(ServiceDefinition):
     """A set of API functions, the runners that they call, and its ASGI application.

@@ -46,8 +46,6 @@ from headway.runner.server import LocalRunner
 from headway.server.runner_assembly import RunnerAssembly
 from headway.service.runner import Runner
 
-__all__ = ["Assembly"]
-
 _ID_PREFIX_BYTES = 5
 
 

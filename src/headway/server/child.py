@@ -17,8 +17,6 @@ from headway.core.clock import Clock
 from headway.errors import StartError
 from headway.server.control import ControlChannel, Failed, ProcessSpec, Ready
 
-__all__ = ["Child"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -15,15 +15,6 @@ from headway.config.resolution import ResolvedConfig
 from headway.config.schema import RestartConfig
 from headway.server.placement import ServicePlan
 
-__all__ = [
-    "ControlChannel",
-    "Failed",
-    "Message",
-    "ProcessSpec",
-    "Ready",
-    "Role",
-]
-
 Role = Literal["describe", "api", "runner", "replica"]
 _LONGEST_LINE_BYTES = 4 * 2**20
 

@@ -27,8 +27,6 @@ from headway.server.sockets import (
 )
 from headway.service.service import ServiceDefinition
 
-__all__ = ["EmbeddedServer"]
-
 
 class EmbeddedServer:
     """A server of one process.

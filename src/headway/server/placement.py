@@ -17,15 +17,6 @@ from headway.config.schema import RunnerConfig
 from headway.core.method_spec import MethodSpec
 from headway.service.service import ServiceDefinition
 
-__all__ = [
-    "ReplicaPlan",
-    "RunnerPlan",
-    "ServicePlan",
-    "describe",
-    "plan_replicas",
-    "warn_of_ignored",
-]
-
 _log = logging.getLogger(__name__)
 _GPU = "nvidia.com/gpu"
 

@@ -34,8 +34,6 @@ from headway.server.placement import describe
 from headway.service.loader import load_service
 from headway.service.service import ServiceDefinition
 
-__all__ = ["build", "main"]
-
 _log = logging.getLogger(__name__)
 _API_NICENESS = 2
 _SUPERVISOR_GRACE_S = 0.2

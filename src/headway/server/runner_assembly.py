@@ -32,8 +32,6 @@ from headway.service.runnable import Runnable
 from headway.service.runner import Runner
 from headway.service.service import ServiceDefinition
 
-__all__ = ["RunnerAssembly", "load_model"]
-
 
 def load_model(runner: Runner) -> Runnable:
     """Construct a runner's model.

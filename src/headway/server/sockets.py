@@ -15,14 +15,6 @@ from headway.config.schema import ApiServerConfig
 from headway.errors import PortTakenError, StartError
 from headway.ipc.unix import unix_socket
 
-__all__ = [
-    "allow_connections",
-    "bind_http",
-    "bind_unix",
-    "refuse_handshakes",
-    "url_of",
-]
-
 _log = logging.getLogger(__name__)
 _UNIX_BACKLOG = 1024
 _SO_ATTACH_FILTER = 26  # Linux; Python's socket module does not name it

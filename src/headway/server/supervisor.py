@@ -40,8 +40,6 @@ from headway.server.sockets import (
     url_of,
 )
 
-__all__ = ["Supervisor"]
-
 _log = logging.getLogger(__name__)
 _RUNNER_STOP_S = 5.0
 

@@ -17,8 +17,6 @@ from headway.io.numpy import NumpyNdarray
 from headway.io.text import Text
 from headway.service.context import Context
 
-__all__ = ["Api", "check_parameters", "derive_input", "derive_output", "parameters_of"]
-
 Function = Callable[..., Any]
 _CONTEXT_NAMES = ("ctx", "context")
 _POSITIONAL = (

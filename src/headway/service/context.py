@@ -9,8 +9,6 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Context", "RequestInfo", "ResponseInfo"]
-
 
 class RequestInfo(msgspec.Struct, kw_only=True, eq=False):
     """The request without its body."""

@@ -13,8 +13,6 @@ from types import ModuleType
 from headway.errors import HeadwayError, ServiceImportError
 from headway.service.service import ServiceDefinition
 
-__all__ = ["load_service", "locate", "service_dir"]
-
 
 def locate(reference: str, working_dir: Path | None) -> tuple[str, Path]:
     """Return the reference with a module instead of a path, and the working folder.

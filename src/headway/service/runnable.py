@@ -10,8 +10,6 @@ from typing import Any, ClassVar, TypeVar, overload
 from headway.core.method_spec import BatchDim, MethodSpec, batch_dims
 from headway.errors import RunnerStartError
 
-__all__ = ["Runnable", "read_samples"]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "__headway_method__"
 

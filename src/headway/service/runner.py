@@ -16,8 +16,6 @@ from headway.core.method_spec import MethodSpec
 from headway.errors import ConfigError, UsageError
 from headway.service.runnable import Runnable
 
-__all__ = ["InProcessBackend", "Runner", "RunnerBackend", "RunnerMethod"]
-
 _NAME = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
 
 

@@ -16,8 +16,6 @@ from headway.io.base import IODescriptor
 from headway.service.api import Api, check_parameters
 from headway.service.runner import Runner
 
-__all__ = ["Hook", "Middleware", "Mount", "ServiceDefinition"]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 Hook = Callable[..., Awaitable[None] | None]
 _NAME = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")

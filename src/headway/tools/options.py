@@ -9,8 +9,6 @@ import msgspec
 
 from headway.errors import TrafficError
 
-__all__ = ["LoadStep", "parse_ladder", "parse_seconds"]
-
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
 _STEP = re.compile(r"(\d+)/(\d+(?:\.\d+)?)")

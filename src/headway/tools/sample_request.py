@@ -20,18 +20,6 @@ from headway.errors import SampleRequestError, TrafficError
 from headway.http.openapi import build_openapi
 from headway.service.service import ServiceDefinition
 
-__all__ = [
-    "SampleRequest",
-    "api_document",
-    "as_url",
-    "check_listening",
-    "check_sample",
-    "sample_in_document",
-    "sample_of_service",
-    "samples_in_document",
-    "send_sample",
-]
-
 _JSON = "application/json"
 _ANSWER_S = 30.0
 _TIMEOUT_S = 10.0

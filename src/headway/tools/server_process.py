@@ -19,8 +19,6 @@ from typing import Self
 from headway.core.parent_death import with_parent_death
 from headway.errors import TrafficError
 
-__all__ = ["ServerProcess"]
-
 _READY = re.compile(r" is ready at https?://[^:]+:(\d+)")
 _TAIL_LINES = 20
 _STOP_S = 10.0

@@ -16,8 +16,6 @@ from headway.http.request import Answer, Application, Request
 from headway.http.request_reader import body_too_large, too_slow
 from headway.http.server_state import BODILESS
 
-__all__ = ["AsgiApplication", "send_answer"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -14,16 +14,6 @@ from headway.http.asgi.exchange import AsgiExchange, AsgiMessage
 from headway.http.connection import Connection
 from headway.http.request import Answer, Application, Request
 
-__all__ = [
-    "TRACE_KEY",
-    "AsgiApp",
-    "AsgiBridge",
-    "Receive",
-    "Scope",
-    "Send",
-    "path_below_root",
-]
-
 _log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]

@@ -13,8 +13,6 @@ from headway.http.head import Headers
 from headway.http.request import Answer, Request
 from headway.http.server_state import BODILESS
 
-__all__ = ["AsgiExchange", "AsgiMessage"]
-
 AsgiMessage = MutableMapping[str, Any]
 
 _OWN_HEADERS = frozenset(

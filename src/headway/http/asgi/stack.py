@@ -16,8 +16,6 @@ from headway.http.asgi.exchange import AsgiMessage
 from headway.http.server import HttpServer
 from headway.service.service import Middleware, Mount
 
-__all__ = ["AsgiServer", "AsgiStack", "Lifespan"]
-
 _log = logging.getLogger(__name__)
 _DROP_S = 5.0
 """Seconds in which an application must end once it is cancelled."""

@@ -20,8 +20,6 @@ from headway.models.record import ContextRecord, ModelRecord, Tag
 from headway.models.store import ModelStore, open_store
 from headway.service.runnable import Runnable
 
-__all__ = ["Framework", "ModelRunnable"]
-
 
 class Framework(abc.ABC):
     """One framework's way to save and call models; it has no state."""

@@ -10,8 +10,6 @@ from headway.models.draft import ModelDraft, Signatures
 from headway.models.frameworks.base import Framework
 from headway.models.model import Model
 
-__all__ = ["FRAMEWORK", "PicklableFramework", "get", "load_model", "save_model"]
-
 _MODEL_FILE = "saved_model.pkl"
 
 

@@ -12,8 +12,6 @@ from headway.errors import ConfigError
 from headway.models.draft import Signatures
 from headway.models.frameworks.picklable_model import PicklableFramework
 
-__all__ = ["FRAMEWORK", "get", "load_model", "save_model"]
-
 
 class SklearnFramework(PicklableFramework):
     """Estimators, pipelines, transformers."""

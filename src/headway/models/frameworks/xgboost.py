@@ -18,8 +18,6 @@ from headway.models.frameworks.base import Framework
 from headway.models.model import Model
 from headway.models.pickling import Modules
 
-__all__ = ["FRAMEWORK", "BoosterPredict", "get", "load_model", "save_model"]
-
 _MODEL_FILE = "saved_model.ubj"
 # Constructor arguments that change predictions but are not in the file.
 _KEPT_PARAMETERS = ("missing", "enable_categorical")

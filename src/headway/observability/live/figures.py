@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 from headway.metrics import Family, Log, Sample, families
 
-__all__ = ["Snapshot", "make_second", "make_totals", "quantile", "spread"]
-
 _RECENT_BATCHES = 4
 """Batches per method and second, drawn beside the learned costs."""
 _MOST_ANSWERS = 200

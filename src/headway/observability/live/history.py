@@ -16,8 +16,6 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["KEPT_SECONDS", "Excerpt", "HistoryWriter", "read_history"]
-
 KEPT_SECONDS = 900
 
 _HEADER_BYTES = 64

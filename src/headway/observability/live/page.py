@@ -17,18 +17,6 @@ import msgspec
 from headway.errors import MissingExtraError
 from headway.observability.live.history import read_history
 
-__all__ = [
-    "ASSETS",
-    "LIVE_PATH",
-    "LiveFile",
-    "asset_file",
-    "chart_file",
-    "chart_script",
-    "data_file",
-    "has_charts",
-    "page_file",
-]
-
 LIVE_PATH = "/-/live"
 
 ASSETS = ("page.css", "live.css", "theme.js", "live.js", "charts.js")

@@ -16,8 +16,6 @@ from headway.metrics import read_samples
 from headway.observability.live.figures import Snapshot, make_second, make_totals
 from headway.observability.live.history import HistoryWriter
 
-__all__ = ["Recorder"]
-
 _log = logging.getLogger(__name__)
 _PERIOD_S = 1.0
 _SHORTEST_S = 0.5

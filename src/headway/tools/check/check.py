@@ -31,8 +31,6 @@ from headway.tools.check.difference import Difference, Tolerance, difference
 from headway.tools.check.method_caller import CallFailure, MethodCaller
 from headway.tools.check.sample_rows import Row, split, variants
 
-__all__ = ["check_method", "check_runner"]
-
 _ROUNDING_FACTOR = 10.0
 _NO_SAMPLE = (
     'it has no sample: save the model with `signatures={"METHOD": {"batchable": True, '

@@ -10,21 +10,6 @@ import msgspec
 
 from headway.tools.check.difference import Difference
 
-__all__ = [
-    "CHANGES",
-    "RAISED_ALONE",
-    "RAISED_TOGETHER",
-    "RANDOM",
-    "SAME_RESULTS",
-    "SAME_ROWS",
-    "CheckResult",
-    "Deviation",
-    "Finding",
-    "RowMismatch",
-    "describe_deviations",
-    "describe_mismatches",
-]
-
 RANDOM = (
     "the model is random or keeps state between calls, so its results could not be "
     "compared, only counted: seed it in each call, or turn off training behaviour such "

@@ -12,8 +12,6 @@ import numpy as np
 
 from headway.ipc.rows import kind_of
 
-__all__ = ["EXACT", "Difference", "Tolerance", "difference", "only_row"]
-
 _NUMERIC_KINDS = frozenset("biufc")
 
 

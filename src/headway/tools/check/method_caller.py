@@ -29,8 +29,6 @@ from headway.tools.check.check_result import (
 from headway.tools.check.difference import EXACT, difference, only_row
 from headway.tools.check.sample_rows import Row
 
-__all__ = ["CallFailure", "MethodCaller"]
-
 
 class CallFailure(Exception):
     """A call without a comparable result: it raised, or its output has other rows.

@@ -11,8 +11,6 @@ import numpy as np
 from headway.ipc.rows import kind_of, take
 from headway.tools.check.difference import EXACT, difference
 
-__all__ = ["Row", "split", "variants"]
-
 Row = tuple[Any, ...]
 """A container of one row for each argument with rows."""
 

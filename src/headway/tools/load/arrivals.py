@@ -12,8 +12,6 @@ import numpy as np
 
 from headway.errors import TrafficError
 
-__all__ = ["Arrivals", "Bursts", "Constant", "Poisson", "Trace"]
-
 _CHUNK = 1024
 
 

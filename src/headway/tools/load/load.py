@@ -32,8 +32,6 @@ from headway.tools.load.server_watch import (
 )
 from headway.tools.options import LoadStep
 
-__all__ = ["LoadPlan", "LoadResult", "LoadSecond", "LoadTest", "StepResult"]
-
 _JOINED_S = 0.3
 """Delay of the metrics sample that is requested at the end of a time span."""
 

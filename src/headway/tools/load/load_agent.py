@@ -27,8 +27,6 @@ from headway.tools.load.messages import (
     StepEnded,
 )
 
-__all__ = ["FD_VARIABLE", "PLAN_VARIABLE", "bucket"]
-
 FD_VARIABLE = "HW_LOAD_FD"
 PLAN_VARIABLE = "HW_LOAD_PLAN"
 _TICK_S = 1.0

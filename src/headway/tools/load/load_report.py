@@ -11,8 +11,6 @@ from headway.tools.load.server_watch import ServerFigures
 from headway.tools.load.terminal import load_columns, load_rows
 from headway.tools.report.document import Chart, Report, Section, Series, Table
 
-__all__ = ["load_report"]
-
 _USERS = "users"
 _SECONDS = "seconds since the start"
 _PERCENTILES: Sequence[tuple[str, Callable[[Figures], float | None]]] = (

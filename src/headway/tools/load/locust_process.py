@@ -32,14 +32,6 @@ from headway.tools.sample_request import (
     samples_in_document,
 )
 
-__all__ = [
-    "LocustPlan",
-    "LocustProcess",
-    "closed_users",
-    "open_users",
-    "write_sample_users",
-]
-
 _AGENT = Path(__file__).with_name("load_agent.py")
 _ANSWERED_S = 10
 """Time for requests in flight after the last step."""

@@ -8,17 +8,6 @@ import msgspec
 
 from headway.tools.options import LoadStep
 
-__all__ = [
-    "AgentMessage",
-    "AgentPlan",
-    "AllSpawned",
-    "Figures",
-    "LoadEnded",
-    "SecondPassed",
-    "StepBegan",
-    "StepEnded",
-]
-
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Measurements of a time span; latencies are None if there was no request."""

@@ -21,14 +21,6 @@ from headway.tools.open_loop.connections import (
     status_of,
 )
 
-__all__ = [
-    "ConnectionLimits",
-    "OpenLoopRequest",
-    "OpenLoopSender",
-    "RequestSource",
-    "WaitFunctions",
-]
-
 _TICK_S = 0.0002
 """Longest time that all greenlets are blocked, to send a request on time."""
 _NEAR_S = 0.002

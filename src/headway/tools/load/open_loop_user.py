@@ -20,8 +20,6 @@ from headway.tools.load.open_loop_sender import (
     WaitFunctions,
 )
 
-__all__ = ["OpenLoopUser"]
-
 _STOPPING = "stopping"
 _FIRST_ERROR = 400
 

@@ -17,16 +17,6 @@ import msgspec
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-__all__ = [
-    "LivenessProbe",
-    "PeriodicThread",
-    "ServerFigures",
-    "ServerSample",
-    "ServerWatch",
-    "between",
-    "per_second",
-]
-
 _EVERY_S = 1.0
 _TIMEOUT_S = 5.0
 _PROBE_EVERY_S = 0.05

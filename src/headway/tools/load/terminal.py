@@ -18,8 +18,6 @@ from headway.tools.load.messages import (
 )
 from headway.tools.options import LoadStep
 
-__all__ = ["NO_VALUE", "Progress", "load_columns", "load_rows", "load_table"]
-
 NO_VALUE = "-"
 _WIDTH = 24
 _COLUMNS = (

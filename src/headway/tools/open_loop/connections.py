@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
-__all__ = ["ConnectionPool", "address", "answer_bytes", "request_bytes", "status_of"]
-
 _CONNECT_S = 5.0
 _READ_BYTES = 4096
 """A larger buffer costs more per read, and most answers are small."""

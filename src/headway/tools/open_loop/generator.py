@@ -20,8 +20,6 @@ from headway.server.sockets import allow_connections
 from headway.tools.open_loop.connections import ConnectionPool, status_of
 from headway.tools.open_loop.traffic import LOST, NOT_SENT, Outcomes, Traffic
 
-__all__ = ["OpenLoop"]
-
 _OK = 200
 _TICK_S = 0.0002
 """Requests due within this time are sent together, which saves system calls."""

@@ -17,17 +17,6 @@ from numpy.typing import NDArray
 from headway.errors import TrafficError
 from headway.tools.open_loop.connections import request_bytes
 
-__all__ = [
-    "LOST",
-    "NOT_SENT",
-    "UNANSWERED",
-    "Outcomes",
-    "Phase",
-    "Summary",
-    "Traffic",
-    "send",
-]
-
 UNANSWERED = 0
 NOT_SENT = -1
 """All connections were busy, or the run was over."""

@@ -8,8 +8,6 @@ from math import isfinite
 
 from headway.tools.report.document import Chart, Series, Table
 
-__all__ = ["data_table", "describe", "figure"]
-
 _KINDS = {"line": "Line chart", "bar": "Bar chart", "points": "Points"}
 _MOST_DESCRIBED = 6
 """Maximum series in the description; the table has all of them."""

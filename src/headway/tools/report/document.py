@@ -18,8 +18,6 @@ import msgspec
 from headway.core.version import __version__
 from headway.server.placement import available_cores
 
-__all__ = ["Chart", "Report", "Section", "Series", "Table", "surroundings"]
-
 _PACKAGES = ("uvloop", "httptools", "msgspec", "numpy", "locust")
 """Packages that affect a latency."""
 

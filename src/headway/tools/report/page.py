@@ -21,8 +21,6 @@ from headway.observability.live.page import asset_file, chart_script, has_charts
 from headway.tools.report.chart_text import data_table, describe
 from headway.tools.report.document import Chart, Report, Section, Table
 
-__all__ = ["check_place", "render", "write_report"]
-
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _NO_CHARTS = """<p class="notice" role="note">The charts are missing because plotly was
 not installed: <code>pip install 'headway[charts]'</code>. The tables have all figures.

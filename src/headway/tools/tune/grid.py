@@ -12,8 +12,6 @@ from headway.config.resolution import ResolvedConfig
 from headway.server.placement import RunnerPlan, ServicePlan, plan_replicas
 from headway.tools.tune.trial import Setting
 
-__all__ = ["Choice", "Grid", "KeyPath", "grid_of", "with_keys"]
-
 KeyPath = tuple[str, ...]
 _FACTOR = 4
 """Ratio between the batch sizes tried; smaller differences hardly show."""

@@ -21,15 +21,6 @@ from headway.tools.tune.grid import Grid
 from headway.tools.tune.probe import Target
 from headway.tools.tune.trial import Trial
 
-__all__ = [
-    "TuneJob",
-    "TuneState",
-    "fingerprint",
-    "load_state",
-    "resume",
-    "save_state",
-]
-
 
 class TuneState(msgspec.Struct, frozen=True, kw_only=True):
     """Content of the state file."""

@@ -21,8 +21,6 @@ from headway.tools.sample_request import SampleRequest, send_sample
 from headway.tools.tune.search import RateSearch, best
 from headway.tools.tune.trial import FAILED, Setting, Trial
 
-__all__ = ["Target", "find_limit", "judge", "probe"]
-
 _OK = 200
 _LATE = 0.01
 _HOPELESS = 0.1

@@ -15,8 +15,6 @@ import msgspec
 
 from headway.tools.tune.trial import Bracket, Setting, Trial, brackets
 
-__all__ = ["NextTrial", "RateSearch", "best"]
-
 _FIRST_GROWTH = 4.0
 _GROWTH = 1.5
 _UNKNOWN = Bracket()

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-__all__ = ["FAILED", "Bracket", "Setting", "Trial", "brackets"]
-
 Setting = tuple[int, ...]
 """A value for each choice of the grid, in order."""
 

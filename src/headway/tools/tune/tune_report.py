@@ -14,8 +14,6 @@ from headway.tools.tune.search import best
 from headway.tools.tune.trial import Setting, Trial
 from headway.tools.tune.tuned_file import configuration, nothing_found, value_outcomes
 
-__all__ = ["tune_report"]
-
 _RESULTS = ("kept", "missed", "confirmed")
 _RATE = "requests sent per second"
 _LATE_SHARE = 0.1

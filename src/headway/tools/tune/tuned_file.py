@@ -13,14 +13,6 @@ from headway.tools.tune.job import TuneJob
 from headway.tools.tune.probe import Target
 from headway.tools.tune.trial import Setting, Trial, brackets
 
-__all__ = [
-    "choice_comments",
-    "configuration",
-    "nothing_found",
-    "render",
-    "value_outcomes",
-]
-
 
 def render(
     document: Mapping[str, Any],

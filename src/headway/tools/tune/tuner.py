@@ -22,8 +22,6 @@ from headway.tools.tune.search import NextTrial, RateSearch
 from headway.tools.tune.trial import Setting, Trial
 from headway.tools.tune.tuned_file import render
 
-__all__ = ["Tuner"]
-
 _START_S = 2.0
 """Expected start time of a server, until one has taken longer."""
 _SHORTEST_START_S, _LONGEST_START_S = 30.0, 120.0

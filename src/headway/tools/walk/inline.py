@@ -11,8 +11,6 @@ from headway.service.loader import load_service
 from headway.service.service import ServiceDefinition
 from headway.tools.walk.stage import FOLDER_VARIABLE, SERVICE_VARIABLE
 
-__all__ = ["svc"]
-
 
 def _inline(original: ServiceDefinition) -> ServiceDefinition:
     """Return a service with the same APIs, whose runners compute in the API worker."""

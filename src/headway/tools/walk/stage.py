@@ -11,15 +11,6 @@ import msgspec
 
 from headway.tools.tune.grid import KeyPath, with_keys
 
-__all__ = [
-    "FOLDER_VARIABLE",
-    "SERVICE_VARIABLE",
-    "Stage",
-    "StageFigures",
-    "StepFigures",
-    "plain_stages",
-]
-
 # HEADWAY_ is the prefix of configuration variables.
 SERVICE_VARIABLE = "HW_WALK_SERVICE"
 FOLDER_VARIABLE = "HW_WALK_FOLDER"

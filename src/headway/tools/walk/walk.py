@@ -27,8 +27,6 @@ from headway.tools.tune.tuned_file import render
 from headway.tools.tune.tuner import Tuner
 from headway.tools.walk.stage import Stage, StageFigures, StepFigures
 
-__all__ = ["Walk", "WalkPlan"]
-
 
 class WalkPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The stages, and the load on each."""

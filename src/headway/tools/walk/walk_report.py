@@ -9,15 +9,6 @@ from itertools import pairwise
 from headway.tools.report.document import Chart, Report, Section, Series, Table
 from headway.tools.walk.stage import StageFigures, StepFigures
 
-__all__ = [
-    "gains",
-    "result_lines",
-    "stage_gains",
-    "table_cells",
-    "walk_report",
-    "walk_table",
-]
-
 _MORE = 1.05
 """Smaller ratios are noise."""
 _USERS = "users"
