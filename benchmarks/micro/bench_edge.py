@@ -77,9 +77,9 @@ class _Transport:
 class _Runner:
     """A channel whose other end answers each group in the next turn."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, backlog_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, queue_delay_s: float) -> None:
         self._loop = loop
-        self._backlog_s = backlog_s
+        self._queue_delay_s = queue_delay_s
         self.client: RunnerClient | None = None
 
     def send(self, buffers: Sequence[Buffer]) -> None:
@@ -100,7 +100,7 @@ class _Runner:
                     calls=len(calls.rows),
                     key=key,
                     sizes=(),
-                    backlog_s=self._backlog_s,
+                    queue_delay_s=self._queue_delay_s,
                     row_s=0.0,
                     queue_s=0.0,
                     compute_s=0.0,
@@ -113,7 +113,7 @@ class _Runner:
 
 def _application(
     loop: asyncio.AbstractEventLoop,
-    backlog_s: float,
+    queue_delay_s: float,
     config: HeadwayConfig,
 ) -> Application:
     registry = MetricsRegistry(None)
@@ -130,7 +130,7 @@ def _application(
     async def predict(rows: Any) -> Any:
         return await runner.predict.async_run(rows)
 
-    channel = _Runner(loop, backlog_s)
+    channel = _Runner(loop, queue_delay_s)
     watch = DeadlineWatch(clock=clock, loop=loop)
     client = RunnerClient(
         name="model",
@@ -178,7 +178,7 @@ class Bench:
 
     Args:
         connections: How many.
-        backlog_s: The runner's; requests that are due before are refused.
+        queue_delay_s: The runner's; requests that are due before are refused.
         config: Says what to record of requests.
     """
 
@@ -186,12 +186,14 @@ class Bench:
         self,
         connections: int,
         *,
-        backlog_s: float = 0.0,
+        queue_delay_s: float = 0.0,
         config: HeadwayConfig | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         state = ServerState(
-            application=_application(self._loop, backlog_s, config or HeadwayConfig()),
+            application=_application(
+                self._loop, queue_delay_s, config or HeadwayConfig()
+            ),
             config=ApiServerConfig(),
             now=time.monotonic,
             on_close=lambda: None,
@@ -227,9 +229,9 @@ class Bench:
         return (time.process_time() - began) / count / connections * 1e6
 
 
-async def _serve(connections: int, backlog_s: float) -> float:
+async def _serve(connections: int, queue_delay_s: float) -> float:
     """Return the microseconds of one request."""
-    bench = Bench(connections, backlog_s=backlog_s)
+    bench = Bench(connections, queue_delay_s=queue_delay_s)
     return min([await bench.turns(_TURNS) for _ in range(_REPEATS)])
 
 
@@ -237,7 +239,8 @@ def main() -> None:
     """Run it."""
     for connections in (1, 64, 512):
         answered, refused = (
-            uvloop.run(_serve(connections, backlog_s)) for backlog_s in (0.0, _HOURS_S)
+            uvloop.run(_serve(connections, queue_delay_s))
+            for queue_delay_s in (0.0, _HOURS_S)
         )
         print(
             f"{connections:4d} requests a turn: {answered:.2f} us each, "

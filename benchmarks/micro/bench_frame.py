@@ -58,7 +58,7 @@ def main() -> None:
                     calls=calls,
                     key=key,
                     sizes=(),
-                    backlog_s=0.0,
+                    queue_delay_s=0.0,
                     row_s=0.0,
                     queue_s=0.0,
                     compute_s=0.0,

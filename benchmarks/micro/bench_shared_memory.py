@@ -65,7 +65,7 @@ class Runner:
                     calls=1,
                     key=key,
                     sizes=(),
-                    backlog_s=0.0,
+                    queue_delay_s=0.0,
                     row_s=0.0,
                     queue_s=0.0,
                     compute_s=time.process_time(),

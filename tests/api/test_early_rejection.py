@@ -14,9 +14,9 @@ def answer_of(
     return rejection.answer_of(now + TIMEOUT_S, priority, now)
 
 
-async def overloaded(backlog_s: float = 3.0, row_s: float = 0.0) -> Wire:
+async def overloaded(queue_delay_s: float = 3.0, row_s: float = 0.0) -> Wire:
     wire = Wire(timeout_s=TIMEOUT_S)
-    await wire.fall_behind(backlog_s, row_s)
+    await wire.fall_behind(queue_delay_s, row_s)
     return wire
 
 
@@ -62,9 +62,9 @@ async def test_retry_after_follows_the_backlog() -> None:
     wire = await overloaded()
     rejection = certain(wire)
     seconds = []
-    for backlog_s in (2.5, 4.5, 4.4, 9.5):
+    for queue_delay_s in (2.5, 4.5, 4.4, 9.5):
         wire.clock.time += 60
-        await wire.fall_behind(backlog_s)
+        await wire.fall_behind(queue_delay_s)
         answer = answer_of(rejection, wire)
         assert answer is not None
         seconds.append(int(dict(answer[3])[b"retry-after"]))

@@ -13,7 +13,7 @@ from tests.api.wire import PREDICT, Wire
 
 
 async def behind(
-    backlog_s: float, row_s: float = 0.0, fallback: Any = None
+    queue_delay_s: float, row_s: float = 0.0, fallback: Any = None
 ) -> tuple[Edge, Wire]:
     """Return an endpoint with early rejection, and a runner with a backlog."""
     wire = Wire(timeout_s=1.0)
@@ -39,7 +39,7 @@ async def behind(
     await edge.answered()
     edge.statuses.clear()
     wire.clock.time += 60
-    await wire.fall_behind(backlog_s, row_s)
+    await wire.fall_behind(queue_delay_s, row_s)
     return edge, wire
 
 

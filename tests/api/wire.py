@@ -97,7 +97,7 @@ class Wire:
         self,
         calls: CallsFrame,
         values: Sequence[float],
-        backlog_s: float = 0.0,
+        queue_delay_s: float = 0.0,
         row_s: float = 0.0,
     ) -> None:
         key, payload = encode_array(np.asarray(values), 0)
@@ -110,7 +110,7 @@ class Wire:
                         calls=len(calls.rows),
                         key=key,
                         sizes=(),
-                        backlog_s=backlog_s,
+                        queue_delay_s=queue_delay_s,
                         row_s=row_s,
                         queue_s=0.0,
                         compute_s=0.0,
@@ -129,8 +129,8 @@ class Wire:
     def late_s(self, deadline: float, priority: int) -> float:
         return self.client.queue_delay.late_s(deadline, priority, self.clock.time)
 
-    async def fall_behind(self, backlog_s: float, row_s: float = 0.0) -> None:
+    async def fall_behind(self, queue_delay_s: float, row_s: float = 0.0) -> None:
         """Let a call be answered by a runner with a backlog."""
         task = self.call()
-        self.answer(await self.calls(), [1.0], backlog_s, row_s)
+        self.answer(await self.calls(), [1.0], queue_delay_s, row_s)
         await task

@@ -76,7 +76,7 @@ def results_fields(draw: st.DrawFn) -> dict[str, Any]:
         "key": draw(st.binary(max_size=20)),
         "sizes": draw(st.lists(u32, max_size=5)),
         "payload": memoryview(draw(st.binary(max_size=160))),
-        "backlog_s": draw(singles),
+        "queue_delay_s": draw(singles),
         "row_s": draw(singles),
         "queue_s": draw(singles),
         "compute_s": draw(singles),
@@ -120,7 +120,7 @@ def test_results_decode_as_encoded(fields: dict[str, Any]) -> None:
     for name in ("group_id", "first", "calls", "key", "batch_rows"):
         assert getattr(results, name) == fields[name]
     assert results.sizes == tuple(fields["sizes"])
-    for name in ("backlog_s", "row_s", "queue_s", "compute_s"):
+    for name in ("queue_delay_s", "row_s", "queue_s", "compute_s"):
         assert getattr(results, name) == fields[name]
 
 

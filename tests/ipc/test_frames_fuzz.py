@@ -86,7 +86,7 @@ def results_frame(sizes: list[int], payload: bytes) -> bytes:
                 calls=len(sizes),
                 key=RESULT_KEY,
                 sizes=sizes,
-                backlog_s=0.1,
+                queue_delay_s=0.1,
                 row_s=0.2,
                 queue_s=0.3,
                 compute_s=0.4,

@@ -63,7 +63,7 @@ async def test_queue_delay_counts_no_batch_that_ended_early(stage: Stage) -> Non
     replica.finish(took_s=0.001)
     [results] = map(decode_results_frame, client.frames())
     # One batch more, of the other call and one that comes now; not the rest of this.
-    assert 4.0 < results.backlog_s < 6.0
+    assert 4.0 < results.queue_delay_s < 6.0
 
 
 async def test_methods_and_shapes_do_not_share_batches(stage: Stage) -> None:

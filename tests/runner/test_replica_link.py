@@ -26,7 +26,7 @@ def results(number: int, first: int, *values: float) -> memoryview:
             calls=len(values),
             key=key,
             sizes=(),
-            backlog_s=0.0,
+            queue_delay_s=0.0,
             row_s=0.0,
             queue_s=0.0,
             compute_s=0.001,

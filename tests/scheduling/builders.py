@@ -78,7 +78,7 @@ def occupy(made: Scheduler, rows: int, now: float = NOW) -> int:
     return dispatch(made, now).number
 
 
-def backlog_s(made: Scheduler, now: float = NOW) -> float:
+def queue_delay_s(made: Scheduler, now: float = NOW) -> float:
     """Return when a call that a full queue rejects is to be retried."""
     rejection = made.arrive(group(1, nbytes=2**40), now)
     assert rejection is not None

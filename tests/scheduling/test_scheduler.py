@@ -9,12 +9,12 @@ from headway.scheduling.queue import CallGroup
 from headway.scheduling.scheduler import Scheduler, Wait
 from tests.scheduling.builders import (
     NOW,
-    backlog_s,
     dispatch,
     dispatched,
     drop_head,
     group,
     occupy,
+    queue_delay_s,
     rejected,
     scheduler,
     teach,
@@ -99,7 +99,7 @@ def test_a_call_that_the_backlog_makes_late_is_rejected_with_retry_after() -> No
         assert made.arrive(group(10, due=NOW + 9), NOW) is None
     # 0.1 s for the running batch, three batches ahead that count for more, as their
     # speed is uncertain, and its own.
-    assert backlog_s(made) == pytest.approx(0.1 + 1.4 * 0.3 + 0.1)
+    assert queue_delay_s(made) == pytest.approx(0.1 + 1.4 * 0.3 + 0.1)
     assert made.arrive(group(10, due=NOW + 9.1), NOW) is None
     rejection = made.arrive(group(10, due=NOW + 9), NOW + 8.9)
     assert rejection is None, "what was learned 8.9 s ago is not trusted"
@@ -136,10 +136,10 @@ def test_retry_after_is_the_backlog_of_one_more_row() -> None:
     assert made.arrive(group(1), NOW) is None
     # The rest of the running batch, and then two rows together: nothing is known of
     # two, so their time is assumed to be in proportion.
-    assert backlog_s(made, NOW + 0.04) == pytest.approx(0.06 + 0.2)
-    assert backlog_s(made, NOW + 0.5) == pytest.approx(0.2)
+    assert queue_delay_s(made, NOW + 0.04) == pytest.approx(0.06 + 0.2)
+    assert queue_delay_s(made, NOW + 0.5) == pytest.approx(0.2)
     assert made.arrive(group(1, priority=3), NOW) is None
-    assert backlog_s(made) == 0.0, "it depends on the class"
+    assert queue_delay_s(made) == 0.0, "it depends on the class"
 
 
 def test_an_empty_queue_has_no_backlog() -> None:

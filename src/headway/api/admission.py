@@ -74,7 +74,7 @@ class QueueDelayEstimate:
             deadline: The latest of their group.
             now: Monotonic seconds.
         """
-        self._answer_at = now + results.backlog_s
+        self._answer_at = now + results.queue_delay_s
         self._row_s = results.row_s
         self._budget_s = deadline - sent_at
         round_trip_s = now - sent_at - results.queue_s - results.compute_s

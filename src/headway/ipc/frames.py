@@ -52,7 +52,7 @@ _SMALLEST_FRAME_BYTES: Final = 8
 _HEAD = struct.Struct("<IBB2x")
 # group id, calls, bytes of the key, priority, calls with a span, deadline, sent at
 _CALLS = struct.Struct("<IB3xIIIBxHdd")
-# group id, first call, calls, bytes of the key, sizes, backlog s, row s, queue s,
+# group id, first call, calls, bytes of the key, sizes, queue delay s, row s, queue s,
 # compute s, rows of the batch
 _RESULTS = struct.Struct("<IBB2xIIIIIffffI")
 _PADDING = (b"", *(bytes(n) for n in range(1, 8)))
@@ -193,7 +193,7 @@ def encode_results(frame: ResultsFrame) -> list[Buffer]:
         frame.calls,
         len(key),
         len(sizes),
-        frame.backlog_s,
+        frame.queue_delay_s,
         frame.row_s,
         frame.queue_s,
         frame.compute_s,
@@ -218,10 +218,10 @@ def decode_results_frame(frame: memoryview) -> ResultsFrame:
         raise WireError(f"a RESULTS frame is cut short: {error}") from error
     at += 4 * sized
     at += -at % 8
-    backlog, row, queue, compute, rows = fields[8:]
+    delay, row, queue, compute, rows = fields[8:]
     payload = frame[at : len(frame) - end]
     return ResultsFrame(
-        group_id, first, calls, key, sizes, backlog, row, queue, compute, rows, payload
+        group_id, first, calls, key, sizes, delay, row, queue, compute, rows, payload
     )
 
 

@@ -22,8 +22,8 @@ OPAQUE: Final = 2
 SIMILAR_BUDGETS: Final = 1.15
 """Ratio of the times left up to which two calls count as alike.
 
-A results frame reports the backlog of calls like its own. The time that an API worker
-reserves for the way back, a tenth at most, changes from one call to the next.
+A results frame reports the queue delay of calls like its own. The time that an API
+worker reserves for the way back, a tenth at most, changes from one call to the next.
 """
 
 U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
@@ -91,7 +91,7 @@ class ResultsFrame(msgspec.Struct, gc=False):
     key: bytes
     sizes: Sequence[int]
     """Bytes of each call's pickle; empty if the result is an array."""
-    backlog_s: float
+    queue_delay_s: float
     """Predicted seconds until a row that arrives now is answered."""
     row_s: float
     """Seconds that each row ahead of it adds to that."""

@@ -72,15 +72,15 @@ class Batch:
         attempts: Replicas that were lost while they computed it.
         started_at: Monotonic seconds at which its replica started.
         took_s: Seconds that the model took.
-        backlog_s: What its answers say about the queue: seconds until a call like
+        queue_delay_s: What its answers say about the queue: seconds until a call like
             these would be answered ...
         row_s: ... and the seconds that each row ahead of it adds.
     """
 
     __slots__ = (
         "attempts",
-        "backlog_s",
         "number",
+        "queue_delay_s",
         "row_s",
         "rows",
         "slices",
@@ -93,7 +93,7 @@ class Batch:
         self.rows = sum([one.rows for one in slices])
         self.number = number
         self.attempts = 0
-        self.started_at = self.took_s = self.backlog_s = self.row_s = 0.0
+        self.started_at = self.took_s = self.queue_delay_s = self.row_s = 0.0
 
     @property
     def key(self) -> CallKey:
@@ -356,7 +356,7 @@ class Answers:
                     calls=one.end - one.first,
                     key=result.key,
                     sizes=result.sizes,
-                    backlog_s=batch.backlog_s,
+                    queue_delay_s=batch.queue_delay_s,
                     row_s=batch.row_s,
                     queue_s=max(batch.started_at - group.arrived_at, 0.0),
                     compute_s=batch.took_s,

@@ -257,7 +257,7 @@ class Dispatcher:
                         # The rest of a split call that failed need not be computed.
                         self._scheduler.queue.withdraw(one.group, one.first)
                         self._forget_if_over(one.group)
-        batch.backlog_s, batch.row_s = self._scheduler.update(
+        batch.queue_delay_s, batch.row_s = self._scheduler.update(
             batch.number, None if failed else batch.took_s, self._clock.now()
         )
         self._answers.add(batch, outcomes)

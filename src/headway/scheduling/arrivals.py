@@ -2,7 +2,7 @@
 
 GatherWindow: whether the clients that were just answered are worth waiting for.
 ReplicaStagger: whether several replicas should start one after the other.
-OfferedLoad: the work that arrives. OverloadDetector: whether a backlog persists.
+OfferedLoad: the work that arrives. OverloadDetector: whether a queue persists.
 scheduling/scheduler calls all of them; they read the cost model and nothing else.
 """
 
@@ -27,9 +27,9 @@ _TRY_EVERY: Final = 32
 _LOAD_MEMORY_S: Final = 0.5
 """Older arrivals have faded to a third: long enough to average out single batches."""
 _SHORT: Final = 0.25
-"""Share of a request's time budget up to which a backlog counts as none."""
+"""Share of a request's time budget up to which a queue counts as none."""
 _BURST_BUDGETS: Final = 2.0
-"""A backlog may stem from a burst for this multiple of a request's time budget.
+"""A queue may stem from a burst for this multiple of a request's time budget.
 
 After n times that, it counts n times. Rows rejected that could have been served once
 the overload ends are less than a tenth of the rows served during it.
@@ -275,12 +275,12 @@ class OfferedLoad:
 
 
 class OverloadDetector:
-    """How much longer than predicted the backlog counts as when requests are refused.
+    """How much longer than predicted the queue delay counts as for refusals.
 
     Always somewhat longer, as the model may become slower meanwhile. Much longer once
-    the backlog persists: a burst deserves a long queue, as all of it is answered by its
+    the queue persists: a burst deserves a long queue, as all of it is answered by its
     deadline in the end; under a lasting overload a long queue serves no more requests
-    than a short one and makes all of them wait. The longer the backlog has persisted,
+    than a short one and makes all of them wait. The longer the queue has persisted,
     the more it counts; only the next batch always counts once.
     """
 
@@ -292,7 +292,7 @@ class OverloadDetector:
         """Multiplier on the time of the batches before the next."""
 
     def observe(self, answer_s: float, budget_s: float, now: float) -> None:
-        """Learn from the backlog that a request meets.
+        """Learn from the queue that a request meets.
 
         Args:
             answer_s: Seconds after which it would be answered.

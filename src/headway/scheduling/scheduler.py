@@ -114,13 +114,13 @@ class Scheduler:
         if group.due <= now:
             return Rejection([group], "deadline_passed", 0.0)
         answer_s, budget_s = self._answer_s(group, cost, now), group.due - now
-        # Even if nothing is rejected: after a pause, the first call meets no backlog.
+        # Even if nothing is rejected: after a pause, the first call meets no queue.
         self._overload.observe(answer_s, budget_s, now)
         late = answer_s - budget_s
         if late > 0 and self._trusts(cost, now):
             return Rejection([group], "predicted_late", late)
         if not self._make_room(group):
-            return Rejection([group], "queue_full", self._backlog_s(now))
+            return Rejection([group], "queue_full", self._queue_delay_s(now))
         return None
 
     def _make_room(self, group: CallGroup) -> bool:
@@ -188,7 +188,7 @@ class Scheduler:
         ends = [batch.ends_at for batch in self._running.values()]
         return min(ends, default=math.inf)
 
-    def _backlog_s(self, now: float) -> float:
+    def _queue_delay_s(self, now: float) -> float:
         """Estimate the seconds until a row that arrives now is answered.
 
         It is 0, unknown, while several classes wait: it depends on the row's own.
@@ -208,10 +208,10 @@ class Scheduler:
         """
         if self._evicted:
             evicted, self._evicted = self._evicted, []
-            return Rejection(evicted, "evicted", self._backlog_s(now))
+            return Rejection(evicted, "evicted", self._queue_delay_s(now))
         late = list(self.queue.expire(now))
         if late:
-            return Rejection(late, "late", self._backlog_s(now))
+            return Rejection(late, "late", self._queue_delay_s(now))
         first = self.queue.next()
         if first is None:
             return None
@@ -230,7 +230,7 @@ class Scheduler:
             rows = self._rows(head, waiting, idle, cost, now)
         if not rows:
             dropped = self.queue.remove(first, head)
-            return Rejection([dropped], "late", self._backlog_s(now))
+            return Rejection([dropped], "late", self._queue_delay_s(now))
         if waiting < head.max_rows:
             until = self._gather(head, waiting, idle, cost, now)
             if until > now:
