@@ -20,7 +20,7 @@ from headway.errors import HeadwayError
 from headway.http.request import Request
 from headway.observability.request_trace import RequestTrace
 from tests.api.edge import Edge
-from tests.runner.test_full_path import SPECS, Model, embedded
+from tests.runner.full_path import SPECS, Model, embedded
 
 
 class Slow(Model):

@@ -28,6 +28,7 @@ _QUICK_LADDER = "20/20,100/100"
 @click.option("--p99", default="50ms", help="Latency to keep.")
 @click.option("--ladder", help=f"Load steps as USERS/SPAWN_RATE. Default: {_LADDER}.")
 @click.option(
+    "--step-time",
     "--rung-time",
     "step_time",
     default="4s",
@@ -73,7 +74,7 @@ def walk(
     """
     p99_ms = parse_seconds(p99, of="--p99") * 1000
     steps = parse_ladder(ladder or (_QUICK_LADDER if quick else _LADDER))
-    step_s = parse_seconds(step_time, of="--rung-time")
+    step_s = parse_seconds(step_time, of="--step-time")
     tune_s = parse_seconds(tune_time, of="--tune-time")
     opened = options.open_service(service, config_file, working_dir)
     if tuned is not None:

@@ -63,7 +63,7 @@ def test_ctrl_c_shows_the_results_so_far(tmp_path: Path) -> None:
         "paced:paced",
         "--ladder",
         "4/4",
-        "--rung-time",
+        "--step-time",
         "0.5s",
         "--quick",
     )
