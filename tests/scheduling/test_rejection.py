@@ -1,4 +1,4 @@
-"""The scheduler when more comes than it can do: who is refused, and who makes room."""
+"""The scheduler under overload: which calls are refused, and which are evicted."""
 
 from typing import Any
 

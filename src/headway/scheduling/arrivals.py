@@ -196,7 +196,7 @@ class GatherWindow:
 class ReplicaStagger:
     """Several replicas: how long to gather so that batches start evenly spaced.
 
-    If every idle replica took what waits, however little, a few rows would occupy all
+    If every idle replica took the waiting rows, however few, they would occupy all
     replicas, and the rest would wait until all finish at about the same time. The mean
     wait is least when replicas start one after the other, each with its share of the
     arrivals. If so few clients are active that each has a replica to itself, no rows
