@@ -14,7 +14,7 @@ class Misfits(headway.Runnable):
 
     @headway.Runnable.method(batchable=True)
     def first(self, rows: Any) -> Any:
-        time.sleep(0.01)  # the model's work, while which others queue
+        time.sleep(0.01)  # stands for computing; other calls queue meanwhile
         return rows[:1]
 
     @headway.Runnable.method(batchable=True)
